@@ -1,0 +1,41 @@
+"""Linear regression trained by gradient descent, on tables of any size, with proof of how far it is from the minimum.
+
+>>> import gradline as gl
+>>> model = gl.train("examples/flights.parquet", target="air_time", features=["distance"])  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from gradline.api import evaluate, train
+    from gradline.errors import GradlineError, GradlineWarning, InputError
+    from gradline.model.model import Model, load
+
+__all__ = ["GradlineError", "GradlineWarning", "InputError", "Model", "evaluate", "load", "train"]
+
+_HOMES = {
+    "GradlineError": "gradline.errors",
+    "GradlineWarning": "gradline.errors",
+    "InputError": "gradline.errors",
+    "Model": "gradline.model.model",
+    "evaluate": "gradline.api",
+    "load": "gradline.model.model",
+    "train": "gradline.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Each public name is imported when it is first used: `import gradline` costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gradline' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,276 @@
+"""What Python users call: `train`, `load`, `Model`; and how the layers are wired into a run."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradline.engines.threads import ThreadEngine
+from gradline.errors import GradlineWarning
+from gradline.evaluation import metrics as measured
+from gradline.evaluation import retransformation as retransform
+from gradline.inputs.opening import open_source
+from gradline.inputs.source import ReadOptions
+from gradline.maths.quadratic import quadratic_loss
+from gradline.model.model import HISTORY_COLUMNS, Model, Retransformation, Sampled
+from gradline.model.model import load as load
+from gradline.training.config import TrainConfig
+from gradline.training.trainer import Progress
+from gradline.training.trainer import train as fit
+from gradline.types import Decoded, Role
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gradline.inputs.source import Source
+    from gradline.training.trainer import Fit
+    from gradline.types import FloatArray, Json
+
+
+def train(
+    data: Any,
+    target: Any = "y",
+    *,
+    features: Sequence[str] | None = None,
+    drop: Sequence[str] = (),
+    types: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+    validation: float = 0.1,
+    test: float = 0.1,
+    learning_rate: float | str | None = "auto",
+    out: str | Path | None = None,
+    **settings: Any,
+) -> Model:
+    """Train linear regression by gradient descent, and certify the result.
+
+    Parameters
+    ----------
+    data : path, glob, folder or several, SQL text, NumPy array (m, p), pandas, Polars or Arrow table, or anything with
+        ``__arrow_c_stream__``.
+    target : the name of the target's column, or an array (m,) beside array data.
+    features, drop : columns to learn from, or to leave out.
+    types, units : declared types ``{"zip": "text"}`` and units ``{"distance": "miles"}`` of columns.
+    validation, test : shares of the rows held out.
+    learning_rate : α, or "auto".
+    out : a run directory to write (model, history, report); None writes nothing.
+    **settings : every other field of `gradline.training.config.TrainConfig`.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    InputError : for data and settings that cannot be trained on.
+
+    Warns
+    -----
+    GradlineWarning : for each doubt about the answer; they are in ``model.warnings`` as well.
+
+    Examples
+    --------
+    >>> import numpy as np, gradline as gl
+    >>> x = np.arange(100.0)
+    >>> model = gl.train(x[:, None], 3 * x + 2 + np.sin(x), validation=0, test=0.2)
+    >>> round(model.coefficients["x0"], 2)
+    3.0
+    """
+    named = isinstance(target, str)
+    config = TrainConfig.from_mapping(
+        {
+            "target": target if named else "y",
+            "features": features,
+            "drop": drop,
+            "types": dict(types or {}),
+            "units": dict(units or {}),
+            "validation": validation,
+            "test": test,
+            "learning_rate": learning_rate,
+            **settings,
+        }
+    )
+    source = open_source(data, read_options(config), None if named else target, config.target)
+    model = run(source, config)
+    for notice in model.notices:
+        warnings.warn(notice.message, GradlineWarning, stacklevel=2)
+    if out is not None:
+        from pathlib import Path
+
+        from gradline.report.run import write_run
+
+        write_run(model, Path(out))
+    return model
+
+
+def read_options(config: TrainConfig) -> ReadOptions:
+    """How text files are to be read for a training run."""
+    expected = {config.target, config.key, config.time, config.group, config.weight, *(config.features or ()), *config.drop}
+    return ReadOptions(config.kinds(), frozenset(c for c in expected if c), config.header, config.delimiter, config.decimal)
+
+
+def run(source: Source, config: TrainConfig, progress: Progress | None = None) -> Model:
+    """Train on a source, measure, and put the model together."""
+    from threadpoolctl import threadpool_limits
+
+    start = time.perf_counter()
+    engine = ThreadEngine(config.threads)
+    with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
+        found = fit(source, config, engine, progress)
+        retransformation, metrics = _measured(found, source, config, engine)
+        sampled = _sampled(found, config, retransformation)
+    user = found.coordinates.to_user(found.theta)
+    survey = found.survey
+    result: Json = {
+        "rows": {
+            "read": survey.read,
+            **{role.label: survey.rows(role) for role in Role},
+            "dropped": survey.dropped,
+        },
+        "intercept": user.intercept,
+        "coefficients": dict(zip(found.representation.names, map(float, user.coefficients), strict=True)),
+        "references": {name: scheme.reference for name, scheme in found.representation.schemes.items()},
+        "split": found.reader.roles.description,
+        "repeatable": source.repeatable or found.reader.roles.column is not None,
+        "target": {
+            "name": config.target,
+            "unit": found.contract.target_unit,
+            "transform": "log" if config.log_target else None,
+            "retransformation": None
+            if retransformation is None
+            else {"method": retransformation.method, "factor": retransformation.factor},
+        },
+        "plan": found.plan.to_json(),
+        "steps": found.descent.history[-1].step,
+        "stopped": found.descent.reason.to_json(),
+        "certificate": found.certificate.to_json(),
+        "metrics": metrics,
+        "warnings": [notice.to_json() for notice in found.notices],
+        "seconds": time.perf_counter() - start,
+    }
+    return Model(
+        found.contract,
+        found.representation,
+        found.coordinates,
+        found.theta,
+        found.certificate,
+        retransformation,
+        result,
+        config.to_json() | {"data": source.name},
+        tuple(source.files),
+        found.moments,
+        _history(found),
+        sampled,
+        found.notices,
+    )
+
+
+def _history(found: Fit) -> FloatArray:
+    rows = [[getattr(step, name) for name in HISTORY_COLUMNS] for step in found.descent.history]
+    return np.array([[np.nan if value is None else float(value) for value in row] for row in rows])
+
+
+def _score(found: Fit, decoded: Decoded) -> FloatArray:
+    w, b = found.coordinates.weights_and_bias(found.theta)
+    return found.representation.scores(decoded, w, found.coordinates.centre, found.coordinates.scale) + b
+
+
+def _measured(found: Fit, source: Source, config: TrainConfig, engine: ThreadEngine) -> tuple[Retransformation | None, Json]:
+    """Metrics by role and the baseline's, from the moments; with a log target, in its own unit by one more read."""
+    training = found.moments[Role.TRAINING]
+    by_role: Json = {role.label: None for role in Role}
+    baseline: Json = {role.label: None for role in Role}
+    for role, moments in found.moments.items():
+        if moments.weight > 0.0:
+            loss = quadratic_loss(moments, found.coordinates)
+            by_role[role.label] = measured.from_loss(loss, moments, found.theta).to_json()
+            baseline[role.label] = measured.of_constant(moments, float(training.mean[-1])).to_json()
+    if not config.log_target:
+        return None, by_role | {"baseline": baseline}
+    log_scale = by_role | {"baseline": baseline}
+    if not source.repeatable and not source.files:
+        variance = by_role["train"]["rmse"] ** 2
+        return Retransformation("normal", float(np.exp(variance / 2.0))), log_scale | {"scale": "log"}
+    blocks = source.blocks(found.reader.columns)
+    raised = retransform.retransformed_moments(blocks, found.reader, lambda rows: _score(found, rows.decoded), engine)
+    factor = retransform.smearing_factor(raised)
+    mean = float(raised[Role.TRAINING].mean[1])
+    units: Json = {role.label: None for role in Role}
+    units_baseline: Json = {role.label: None for role in Role}
+    for role, moments in raised.items():
+        units[role.label] = retransform.in_target_units(moments, factor).to_json()
+        units_baseline[role.label] = retransform.baseline_in_target_units(moments, mean).to_json()
+    return Retransformation("smearing", factor), units | {"baseline": units_baseline, "log_scale": log_scale}
+
+
+def _sampled(found: Fit, config: TrainConfig, retransformation: Retransformation | None) -> Sampled:
+    from gradline.types import Block
+
+    sample = found.survey.sample
+    rows = found.reader.read(Block(0, 0, lambda: sample.table)) if found.reader.roles.column else None
+    if rows is None:
+        decoded = found.reader.decoder.decode(sample.table)
+        from gradline.representation.decode import as_numbers
+
+        actual = as_numbers(config.target, sample.table.column(config.target).combine_chunks(), found.contract.target_kind)
+    else:
+        decoded, actual = rows.decoded, np.exp(rows.y) if config.log_target else rows.y
+    score = _score(found, decoded)
+    predicted = score if retransformation is None else np.exp(score) * retransformation.factor
+    return Sampled(np.asarray(actual), predicted, sample.roles)
+
+
+def evaluate(model: Model, data: Any, **settings: Any) -> Json:
+    """Errors of a model on data that hold the target: the document that `evaluate --json` prints.
+
+    Rows without a target are counted and left out. Raises ContractError where the data break the contract.
+    """
+    from gradline.representation.decode import as_numbers
+
+    source = open_source(data, model.read_options(**settings))
+    target = model.contract.target
+    if target not in source.schema.names:
+        from gradline.errors import ContractError, did_you_mean
+
+        raise ContractError(f"{source.name} has no column {target!r}, the target.", did_you_mean(target, source.schema.names))
+    errors = measured.ErrorSums()
+    read = unpredicted = without = 0
+    for block in model.predictions(source, (target,)):
+        column = block.table.column(target)
+        values = column.combine_chunks() if hasattr(column, "combine_chunks") else column
+        actual = as_numbers(target, values, model.contract.target_kind, block.first_row)
+        without += int(np.count_nonzero(~np.isfinite(actual)))
+        unpredicted += int(np.count_nonzero(np.isfinite(actual) & np.isnan(block.predicted)))
+        usable = np.isfinite(actual) & ~np.isnan(block.predicted)
+        read += len(actual)
+        errors.add(block.predicted[usable], actual[usable])
+    found = errors.metrics()
+    if found is None:
+        from gradline.errors import DataError
+
+        raise DataError(
+            f"{source.name} has no row with a target {target!r} to evaluate on.", "evaluate on data with known targets."
+        )
+    baseline = errors.baseline(_training_mean(model))
+    notices = list(model.last_notices)
+    if source.files and set(source.files) & {tuple(file) for file in model.files}:
+        from gradline.types import Notice
+
+        text = (
+            f"{source.name} is the file that the model was trained on: errors on new rows will be larger. See the test metrics."
+        )
+        notices.append(Notice("same_data", None, text))
+    return {
+        "rows": {"read": read, "evaluated": found.rows, "without_target": without, "without_prediction": unpredicted},
+        "metrics": found.to_json(),
+        "baseline": None if baseline is None else baseline.to_json(),
+        "warnings": [notice.to_json() for notice in notices],
+    }
+
+
+def _training_mean(model: Model) -> float:
+    mean = float(model.moments[Role.TRAINING].mean[-1])
+    return float(np.exp(mean)) if model.config.get("log_target") else mean

@@ -1,0 +1,87 @@
+"""How good the predictions are, from moments or from the rows, beside the baseline that always says the training mean."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradline.maths.moments import block_moments, merge
+from gradline.types import NumberColumn, plain_numbers
+
+if TYPE_CHECKING:
+    from gradline.maths.moments import Moments
+    from gradline.maths.quadratic import QuadraticLoss
+    from gradline.types import FloatArray, Json
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Errors on some rows, in the target's unit.
+
+    rmse: √mean e².  r2: 1 − Σe²/Σ(y − mean y)², by these rows' own mean.  bias: mean of prediction − actual.
+    mae: mean |e|, largest: max |e|; None where they were not computed (moments do not hold them).
+    """
+
+    rows: int
+    rmse: float
+    r2: float | None
+    bias: float
+    mae: float | None = None
+    largest: float | None = None
+
+    def to_json(self) -> Json:
+        """An entry of `metrics` in the JSON documents."""
+        return {"rows": self.rows} | plain_numbers({k: v for k, v in asdict(self).items() if k != "rows"})
+
+
+def from_loss(loss: QuadraticLoss, moments: Moments, theta: FloatArray) -> Metrics:
+    """The metrics of θ from moments: exact, and without the data."""
+    w, b = (theta[:-1], float(theta[-1])) if loss.intercept else (theta, 0.0)
+    u = np.append(-w, 1.0)
+    bias = b - float(loss.offset @ u)
+    square = max(float(u @ loss.spread @ u), 0.0) + bias**2
+    variance = float(moments.comoment[-1, -1]) / moments.weight
+    return Metrics(moments.rows, float(np.sqrt(square)), 1.0 - square / variance if variance > 0.0 else None, bias)
+
+
+def of_constant(moments: Moments, constant: float) -> Metrics:
+    """The metrics of always predicting one number."""
+    variance = float(moments.comoment[-1, -1]) / moments.weight
+    bias = constant - float(moments.mean[-1])
+    square = variance + bias**2
+    return Metrics(moments.rows, float(np.sqrt(square)), 1.0 - square / variance if variance > 0.0 else None, bias)
+
+
+class ErrorSums:
+    """Errors of predictions, block by block: moments of (prediction, error, actual) and the extremes."""
+
+    def __init__(self) -> None:
+        self._moments: Moments | None = None
+        self._absolute = 0.0
+        self._largest = 0.0
+
+    def add(self, prediction: FloatArray, actual: FloatArray, weight: FloatArray | None = None) -> None:
+        """Some more rows, (n,) each."""
+        if not len(actual):
+            return
+        error = prediction - actual
+        block = block_moments([NumberColumn("error", error), NumberColumn("actual", actual)], [], len(actual), weight)
+        self._moments = block if self._moments is None else merge(self._moments, block)
+        self._absolute += float(np.abs(error).sum() if weight is None else np.abs(error) @ weight)
+        self._largest = max(self._largest, float(np.abs(error).max()))
+
+    def metrics(self) -> Metrics | None:
+        """The metrics of all rows so far; None without a row."""
+        moments = self._moments
+        if moments is None or moments.weight == 0.0:
+            return None
+        bias, (error_square, actual_square) = float(moments.mean[0]), np.diag(moments.comoment) / moments.weight
+        square = float(error_square) + bias**2
+        r2 = 1.0 - square / float(actual_square) if actual_square > 0.0 else None
+        return Metrics(moments.rows, float(np.sqrt(square)), r2, bias, self._absolute / moments.weight, self._largest)
+
+    def baseline(self, constant: float) -> Metrics | None:
+        """The metrics of always predicting one number on the same rows."""
+        return None if self._moments is None else of_constant(self._moments, constant)

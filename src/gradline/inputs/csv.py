@@ -1,0 +1,252 @@
+"""CSV: the dialect is read off the first lines, the types off the first 20,000; DuckDB parses.
+
+The dialect is ours to find: left to itself, a reader takes a file with one bad line for a table of one column. Numbers are
+always read as floating point, so that a column of whole numbers may hold a fraction further down. A line that does not fit
+is an error that names it, never a skipped row.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from gradline.errors import SourceError
+from gradline.inputs.query import connect, first_lines, literal, query_schema, stream
+from gradline.inputs.source import SourceFile, check_unique_names
+from gradline.types import Block, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from gradline.inputs.source import ReadOptions
+
+NULLS = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "#N/A")
+SAMPLE_ROWS = 20_000
+SAMPLE_BYTES = 1 << 18
+DELIMITERS = (",", ";", "\t", "|")
+SQL_TYPES = {
+    Kind.NUMBER: "DOUBLE",
+    Kind.BOOLEAN: "BOOLEAN",
+    Kind.TEXT: "VARCHAR",
+    Kind.DATE: "DATE",
+    Kind.TIMESTAMP: "TIMESTAMP",
+    Kind.TIME: "TIME",
+}
+_COMMA_NUMBER = r"[+-]?\d+,\d+([eE][+-]?\d+)?"
+
+
+class Dialect(NamedTuple):
+    """How a file is written. names: of its columns, in order."""
+
+    delimiter: str
+    header: bool
+    names: tuple[str, ...]
+
+
+class CsvSource:
+    """CSV files with the same columns, in the order of their names; plain, .gz or .zst."""
+
+    repeatable = True
+    rows = None
+
+    def __init__(self, name: str, paths: Sequence[Path], options: ReadOptions) -> None:
+        self.name = name
+        self._paths = paths
+        self._dialects = [read_dialect(path, options) for path in paths]
+        first = self._dialects[0]
+        for path, dialect in zip(paths[1:], self._dialects[1:], strict=True):
+            if set(dialect.names) != set(first.names):
+                odd = sorted(set(dialect.names) ^ set(first.names))
+                raise SourceError(f"{path} and {paths[0]} differ in the columns {', '.join(odd)}.", "read files of one kind.")
+        self._kinds, self._decimal = self._inferred(options)
+        columns = {column: SQL_TYPES[self._kinds[column]] for column in first.names}
+        sql = "SELECT " + ", ".join(f"CAST(NULL AS {kind}) AS c{i}" for i, kind in enumerate(columns.values()))
+        types = query_schema(sql, self._translate(paths[0], first)).types
+        self.schema = pa.schema(list(zip(first.names, types, strict=True)))
+        self.files = tuple(SourceFile(path.name, path.stat().st_size) for path in paths)
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
+        """See `Source`."""
+        for index, (path, dialect) in enumerate(zip(self._paths, self._dialects, strict=True)):
+            position = {name: i for i, name in enumerate(dialect.names)}
+            kinds = [SQL_TYPES[self._kinds[name]] for name in dialect.names]
+            sql = _select(path, dialect, [position[name] for name in columns], kinds, self._decimal)
+            for block in stream(sql, index, len(columns), self._translate(path, dialect)):
+                named = block.load().rename_columns(list(columns))
+                yield block._replace(load=lambda named=named: named)
+
+    def _inferred(self, options: ReadOptions) -> tuple[dict[str, Kind], str]:
+        """The kind of each column, as wide as the samples of all files need, and the decimal mark."""
+        found: dict[str, _Counts] = {}
+        for path, dialect in zip(self._paths, self._dialects, strict=True):
+            for column, counts in _sample_counts(path, dialect, self._translate(path, dialect)).items():
+                found[column] = found[column].plus(counts) if column in found else counts
+        decimal = options.decimal or _decimal_mark(self.name, found)
+        kinds = {column: options.kinds.get(column) or counts.kind(decimal) for column, counts in found.items()}
+        return kinds, decimal
+
+    def _translate(self, path: Path, dialect: Dialect):  # type: ignore[no-untyped-def]
+        def translate(error: duckdb.Error) -> SourceError:
+            return _csv_error(error, path, dialect)
+
+        return translate
+
+
+class _Counts(NamedTuple):
+    """How many sampled values of a column are not null, and how many of those read as each kind."""
+
+    present: int
+    number: int
+    comma_number: int
+    point_number: int
+    boolean: int
+    date: int
+    timestamp: int
+    time: int
+
+    def plus(self, other: _Counts) -> _Counts:
+        return _Counts(*(a + b for a, b in zip(self, other, strict=True)))
+
+    def kind(self, decimal: str) -> Kind:
+        """The narrowest kind that every value fits; a column without values is taken for numbers."""
+        if decimal == ",":
+            numbers = self.number - self.point_number + self.comma_number
+        else:
+            numbers = self.number
+        counted = (
+            (Kind.NUMBER, numbers),
+            (Kind.BOOLEAN, self.boolean),
+            (Kind.DATE, self.date),
+            (Kind.TIMESTAMP, self.timestamp),
+            (Kind.TIME, self.time),
+        )
+        return next((kind for kind, count in counted if count == self.present), Kind.TEXT)
+
+
+def read_dialect(path: Path, options: ReadOptions) -> Dialect:
+    """Delimiter, header and names from the first lines of a file."""
+    text = _head(path)
+    if not text.strip():
+        raise SourceError(f"{path} is empty.", "give a file with a header and at least one row.")
+    first_line = text.splitlines()[0]
+    delimiter = options.delimiter or max(DELIMITERS, key=lambda mark: _count_outside_quotes(first_line, mark))
+    if len(delimiter) != 1:
+        raise SourceError(f"the delimiter {delimiter!r} is not a single character.")
+    try:
+        records = csv.reader(io.StringIO(text), delimiter=delimiter)
+        first = [cell.strip() for cell in next(records)]
+    except csv.Error as error:
+        raise SourceError(f"{path}, first line: {error}.", "is it a CSV file?") from error
+    header = options.header if options.header is not None else _is_header(first, options.expected)
+    if not header:
+        return Dialect(delimiter, False, tuple(f"column{i}" for i in range(len(first))))
+    names = tuple(cell or f"column{i}" for i, cell in enumerate(first))
+    check_unique_names(names, str(path))
+    return Dialect(delimiter, True, names)
+
+
+def _head(path: Path) -> str:
+    try:
+        compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
+        with pa.input_stream(str(path), compression=compression) as file:
+            head: bytes = file.read(SAMPLE_BYTES)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(
+            f"{path} cannot be read: {str(error).splitlines()[0]}", "is it damaged, or not what its name says?"
+        ) from error
+    try:
+        return head.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if len(head) == SAMPLE_BYTES and error.start > SAMPLE_BYTES - 4:  # a character cut in two by the sample's end
+            return head[: error.start].decode("utf-8-sig")
+        raise SourceError(
+            f"{path} is not UTF-8 text (byte {error.start}).", "convert it: iconv -f latin1 -t utf-8 OLD > NEW."
+        ) from error
+
+
+def _count_outside_quotes(line: str, mark: str) -> int:
+    return sum(part.count(mark) for part in line.split('"')[::2])
+
+
+def _is_header(cells: list[str], expected: frozenset[str]) -> bool:
+    """A line is a header if it names a column asked for, or else if none of its cells is a number or missing."""
+    if expected & set(cells):
+        return True
+    return not any(cell in NULLS[1:] or re.fullmatch(r"[+-]?[\d.,]*\d[\d.,]*([eE][+-]?\d+)?", cell) for cell in cells)
+
+
+def _select(path: Path, dialect: Dialect, positions: Sequence[int], kinds: Sequence[str], decimal: str, more: str = "") -> str:
+    """SQL that reads some columns; the columns are c0, c1, …, so that no name of the user's is ever SQL."""
+    chosen = ", ".join(f"c{i}" for i in positions)
+    columns = ", ".join(f"'c{i}': '{kind}'" for i, kind in enumerate(kinds))
+    compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix, "none")
+    return (
+        f"SELECT {chosen} FROM read_csv({literal(str(path))}, auto_detect = false, columns = {{{columns}}}, "
+        f"delim = {literal(dialect.delimiter)}, quote = '\"', escape = '\"', header = {str(dialect.header).lower()}, "
+        f"nullstr = [{', '.join(map(literal, NULLS))}], decimal_separator = {literal(decimal)}, "
+        f"compression = '{compression}'{more})"
+    )
+
+
+def _sample_counts(path: Path, dialect: Dialect, translate) -> dict[str, _Counts]:  # type: ignore[no-untyped-def]
+    width = len(dialect.names)
+    sample = _select(path, dialect, range(width), ["VARCHAR"] * width, ".", ", ignore_errors = true")
+    counts = ", ".join(
+        f"count(c{i}), count(try_cast(c{i} AS DOUBLE)), "
+        f"count(*) FILTER (regexp_full_match(trim(c{i}), '{_COMMA_NUMBER}')), "
+        f"count(*) FILTER (contains(c{i}, '.') AND try_cast(c{i} AS DOUBLE) IS NOT NULL), "
+        f"count(*) FILTER (lower(c{i}) IN ('true', 'false')), "
+        f"count(try_cast(c{i} AS DATE)) FILTER (length(c{i}) <= 10), count(try_cast(c{i} AS TIMESTAMP)), "
+        f"count(try_cast(c{i} AS TIME)) FILTER (contains(c{i}, ':'))"
+        for i in range(width)
+    )
+    try:
+        with connect() as connection:
+            row = connection.execute(f"SELECT {counts} FROM ({sample} LIMIT {SAMPLE_ROWS})").fetchone()
+    except duckdb.Error as error:
+        raise translate(error) from error
+    assert row is not None
+    size = len(_Counts._fields)
+    return {name: _Counts(*row[i * size : (i + 1) * size]) for i, name in enumerate(dialect.names)}
+
+
+def _decimal_mark(name: str, found: Mapping[str, _Counts]) -> str:
+    """The comma, if some column consists of numbers only when it is one."""
+    commas = [c for c, n in found.items() if n.comma_number and n.number + n.comma_number == n.present]
+    if not commas:
+        return "."
+    mixed = [c for c, n in found.items() if (n.point_number and n.kind(".") is Kind.NUMBER) or (c in commas and n.point_number)]
+    if mixed:
+        raise SourceError(
+            f"{name} mixes decimal marks: {commas[0]!r} has decimal commas and {mixed[0]!r} decimal points.",
+            f"declare one of them text (--types {mixed[0]}=text), or convert it with SQL text.",
+        )
+    return ","
+
+
+def _csv_error(error: duckdb.Error, path: Path, dialect: Dialect) -> SourceError:
+    text = str(error)
+    line = re.search(r"CSV Error on Line: (\d+)", text)
+    original = re.search(r"Original Line: (.*)", text)
+    where = f"{path}, line {int(line[1]):,}" if line else str(path)
+    shown = f" ({original[1][:60]!r})" if original else ""
+    if fields := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text):
+        return SourceError(
+            f"{where}: {fields[2]} fields, expected {fields[1]}{shown}.", "a field that holds the delimiter must stand in quotes."
+        )
+    if cast := re.search(r"Error when converting column \"c(\d+)\". Could not convert string \"(.*)\" to '(\w+)'", text):
+        column = dialect.names[int(cast[1])]
+        kind = next(kind for kind, sql in SQL_TYPES.items() if sql == cast[3])
+        return SourceError(
+            f"{where}: column {column!r} is {kind} so far, but here stands {cast[2][:60]!r}.",
+            f"mend the line, or read the whole column as text: --types {column}=text.",
+        )
+    if "unterminated" in text.lower() or "unquoted" in text.lower():
+        return SourceError(f"{where}: a quote is opened and not closed{shown}.", "write a quote inside a field twice.")
+    return SourceError(f"{where}: {first_lines(error)}", "is it a CSV file, and not cut off?")

@@ -1,0 +1,112 @@
+"""Tables that are in memory already, and streams of Arrow batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from gradline.errors import SourceError, UsageError
+from gradline.inputs.source import SourceFile, block_rows, check_unique_names, rechunked
+from gradline.types import Block
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class ArraySource:
+    """A NumPy array (m, p), columns x0, x1, …, and an array (m,) of the target beside it if there is one."""
+
+    repeatable = True
+    files: tuple[SourceFile, ...] = ()
+    name = "array"
+
+    def __init__(self, X: np.ndarray[Any, Any], y: np.ndarray[Any, Any] | None = None, target: str = "y") -> None:
+        X = X[:, None] if X.ndim == 1 else X
+        if X.ndim != 2:
+            raise SourceError(f"an array of shape {X.shape} is not a table.", "give rows by columns.")
+        self._columns = {f"x{j}": X[:, j] for j in range(X.shape[1])}
+        if y is not None:
+            y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+            if y.shape != (len(X),):
+                raise SourceError(f"the target has shape {y.shape}, the data have {len(X):,} rows.", "one target value a row.")
+            self._columns[target] = y
+        self.rows = len(X)
+        try:
+            self.schema = pa.schema([(name, _arrow(column[:0]).type) for name, column in self._columns.items()])
+        except (pa.ArrowException, TypeError) as error:
+            raise SourceError(f"an array of {X.dtype} is not a table: {error}") from error
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
+        """See `Source`."""
+        rows = block_rows(len(columns))
+        for start in range(0, self.rows, rows):
+
+            def load(start: int = start) -> pa.RecordBatch:
+                arrays = [_arrow(self._columns[name][start : start + rows]) for name in columns]
+                return pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
+            yield Block(0, start, load)
+
+
+def _arrow(values: np.ndarray[Any, Any]) -> pa.Array:
+    return pa.array(np.ascontiguousarray(values))
+
+
+class TableSource:
+    """An Arrow table."""
+
+    repeatable = True
+    files: tuple[SourceFile, ...] = ()
+
+    def __init__(self, table: pa.Table, name: str = "table") -> None:
+        self.name = name
+        self._table = table
+        self.schema = table.schema
+        self.rows = table.num_rows
+        check_unique_names(self.schema.names, name)
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
+        """See `Source`."""
+        chosen = self._table.select(list(columns))
+        rows = block_rows(len(columns))
+        for start in range(0, self.rows, rows):
+            yield Block(0, start, lambda start=start: chosen.slice(start, rows))
+
+
+class StreamSource:
+    """A stream of Arrow batches that can be read once."""
+
+    repeatable = False
+    rows = None
+    files: tuple[SourceFile, ...] = ()
+    name = "stream"
+
+    def __init__(self, reader: pa.RecordBatchReader) -> None:
+        self._reader: pa.RecordBatchReader | None = reader
+        self.schema = reader.schema
+        check_unique_names(self.schema.names, "the stream")
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
+        """See `Source`."""
+        if self._reader is None:
+            raise UsageError("the stream has been read already and cannot be read again.", "give a table or a file.")
+        reader, self._reader = self._reader, None
+        first_row = 0
+        chosen = (batch.select(list(columns)) for batch in reader)
+        for table in rechunked(chosen, block_rows(len(columns))):
+            yield Block(0, first_row, lambda table=table: table)
+            first_row += table.num_rows
+
+
+def with_target(table: pa.Table, y: object, target: str) -> pa.Table:
+    """A table with a target that came as an array of its own."""
+    values = np.asarray(y)
+    if values.shape != (table.num_rows,):
+        raise SourceError(
+            f"the target has shape {values.shape}, the data have {table.num_rows:,} rows.", "one target value a row."
+        )
+    if target in table.column_names:
+        raise UsageError(f"the data have a column {target!r} already.", "name the column as the target.")
+    return table.append_column(target, _arrow(values))

@@ -1,0 +1,172 @@
+"""From what the user gives to a Source."""
+
+from __future__ import annotations
+
+import glob
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradline.errors import SourceError, UsageError
+from gradline.inputs.source import ReadOptions, check_unique_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradline.inputs.source import Source
+
+SUFFIXES = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".json": "ndjson",
+}
+COMPRESSIONS = (".gz", ".zst")
+
+
+def open_source(data: Any, options: ReadOptions | None = None, y: Any = None, target: str = "y") -> Source:
+    """A Source of `data`.
+
+    data: a path, glob or folder, several of them, SQL text, a NumPy array, a pandas, Polars or Arrow table, or anything with
+    `__arrow_c_stream__`.  y: the target as an array beside data in memory; it becomes the column `target`.
+    """
+    options = options or ReadOptions()
+    if isinstance(data, str | Path) or (isinstance(data, list | tuple) and all(isinstance(d, str | Path) for d in data)):
+        if y is not None:
+            raise UsageError("a target array goes with data in memory, not with files.", "name the target's column.")
+        return _open_words([data] if isinstance(data, str | Path) else data, options)
+    return _open_object(data, y, target)
+
+
+def is_sql(word: str) -> bool:
+    """Whether a word of the command line is SQL text."""
+    return re.match(r"\s*(select|with|from)\s", word, re.IGNORECASE) is not None
+
+
+def _open_words(words: Sequence[str | Path], options: ReadOptions) -> Source:
+    if not words:
+        raise UsageError("no data given.", "name a file, a folder, a glob, or SQL text.")
+    if len(words) == 1 and is_sql(str(words[0])) and not Path(words[0]).exists():
+        from gradline.inputs.query import QuerySource
+
+        return QuerySource(str(words[0]))
+    name = ", ".join(str(word) for word in words)
+    paths: list[Path] = []
+    root: Path | None = None
+    for word in words:
+        found, base = _listed(Path(word).expanduser())
+        paths += found
+        root = base if base is not None and len(words) == 1 else root
+    formats = {_format(path) for path in paths}
+    if len(formats) > 1:
+        raise SourceError(f"{name} holds files of several formats: {', '.join(sorted(formats))}.", "give files of one format.")
+    match formats.pop():
+        case "parquet":
+            from gradline.inputs.parquet import ParquetSource
+
+            return ParquetSource(name, paths, root)
+        case "csv":
+            from gradline.inputs.csv import CsvSource
+
+            return CsvSource(name, paths, options)
+        case _:
+            from gradline.inputs.query import NdjsonSource
+
+            return NdjsonSource(name, paths)
+
+
+def _listed(path: Path) -> tuple[list[Path], Path | None]:
+    """The files that a path, glob or folder means, in the order of their names, and the folder they were found under."""
+    if path.is_dir():
+        files = sorted(f for f in path.rglob("*") if f.is_file() and _known(f) and not _hidden(f.relative_to(path)))
+        if not files:
+            raise SourceError(f"the folder {path} holds no data file.", f"gradline reads {', '.join(SUFFIXES)}.")
+        return files, path
+    if path.is_file():
+        return [path], None
+    if glob.has_magic(str(path)):
+        files = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())
+        if not files:
+            raise SourceError(f"no file matches {path}.")
+        return files, None
+    raise SourceError(f"there is no file {path}.", _siblings(path))
+
+
+def _siblings(path: Path) -> str | None:
+    from gradline.errors import did_you_mean
+
+    folder = path.parent
+    if not folder.is_dir():
+        return f"there is no folder {folder} either."
+    return did_you_mean(path.name, sorted(f.name for f in folder.iterdir() if _known(f)))
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _suffix(path: Path) -> str:
+    return (path.with_suffix("").suffix if path.suffix in COMPRESSIONS else path.suffix).lower()
+
+
+def _known(path: Path) -> bool:
+    return _suffix(path) in SUFFIXES
+
+
+def _format(path: Path) -> str:
+    suffix = _suffix(path)
+    if suffix not in SUFFIXES:
+        raise SourceError(
+            f"{path}: gradline does not know files of the type {suffix or '(none)'}.", f"it reads {', '.join(SUFFIXES)}."
+        )
+    return SUFFIXES[suffix]
+
+
+def _open_object(data: Any, y: Any, target: str) -> Source:
+    import numpy as np
+    import pyarrow as pa
+
+    from gradline.inputs.memory import ArraySource, StreamSource, TableSource, with_target
+
+    if isinstance(data, np.ndarray):
+        return ArraySource(data, None if y is None else np.asarray(y), target)
+    if isinstance(data, pa.RecordBatchReader) and y is None:
+        return StreamSource(data)
+    names = getattr(data, "columns", None)
+    if names is not None and not callable(names) and all(isinstance(name, str) for name in names):
+        check_unique_names(list(names), type(data).__name__)
+    elif names is not None and type(data).__module__.startswith("pandas"):
+        raise SourceError(
+            "the data frame has column names that are not text.", "rename them: df.columns = df.columns.astype(str)."
+        )
+    if isinstance(data, pa.Table | pa.RecordBatch):
+        table = data if isinstance(data, pa.Table) else pa.Table.from_batches([data])
+    elif type(data).__module__.split(".")[0] in ("pandas", "polars") and hasattr(data, "__arrow_c_stream__"):
+        table = _converted(data)
+    elif hasattr(data, "__arrow_c_stream__"):
+        if y is None:
+            return StreamSource(pa.RecordBatchReader.from_stream(data))
+        table = _converted(data)
+    else:
+        raise SourceError(
+            f"an object of type {type(data).__name__} is not a table.",
+            "give a path, SQL text, a NumPy array, a pandas, Polars or Arrow table, or anything with __arrow_c_stream__.",
+        )
+    if y is not None:
+        table = with_target(table, y, target)
+    return TableSource(table, type(data).__name__)
+
+
+def _converted(data: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        if type(data).__module__.startswith("pandas"):
+            return pa.Table.from_pandas(data, preserve_index=False)
+        return pa.table(data)
+    except (pa.ArrowException, TypeError) as error:
+        raise SourceError(f"the {type(data).__name__} cannot be read as a table: {str(error).splitlines()[0]}") from error

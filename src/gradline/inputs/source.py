@@ -1,0 +1,111 @@
+"""Source: anything tabular, as blocks of columns.
+
+A source never holds the whole table unless its owner does. The boundaries of its blocks depend on the data and the columns
+asked for alone, never on threads or time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from gradline.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from gradline.types import Block, Kind
+
+BLOCK_VALUES = 1 << 22  # 32 MB of float64
+MOST_BLOCK_ROWS = 1 << 17
+
+
+class SourceFile(NamedTuple):
+    """One file of a source, to recognise it again."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How text is to be read, where the text itself does not say.
+
+    kinds: declared kinds of columns.  expected: names that will be asked for (a first line that holds one is a header).
+    header: whether the first line of a CSV names the columns; None: found out.  delimiter, decimal: likewise.
+    """
+
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    expected: frozenset[str] = frozenset()
+    header: bool | None = None
+    delimiter: str | None = None
+    decimal: str | None = None
+
+
+class Source(Protocol):
+    """A table that can be read in blocks.
+
+    name: what messages call it.  schema: names and Arrow types.  rows: how many, where that is known without reading.
+    repeatable: whether a second read gives the same rows in the same order.  files: the files behind it, if any.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def schema(self) -> pa.Schema: ...
+
+    @property
+    def rows(self) -> int | None: ...
+
+    @property
+    def repeatable(self) -> bool: ...
+
+    @property
+    def files(self) -> tuple[SourceFile, ...]: ...
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
+        """A new read of some columns, in the order asked for."""
+        ...
+
+
+def block_rows(columns: int) -> int:
+    """Rows in a block of `columns` columns: a power of two, at most 4M values."""
+    rows = MOST_BLOCK_ROWS
+    while rows > 1024 and rows * max(columns, 1) > BLOCK_VALUES:
+        rows //= 2
+    return rows
+
+
+def rechunked(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """The same rows in tables of exactly `rows` rows (the last one shorter), however the batches came."""
+    import pyarrow as pa
+
+    waiting: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        rest = batch
+        while count + rest.num_rows >= rows:
+            head = rest.slice(0, rows - count)
+            rest = rest.slice(rows - count)
+            yield pa.Table.from_batches([*waiting, head])
+            waiting, count = [], 0
+        if rest.num_rows:
+            waiting.append(rest)
+            count += rest.num_rows
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def check_unique_names(names: Sequence[str], where: str) -> None:
+    """Raise SourceError if two columns have one name."""
+    seen: dict[str, int] = {}
+    for position, name in enumerate(names, 1):
+        if name in seen:
+            raise SourceError(
+                f"{where}: columns {seen[name]} and {position} are both named {name!r}; each column needs a name of its own.",
+                "rename one of them, or choose columns with SQL text.",
+            )
+        seen[name] = position

@@ -1,0 +1,77 @@
+"""The loop's coordinates, and the way back to the user's units.
+
+    z = (x − centre) / scale,   f = w·z + b
+    user's coefficient  w_j / scale_j,   user's intercept  b − Σ_j w_j·centre_j / scale_j
+
+`standard` centres and scales by the training rows' means and deviations (without an intercept it only scales); `none`
+leaves the columns as they are. Whatever the coordinates, errors are judged in standard ones, which no unit can change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from gradline.types import FloatArray
+
+
+class UserParameters(NamedTuple):
+    """Parameters in the user's units: `coefficients` (p,) in target units per feature unit, `intercept` in target units."""
+
+    coefficients: FloatArray
+    intercept: float
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """mean, deviation: (p,) of the training rows.  centre, scale: (p,) of the loop.  θ = (w, b), or (w) without intercept."""
+
+    name: str
+    mean: FloatArray
+    deviation: FloatArray
+    centre: FloatArray
+    scale: FloatArray
+    intercept: bool
+
+    @classmethod
+    def of(cls, name: str, mean: FloatArray, deviation: FloatArray, *, intercept: bool) -> Coordinates:
+        """Coordinates by their name, `standard` or `none`."""
+        zeros, ones = np.zeros_like(mean), np.ones_like(mean)
+        standard = name == "standard"
+        return cls(
+            name,
+            mean,
+            deviation,
+            centre=mean if standard and intercept else zeros,
+            scale=deviation if standard else ones,
+            intercept=intercept,
+        )
+
+    @property
+    def size(self) -> int:
+        """The number of coordinates k of θ."""
+        return len(self.mean) + int(self.intercept)
+
+    def weights_and_bias(self, theta: FloatArray) -> tuple[FloatArray, float]:
+        """θ taken apart into w (p,) and b."""
+        return (theta[:-1], float(theta[-1])) if self.intercept else (theta, 0.0)
+
+    def transformed(self, X: FloatArray) -> FloatArray:  # (n, p) -> (n, p)
+        """Features in the loop's coordinates."""
+        return (X - self.centre) / self.scale
+
+    def to_user(self, theta: FloatArray) -> UserParameters:
+        """θ in the user's units."""
+        w, b = self.weights_and_bias(theta)
+        coefficients = w / self.scale
+        return UserParameters(coefficients, b - float(coefficients @ self.centre))
+
+    def in_deviations(self, delta: FloatArray) -> FloatArray:
+        """A change of θ as changes of the prediction: per deviation of each feature (p,), then at the mean of all (1,)."""
+        w, b = self.weights_and_bias(delta)
+        slopes = w / self.scale
+        at_mean = b + float(slopes @ (self.mean - self.centre)) if self.intercept else 0.0
+        return np.append(slopes * self.deviation, at_mean)

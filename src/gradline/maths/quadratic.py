@@ -1,0 +1,150 @@
+"""Squared error as a quadratic function of the parameters, known exactly from moments.
+
+    J(θ) = (1/2m) Σ (f(x_i) − y_i)² + (λ/2)‖w‖² = ½ θ'Hθ − c'θ + const,   ∇J = Hθ − c
+
+with θ = (w, b) in the loop's coordinates. The intercept is never penalised. Where H is singular the pseudo-inverse gives the
+minimiser of least norm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from gradline.maths.coordinates import Coordinates
+    from gradline.maths.moments import Moments
+    from gradline.types import FloatArray
+
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True)
+class QuadraticLoss:
+    """J on the rows of one set of moments.
+
+    spread: (p+1, p+1) centred second moments of (z, y) per unit weight.  offset: (p+1,) means of (z, y).
+    hessian: (k, k).  linear: (k,).
+    """
+
+    spread: FloatArray
+    offset: FloatArray
+    hessian: FloatArray
+    linear: FloatArray
+    l2: float
+    intercept: bool
+
+    def value(self, theta: FloatArray) -> float:
+        """J(θ), as squares: ½(mean residual² + variance of the residuals) + penalty. In squared target units."""
+        w, b = (theta[:-1], float(theta[-1])) if self.intercept else (theta, 0.0)
+        u = np.append(-w, 1.0)
+        mean_residual = float(self.offset @ u) - b
+        return 0.5 * (mean_residual**2 + max(float(u @ self.spread @ u), 0.0) + self.l2 * float(w @ w))
+
+    def gradient(self, theta: FloatArray) -> FloatArray:
+        """∇J(θ) = Hθ − c, (k,)."""
+        return self.hessian @ theta - self.linear
+
+    def rounding(self, theta: FloatArray) -> FloatArray:
+        """The size below which a component of ∇J(θ) is rounding alone, (k,)."""
+        terms: FloatArray = np.abs(self.hessian) @ np.abs(theta) + np.abs(self.linear)
+        return 4.0 * EPSILON * terms
+
+
+def quadratic_loss(moments: Moments, coordinates: Coordinates, l2: float = 0.0) -> QuadraticLoss:
+    """J from the moments of the p features and then the target, in the loop's coordinates."""
+    p = len(coordinates.mean)
+    if moments.comoment.shape != (p + 1, p + 1):
+        raise ValueError(f"moments of {p} features and the target have shape {(p + 1, p + 1)}, not {moments.comoment.shape}")
+    scale = np.append(coordinates.scale, 1.0)
+    centre = np.append(coordinates.centre, 0.0)
+    spread = moments.comoment / moments.weight / scale[:, None] / scale
+    offset = (moments.mean - centre) / scale
+    second = spread + np.outer(offset, offset)
+    hessian = second[:p, :p] + l2 * np.eye(p)
+    linear = second[:p, p]
+    if coordinates.intercept:
+        hessian = np.block([[hessian, offset[:p, None]], [offset[None, :p], np.ones((1, 1))]])
+        linear = np.append(linear, offset[p])
+    return QuadraticLoss(spread, offset, hessian, linear, l2, coordinates.intercept)
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """The minimum of a quadratic loss, and its spectrum.
+
+    eigenvalues: (k,) ascending.  vectors: (k, k), one eigenvector a column.  null: how many eigenvalues are zero to rounding.
+    minimiser: θ*, (k,).  minimum: J*.  rounding: how far J* may be from the exact one by the rounding of the moments.
+    """
+
+    eigenvalues: FloatArray
+    vectors: FloatArray
+    null: int
+    minimiser: FloatArray
+    minimum: float
+    rounding: float
+
+    @property
+    def curvature_max(self) -> float:
+        """L, the largest eigenvalue of H."""
+        return float(self.eigenvalues[-1])
+
+    @property
+    def curvature_min(self) -> float:
+        """μ, the smallest eigenvalue of H that is not zero to rounding."""
+        return float(self.eigenvalues[self.null])
+
+    @property
+    def condition(self) -> float:
+        """κ = L/μ."""
+        return self.curvature_max / self.curvature_min
+
+    def gap(self, gradient: FloatArray) -> float:
+        """J(θ) − J* = ½ g'H⁻¹g, exact, as a sum of squares; g = ∇J(θ)."""
+        along = self.vectors.T[self.null :] @ gradient
+        return 0.5 * float(np.sum(along**2 / self.eigenvalues[self.null :]))
+
+    def distance(self, gradient: FloatArray) -> FloatArray:
+        """θ − θ* = H⁻¹g, (k,); g = ∇J(θ)."""
+        along = self.vectors.T[self.null :] @ gradient
+        distance: FloatArray = self.vectors[:, self.null :] @ (along / self.eigenvalues[self.null :])
+        return distance
+
+    def absolute_inverse(self) -> FloatArray:
+        """|H⁻¹|, component by component, (k, k)."""
+        kept = self.vectors[:, self.null :]
+        return np.abs((kept / self.eigenvalues[self.null :]) @ kept.T)
+
+
+def solve(loss: QuadraticLoss) -> Solution:
+    """The exact minimum of `loss`, by the eigendecomposition of H and one step of refinement."""
+    eigenvalues, vectors = np.linalg.eigh(loss.hessian)
+    null = int(np.count_nonzero(eigenvalues <= 8.0 * len(eigenvalues) * EPSILON * max(eigenvalues[-1], 0.0)))
+    if null == len(eigenvalues):
+        raise ValueError("the Hessian is zero: there is no feature that varies")
+    blank = Solution(eigenvalues, vectors, null, np.zeros_like(loss.linear), 0.0, 0.0)
+    minimiser = -blank.distance(loss.gradient(blank.minimiser))
+    minimiser -= blank.distance(loss.gradient(minimiser))
+    minimum, rounding = _minimum(loss, minimiser)
+    return Solution(eigenvalues, vectors, null, minimiser, minimum, rounding)
+
+
+def _minimum(loss: QuadraticLoss, theta: FloatArray) -> tuple[float, float]:
+    """J(θ*) as a sum of squares, and its rounding: ‖R u‖² with spread = R'R, u = (−w, 1)."""
+    w, b = (theta[:-1], float(theta[-1])) if loss.intercept else (theta, 0.0)
+    u = np.append(-w, 1.0)
+    deviation = np.sqrt(np.diag(loss.spread))
+    deviation[deviation == 0.0] = 1.0
+    correlation = loss.spread / deviation[:, None] / deviation
+    u = u * deviation
+    try:
+        root = np.linalg.cholesky(correlation).T
+    except np.linalg.LinAlgError:  # singular, or a perfect fit
+        eigenvalues, vectors = np.linalg.eigh(correlation)
+        root = np.sqrt(np.maximum(eigenvalues, 0.0))[:, None] * vectors.T
+    mean_residual = float(loss.offset @ np.append(-w, 1.0)) - b
+    squares = float(np.sum((root @ u) ** 2)) + mean_residual**2 + loss.l2 * float(w @ w)
+    rounding = 4.0 * EPSILON * float(np.abs(u) @ np.abs(correlation) @ np.abs(u))
+    return 0.5 * squares, 0.5 * rounding

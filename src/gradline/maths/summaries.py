@@ -1,0 +1,105 @@
+"""What one read keeps of each column beside the moments: ranges, missing values, levels; mergeable like moments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gradline.types import BoolArray, CategoryColumn, NumberColumn
+
+MOST_COUNTED_LEVELS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class NumberSummary:
+    """A numeric column. rows, missing, minimum, maximum: over the training rows; `infinite` and `first_infinite`: over all
+    rows with a target.
+
+    first, last: of all rows; `consecutive`: whether each row's value is the one before it plus 1.
+    """
+
+    rows: int
+    missing: int
+    minimum: float
+    maximum: float
+    infinite: int
+    first_infinite: int
+    first: float
+    last: float
+    consecutive: bool
+
+    def plus(self, later: NumberSummary) -> NumberSummary:
+        """Of these rows and the later ones."""
+        return NumberSummary(
+            self.rows + later.rows,
+            self.missing + later.missing,
+            min(self.minimum, later.minimum),
+            max(self.maximum, later.maximum),
+            self.infinite + later.infinite,
+            self.first_infinite if self.infinite else later.first_infinite,
+            self.first,
+            later.last,
+            self.consecutive and later.consecutive and later.first == self.last + 1.0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CategorySummary:
+    """A category over the training rows. counts: rows of each level, None where there are more than can be kept."""
+
+    rows: int
+    missing: int
+    counts: Mapping[str, int] | None
+
+    @property
+    def distinct(self) -> int:
+        """How many levels there are, or a bound that they pass."""
+        return MOST_COUNTED_LEVELS if self.counts is None else len(self.counts)
+
+    def plus(self, later: CategorySummary) -> CategorySummary:
+        """Of these rows and the later ones."""
+        counts: dict[str, int] | None = None
+        if self.counts is not None and later.counts is not None:
+            counts = dict(self.counts)
+            for level, count in later.counts.items():
+                counts[level] = counts.get(level, 0) + count
+            if len(counts) > MOST_COUNTED_LEVELS:
+                counts = None
+        return CategorySummary(self.rows + later.rows, self.missing + later.missing, counts)
+
+
+Summary = NumberSummary | CategorySummary
+
+
+def number_summary(column: NumberColumn, training: BoolArray, first_row: int) -> NumberSummary:
+    """Of one block; `training` (n,) marks the training rows."""
+    values = column.values
+    infinite = np.isinf(values)
+    count = int(np.count_nonzero(infinite))
+    used = values[training] if not training.all() else values
+    missing = int(np.count_nonzero(np.isnan(used)))
+    empty = missing == len(used)
+    return NumberSummary(
+        rows=len(used),
+        missing=missing,
+        minimum=np.inf if empty else float(np.nanmin(used)),
+        maximum=-np.inf if empty else float(np.nanmax(used)),
+        infinite=count,
+        first_infinite=first_row + int(np.argmax(infinite)) if count else -1,
+        first=float(values[0]) if len(values) else np.nan,
+        last=float(values[-1]) if len(values) else np.nan,
+        consecutive=len(values) > 0 and not count and bool(np.all(np.diff(values) == 1.0)),
+    )
+
+
+def category_summary(column: CategoryColumn, training: BoolArray) -> CategorySummary:
+    """Of one block; `training` (n,) marks the training rows."""
+    codes = column.codes[training]
+    counts = np.bincount(codes + 1, minlength=len(column.levels) + 1)
+    named = {level: int(count) for level, count in zip(column.levels, counts[1:], strict=True) if count}
+    return CategorySummary(len(codes), int(counts[0]), named)

@@ -1,0 +1,173 @@
+"""The model file: a zip of one JSON document and a few arrays. Data, never code.
+
+    manifest.json     format, version, and for each other member its size and SHA-256
+    model.json        contract, representation, parameters, certificate, result, settings
+    *.npy             moments by role, history, sample
+
+A file is believed only after its sizes and checksums are; a later version is refused, not guessed at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradline.errors import ModelFileError
+from gradline.inputs.contract import Contract
+from gradline.maths.certificate import Certificate
+from gradline.maths.coordinates import Coordinates
+from gradline.maths.moments import Moments
+from gradline.model.model import HISTORY_COLUMNS, Model, Retransformation, Sampled
+from gradline.representation.features import Representation
+from gradline.types import Notice, Part, RawColumn, Role
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gradline.types import Json
+
+FORMAT = "gradline model"
+VERSION = 1
+MOST_BYTES = 4 << 30
+DATE = (1980, 1, 1, 0, 0, 0)  # the same model is the same file
+
+
+def write_model(model: Model, path: Path) -> None:
+    """Write `model` to `path`. The caller sees to it that the file appears whole."""
+    document: Json = {
+        "contract": model.contract.to_json(),
+        "representation": model.representation.to_json(),
+        "coordinates": {"name": model.coordinates.name, "intercept": model.coordinates.intercept},
+        "theta": model.theta.tolist(),
+        "certificate": asdict(model.certificate),
+        "retransformation": None if model.retransformation is None else asdict(model.retransformation),
+        "result": model.result,
+        "config": model.config,
+        "files": [list(file) for file in model.files],
+        "moments": {role.label: {"rows": m.rows, "weight": m.weight} for role, m in model.moments.items()},
+        "notices": [notice.to_json() for notice in model.notices],
+    }
+    members = {"model.json": json.dumps(document, ensure_ascii=False, allow_nan=False).encode()}
+    for role, moments in model.moments.items():
+        members[f"moments-{role.label}-mean.npy"] = _npy(moments.mean)
+        members[f"moments-{role.label}-comoment.npy"] = _npy(moments.comoment[np.triu_indices(len(moments.mean))])
+    members["history.npy"] = _npy(model.history_array)
+    members["sample.npy"] = _npy(np.stack([model.sampled.actual, model.sampled.predicted, model.sampled.roles.astype(float)]))
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "members": {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in members.items()},
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, data in {"manifest.json": json.dumps(manifest).encode(), **members}.items():
+            archive.writestr(zipfile.ZipInfo(name, DATE), data, zipfile.ZIP_DEFLATED, 1)
+
+
+def _npy(array: np.ndarray[Any, Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def read_model(path: Path) -> Model:
+    """The model in `path`. Raises ModelFileError where the file is damaged, edited, or not a model of a known version."""
+    try:
+        members = _members(path)
+        document = json.loads(members["model.json"])
+        return _model(document, members)
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise ModelFileError(
+            f"{path} is not a whole model file: {error}.", "it was cut off or damaged; copy it again, or train again."
+        ) from error
+    except (KeyError, ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+        raise ModelFileError(f"{path} is not a model that this gradline can read: {error!r}.", "train again.") from error
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _members(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+        if "manifest.json" not in sizes or sizes["manifest.json"] > 1 << 20:
+            raise ModelFileError(f"{path} is not a gradline model.", "give the directory or the file that train wrote.")
+        manifest = json.loads(archive.read("manifest.json"))
+        if manifest.get("format") != FORMAT:
+            raise ModelFileError(f"{path} is not a gradline model.", "give the directory or the file that train wrote.")
+        if manifest["version"] != VERSION:
+            raise ModelFileError(
+                f"{path} is a model of version {manifest['version']}; this gradline reads version {VERSION}.",
+                "install a newer gradline.",
+            )
+        stated = {name: entry["bytes"] for name, entry in manifest["members"].items()}
+        if stated != {name: size for name, size in sizes.items() if name != "manifest.json"} or sum(stated.values()) > MOST_BYTES:
+            raise _edited(path)
+        members = {name: archive.read(name) for name in stated}
+    for name, data in members.items():
+        if hashlib.sha256(data).hexdigest() != manifest["members"][name]["sha256"]:
+            raise _edited(path)
+    return members
+
+
+def _edited(path: Path) -> ModelFileError:
+    return ModelFileError(
+        f"{path} was edited or damaged: its contents do not match their checksums.", "copy it again, or train again."
+    )
+
+
+def _model(document: Json, members: dict[str, bytes]) -> Model:
+    def array(name: str, *shape: int) -> np.ndarray[Any, Any]:
+        values = np.load(io.BytesIO(members[name]), allow_pickle=False)
+        if shape and values.shape != shape:
+            raise ValueError(f"{name} has shape {values.shape}, not {shape}")
+        return np.asarray(values)
+
+    representation = Representation.from_json(document["representation"])
+    contract = Contract.from_json(document["contract"])
+    p = len(representation.features)
+    place = document["coordinates"]
+    coordinates = Coordinates.of(
+        place["name"],
+        np.array([f.mean for f in representation.features]),
+        np.array([f.deviation for f in representation.features]),
+        intercept=place["intercept"],
+    )
+    theta = np.array(document["theta"], dtype=np.float64)
+    if theta.shape != (coordinates.size,):
+        raise ValueError(f"theta has shape {theta.shape}, not {(coordinates.size,)}")
+    columns = tuple(RawColumn(name, Part.VALUE) for name in (*representation.names, contract.target))
+    moments = {}
+    for role in Role:
+        if role.label in document["moments"]:
+            stated = document["moments"][role.label]
+            upper = np.triu_indices(p + 1)
+            comoment = np.zeros((p + 1, p + 1))
+            comoment[upper] = array(f"moments-{role.label}-comoment.npy", len(upper[0]))
+            comoment.T[upper] = comoment[upper]
+            mean = array(f"moments-{role.label}-mean.npy", p + 1)
+            moments[role] = Moments(columns, stated["rows"], stated["weight"], mean, comoment)
+    actual, predicted, roles = array("sample.npy")
+    history = array("history.npy")
+    if history.ndim != 2 or history.shape[1] != len(HISTORY_COLUMNS):
+        raise ValueError(f"the history has shape {history.shape}")
+    retransformation = document["retransformation"]
+    return Model(
+        contract,
+        representation,
+        coordinates,
+        theta,
+        Certificate(**document["certificate"]),
+        None if retransformation is None else Retransformation(**retransformation),
+        document["result"],
+        document["config"],
+        tuple((str(name), int(size)) for name, size in document["files"]),
+        moments,
+        history,
+        Sampled(actual, predicted, roles.astype(np.uint8)),
+        tuple(Notice(**notice) for notice in document["notices"]),
+    )

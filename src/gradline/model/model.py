@@ -1,0 +1,220 @@
+"""The model: everything that a training run leaves behind, and predictions from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradline.errors import ModelFileError
+from gradline.inputs.contract import ContractCheck
+from gradline.inputs.opening import open_source
+from gradline.inputs.source import ReadOptions
+from gradline.representation.decode import Decoder
+from gradline.training.stopping import Step
+from gradline.types import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from gradline.inputs.contract import Contract
+    from gradline.inputs.source import Source
+    from gradline.maths.certificate import Certificate
+    from gradline.maths.coordinates import Coordinates
+    from gradline.maths.moments import Moments
+    from gradline.representation.features import Representation
+    from gradline.types import FloatArray, Json, Notice
+
+HISTORY_COLUMNS = tuple(f.name for f in fields(Step))
+
+
+@dataclass(frozen=True, slots=True)
+class Retransformation:
+    """From log(target) back to the target: prediction = exp(score)·factor.
+
+    exp(mean of a log) lies below the mean; the factor mends that. method: `smearing`, the mean of exp(residual) over the
+    training rows (Duan, JASA 1983), or `normal`, exp(σ²/2), where the data cannot be read a second time.
+    """
+
+    method: str
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A uniform sample of the rows, for pictures: actual and predicted (n,) in the target's unit, roles (n,)."""
+
+    actual: FloatArray
+    predicted: FloatArray
+    roles: np.ndarray[tuple[int], np.dtype[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """A block of predictions. table: the block as read; first_row: its first row's number; predicted: (n,), NaN where the
+    contract gives none.
+    """
+
+    table: pa.RecordBatch | pa.Table
+    first_row: int
+    predicted: FloatArray
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model. Parameters are θ in the loop's coordinates; `coefficients` and `intercept` are in the user's units.
+
+    result: the document that `train --json` prints, without the model's path.  config: the run's settings.
+    history_array: (steps, columns of HISTORY_COLUMNS), NaN where a value was not computed.  moments: of the features and the
+    target, by role.
+    """
+
+    contract: Contract
+    representation: Representation
+    coordinates: Coordinates
+    theta: FloatArray
+    certificate: Certificate
+    retransformation: Retransformation | None
+    result: Json
+    config: Json
+    files: tuple[tuple[str, int], ...]
+    moments: Mapping[Role, Moments]
+    history_array: FloatArray
+    sampled: Sampled
+    notices: tuple[Notice, ...] = ()
+    _last_notices: list[Notice] = field(default_factory=list)
+
+    @property
+    def coefficients(self) -> dict[str, float]:
+        """Change of the target (of log(target), if trained on it) per unit of each feature."""
+        values = self.coordinates.to_user(self.theta).coefficients
+        return dict(zip(self.representation.names, map(float, values), strict=True))
+
+    @property
+    def intercept(self) -> float:
+        """The prediction where every feature is 0 and every category at its reference, in the target's unit."""
+        return self.coordinates.to_user(self.theta).intercept
+
+    @property
+    def metrics(self) -> Json:
+        """Errors on training, validation and test rows, and those of the baseline."""
+        metrics: Json = self.result["metrics"]
+        return metrics
+
+    @property
+    def warnings(self) -> list[Json]:
+        """What is doubtful about the fit."""
+        return [notice.to_json() for notice in self.notices]
+
+    @property
+    def plan(self) -> Json:
+        """What was planned before the first step."""
+        plan: Json = self.result["plan"]
+        return plan
+
+    @property
+    def history(self) -> pa.Table:
+        """The steps, one a row, as an Arrow table."""
+        import pyarrow as pa
+
+        arrays = {}
+        for j, name in enumerate(HISTORY_COLUMNS):
+            values = self.history_array[:, j]
+            match name:
+                case "step":
+                    arrays[name] = pa.array(values.astype(np.int64))
+                case "at_rounding":
+                    arrays[name] = pa.array(values == 1.0)
+                case _:
+                    arrays[name] = pa.array(values, from_pandas=True)
+        return pa.table(arrays)
+
+    @property
+    def last_notices(self) -> tuple[Notice, ...]:
+        """What the last prediction's data broke of the contract."""
+        return tuple(self._last_notices)
+
+    def predict(self, data: Any) -> FloatArray:
+        """Predictions in the target's unit, (rows,); NaN for rows that the contract drops.
+
+        data: whatever `gradline.train` takes.  Raises ContractError where the data break the contract and its decision is
+        `error`; other breaches are told as GradlineWarning.
+        """
+        import warnings
+
+        from gradline.errors import GradlineWarning
+
+        source = open_source(data, self.read_options())
+        blocks = [block.predicted for block in self.predictions(source)]
+        for notice in self._last_notices:
+            warnings.warn(notice.message, GradlineWarning, stacklevel=2)
+        return np.concatenate(blocks) if blocks else np.zeros(0)
+
+    def read_options(self, *, keep: tuple[str, ...] = (), **settings: Any) -> ReadOptions:
+        """How text files must be read to suit the contract; `keep`: further columns, read as they are written."""
+        from gradline.types import Kind
+
+        kinds = {name: column.kind for name, column in self.contract.columns.items() if column.kind is not Kind.DURATION}
+        kinds |= {name: Kind.TEXT for name in keep if name not in kinds and name != self.contract.target}
+        saved = {name: self.config.get(name) for name in ("header", "delimiter", "decimal")}
+        return ReadOptions(kinds=kinds, expected=frozenset(self.contract.columns), **(saved | settings))
+
+    def decoder(self) -> Decoder:
+        """What decodes the contract's columns."""
+        return Decoder({name: column.kind for name, column in self.contract.columns.items()})
+
+    def predictions(self, source: Source, keep: tuple[str, ...] = ()) -> Iterator[Predictions]:
+        """Predictions block by block, with the columns `keep` beside; the contract is checked on the way."""
+        self.contract.check_schema(source.schema, source.name)
+        check = ContractCheck(self.contract, source.name)
+        decoder = self.decoder()
+        self._last_notices.clear()
+        for block in source.blocks(list(dict.fromkeys([*decoder.kinds, *keep]))):
+            table = block.load()
+            decoded, unpredicted = check.apply(decoder.decode(table, block.first_row), block.first_row)
+            predicted = self._scored(decoded)
+            if unpredicted is not None:
+                predicted[unpredicted] = np.nan
+            yield Predictions(table, block.first_row, predicted)
+        self._last_notices.extend(check.notices())
+
+    def _scored(self, decoded: Any) -> FloatArray:
+        w, b = self.coordinates.weights_and_bias(self.theta)
+        score = self.representation.scores(decoded, w, self.coordinates.centre, self.coordinates.scale) + b
+        if self.retransformation is None:
+            return score
+        with np.errstate(over="ignore"):
+            return np.asarray(np.exp(score) * self.retransformation.factor)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one file, atomically. Raises StorageError."""
+        from pathlib import Path
+
+        from gradline.model.file import write_model
+        from gradline.storage import atomic_file
+
+        with atomic_file(Path(path)) as staging:
+            write_model(self, staging)
+
+
+def load(path: str | Path) -> Model:
+    """The model of a file or of a run directory. Raises ModelFileError where it cannot be believed."""
+    from pathlib import Path
+
+    from gradline.model.file import read_model
+    from gradline.storage import RUN_MARKER
+
+    file = Path(path).expanduser()
+    if file.is_dir():
+        if not (file / RUN_MARKER).is_file():
+            raise ModelFileError(
+                f"{file} is not a run directory: it holds no {RUN_MARKER}.", "give the directory that train wrote."
+            )
+        file = file / RUN_MARKER
+    if not file.is_file():
+        raise ModelFileError(f"there is no model {file}.", "give the directory or the file that train wrote.")
+    return read_model(file)

@@ -1,0 +1,27 @@
+"""What the loop asks of the data: the value of J and its gradient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from gradline.types import FloatArray
+
+
+class ValueAndGradient(NamedTuple):
+    """J(θ) in squared target units, and ∇J(θ), (k,)."""
+
+    value: float
+    gradient: FloatArray
+
+
+class Oracle(Protocol):
+    """A source of gradients of J over the training rows, in the loop's coordinates."""
+
+    def value_and_gradient(self, theta: FloatArray) -> ValueAndGradient:
+        """J and ∇J at θ (k,)."""
+        ...
+
+    def curvature_along(self, direction: FloatArray) -> FloatArray:
+        """H·direction, (k,)."""
+        ...

@@ -1,0 +1,95 @@
+"""The gradient from the rows themselves: every step reads all of them. The textbook's meaning, and the reference.
+
+    ∂J/∂w = (1/m) Σ (f(x_i) − y_i) x_i,   ∂J/∂b = (1/m) Σ (f(x_i) − y_i)
+
+with weights, m is their sum.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gradline.oracles.base import ValueAndGradient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gradline.maths.engine import Engine
+    from gradline.types import Block, FloatArray
+
+
+class Examples(NamedTuple):
+    """Training rows in the loop's coordinates: X (n, p), y (n,), weight (n,) or None for ones."""
+
+    X: FloatArray
+    y: FloatArray
+    weight: FloatArray | None
+
+
+class _Sums(NamedTuple):
+    weight: float
+    squares: float
+    gradient: FloatArray  # (k,)
+
+
+def _add(a: _Sums, b: _Sums) -> _Sums:
+    return _Sums(a.weight + b.weight, a.squares + b.squares, a.gradient + b.gradient)
+
+
+class StreamedOracle:
+    """One read of the data a step: O(m·p).
+
+    blocks: begins a new read.  examples: the training rows of a block.  l2: λ of the penalty (λ/2)‖w‖².
+    """
+
+    name = "streamed"
+
+    def __init__(
+        self,
+        engine: Engine,
+        blocks: Callable[[], Iterable[Block]],
+        examples: Callable[[Block], Examples],
+        *,
+        intercept: bool,
+        l2: float = 0.0,
+    ) -> None:
+        self._engine = engine
+        self._blocks = blocks
+        self._examples = examples
+        self._intercept = intercept
+        self._l2 = l2
+
+    def value_and_gradient(self, theta: FloatArray) -> ValueAndGradient:
+        """See `Oracle`."""
+        sums = self._read(theta, against_target=True)
+        penalised = self._penalised(theta)
+        value = 0.5 * sums.squares / sums.weight + 0.5 * self._l2 * float(penalised @ penalised)
+        return ValueAndGradient(value, sums.gradient / sums.weight + self._l2 * penalised)
+
+    def curvature_along(self, direction: FloatArray) -> FloatArray:
+        """See `Oracle`."""
+        sums = self._read(direction, against_target=False)
+        return sums.gradient / sums.weight + self._l2 * self._penalised(direction)
+
+    def _penalised(self, theta: FloatArray) -> FloatArray:
+        """θ without the intercept."""
+        return np.append(theta[:-1], 0.0) if self._intercept else theta
+
+    def _read(self, theta: FloatArray, *, against_target: bool) -> _Sums:
+        def compute(block: Block) -> _Sums:
+            X, y, weight = self._examples(block)
+            prediction = X @ theta[:-1] + theta[-1] if self._intercept else X @ theta
+            residual = prediction - y if against_target else prediction  # (n,)
+            weighted = residual if weight is None else residual * weight
+            gradient = X.T @ weighted
+            if self._intercept:
+                gradient = np.append(gradient, weighted.sum())
+            total = float(len(y)) if weight is None else float(weight.sum())
+            return _Sums(total, float(residual @ weighted), gradient)
+
+        sums = self._engine.map_merge(self._blocks(), compute, _add)
+        if sums is None or sums.weight == 0.0:
+            raise ValueError("there is no training row to read")
+        return sums

@@ -1,0 +1,167 @@
+"""From an Arrow batch to numbers and codes, column by column.
+
+Numbers, booleans, times of day and durations are one number. Text is a category. A date is its days since 1970 and the
+categories month and weekday; a timestamp has the hour as well. Missing is NaN, or the code −1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gradline.errors import DataError
+from gradline.kinds import kind_of
+from gradline.types import CategoryColumn, Decoded, Kind, NumberColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gradline.types import FloatArray
+
+MONTHS = tuple(str(month) for month in range(1, 13))
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+HOURS = tuple(str(hour) for hour in range(24))
+DAY_MICROSECONDS = 86_400_000_000
+REST = ""  # the text of the level that stands for all levels not listed; its part is OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """Decodes some columns.
+
+    kinds: what each column is taken for, in the order of the features.  listed: the only levels that a category may have;
+    any other is of the rest.
+    """
+
+    kinds: Mapping[str, Kind]
+    listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def decode(self, table: pa.RecordBatch | pa.Table, first_row: int = 0) -> Decoded:
+        """The columns as numbers and codes. Raises DataError where a value does not fit its declared kind."""
+        numbers: list[NumberColumn] = []
+        categories: list[CategoryColumn] = []
+        for name, kind in self.kinds.items():
+            values = _flat(table.column(name))
+            match kind:
+                case Kind.TEXT:
+                    categories.append(self._category(name, values))
+                case Kind.DATE | Kind.TIMESTAMP:
+                    number, parts = _date_parts(name, values, kind, first_row)
+                    numbers.append(number)
+                    categories.extend(parts)
+                case _:
+                    numbers.append(NumberColumn(name, as_numbers(name, values, kind, first_row)))
+        return Decoded(table.num_rows, tuple(numbers), tuple(categories))
+
+    def _category(self, name: str, values: pa.Array) -> CategoryColumn:
+        levels, codes = text_codes(values)
+        listed = self.listed.get(name)
+        if listed is None:
+            return CategoryColumn(name, codes, levels)
+        position = {level: i for i, level in enumerate(listed)}
+        renumber = np.array([position.get(level, len(listed)) for level in levels] + [-1], dtype=np.intp)
+        return CategoryColumn(name, renumber[codes], (*listed, REST), rest=len(listed))
+
+
+def _flat(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def text_codes(values: pa.Array) -> tuple[tuple[str, ...], np.ndarray[Any, np.dtype[np.intp]]]:
+    """The distinct texts in the order of their first row, and for each row the position of its own, −1 where null."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if not pa.types.is_large_string(values.type) and not pa.types.is_string(values.type):
+        values = pc.cast(values, pa.large_string())
+    encoded = values.dictionary_encode()
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.intp)
+    return tuple(encoded.dictionary.to_pylist()), codes
+
+
+def as_numbers(name: str, values: pa.Array, kind: Kind, first_row: int = 0) -> FloatArray:
+    """A column as float64, NaN where missing: numbers as they are, booleans 0 and 1, times and durations in seconds."""
+    stored = kind_of(values.type)
+    if stored is Kind.EMPTY:
+        return np.full(len(values), np.nan)
+    if kind is Kind.NUMBER and stored is Kind.TEXT:
+        return _parsed(name, values, pa.float64(), kind, first_row)
+    if kind is Kind.BOOLEAN and stored is Kind.TEXT:
+        return _parsed(name, values, pa.bool_(), kind, first_row)
+    if kind is Kind.TIME and stored is Kind.TEXT:
+        values = _cast(name, values, pa.time64("us"), kind, first_row)
+        stored = Kind.TIME
+    if stored is Kind.TIME:
+        return _float(pc.cast(pc.cast(values, pa.time64("us")), pa.int64())) / 1e6
+    if stored is Kind.DURATION:
+        return _float(pc.cast(pc.cast(values, pa.duration("us")), pa.int64())) / 1e6
+    if stored is Kind.BOOLEAN:
+        values = pc.cast(values, pa.uint8())
+    return _float(values)
+
+
+def _float(values: pa.Array) -> FloatArray:
+    if values.type != pa.float64():
+        values = pc.cast(values, pa.float64(), safe=False)
+    numbers: FloatArray = values.to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _parsed(name: str, values: pa.Array, target: pa.DataType, kind: Kind, first_row: int) -> FloatArray:
+    parsed = _cast(name, values, target, kind, first_row)
+    return _float(pc.cast(parsed, pa.uint8()) if pa.types.is_boolean(target) else parsed)
+
+
+def _cast(name: str, values: pa.Array, target: pa.DataType, kind: Kind, first_row: int) -> pa.Array:
+    """Text as another type; DataError with the count and the first row of the values that are none."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    values = pc.utf8_trim_whitespace(pc.cast(values, pa.large_string()))
+    if pa.types.is_timestamp(target):  # times are kept in UTC; an offset other than Z is refused, not dropped
+        values = pc.replace_substring_regex(values, r"Z$", "")
+    try:
+        return pc.cast(values, target)
+    except pa.ArrowException:
+        levels, codes = text_codes(values)
+        bad = np.array([not _fits(level, target) for level in levels] + [False])
+        rows = np.flatnonzero(bad[codes])
+        raise DataError(
+            f"column {name!r}: {len(rows):,} values are no {kind} (first at row {first_row + int(rows[0]):,}: "
+            f"{levels[codes[rows[0]]][:40]!r}).",
+            f"declare the column text (--types {name}=text), drop it (--drop {name}), or clean it with SQL text.",
+        ) from None
+
+
+def _fits(text: str, target: pa.DataType) -> bool:
+    try:
+        pc.cast(pa.scalar(text), target)
+    except pa.ArrowException:
+        return False
+    return True
+
+
+def _date_parts(name: str, values: pa.Array, kind: Kind, first_row: int) -> tuple[NumberColumn, list[CategoryColumn]]:
+    if kind_of(values.type) is Kind.EMPTY:
+        values = pc.cast(values, pa.timestamp("us"))
+    if kind_of(values.type) is Kind.TEXT:
+        target = pa.date32() if kind is Kind.DATE else pa.timestamp("us")
+        values = _cast(name, values, target, kind, first_row)
+    if getattr(values.type, "tz", None) is not None:  # the instant in UTC: local clocks would need a time zone database
+        values = pc.cast(values, pa.timestamp(values.type.unit, "UTC"))
+        values = pc.cast(values, pa.timestamp(values.type.unit))
+    missing = pc.is_null(values).to_numpy(zero_copy_only=False)
+    ticks = pc.fill_null(pc.cast(pc.cast(values, pa.timestamp("us"), safe=False), pa.int64()), 0)
+    microseconds = ticks.to_numpy(zero_copy_only=False)
+    days = microseconds / DAY_MICROSECONDS
+    number = NumberColumn(f"{name}.days", np.where(missing, np.nan, days))
+    whole_days = microseconds // DAY_MICROSECONDS
+    month = whole_days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
+    weekday = (whole_days + 3) % 7  # 1970-01-01 was a Thursday
+    parts = [("month", month, MONTHS), ("weekday", weekday, WEEKDAYS)]
+    if kind is Kind.TIMESTAMP:
+        parts.append(("hour", microseconds % DAY_MICROSECONDS // (DAY_MICROSECONDS // 24), HOURS))
+    codes = [(part, np.where(missing, -1, code).astype(np.intp), levels) for part, code, levels in parts]
+    return number, [CategoryColumn(f"{name}.{part}", code, levels, False) for part, code, levels in codes]

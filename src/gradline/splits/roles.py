@@ -1,0 +1,210 @@
+"""A row's role: training, validation or test, decided by what the row is and never by when it is read.
+
+    u = hash(seed, key) / 2^64;   validation if u < v;   test if v ≤ u < v + t;   else training
+
+The key is (file, row number), or the value of a column: then all rows of one value (a customer, a day) have one role. By
+time, the latest rows are the test rows and those before them the validation rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from gradline.errors import DataError
+from gradline.types import Role
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from gradline.types import FloatArray
+
+    Hashes = NDArray[np.uint64]
+    RoleArray = NDArray[np.uint8]
+
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mix(values: Hashes) -> Hashes:
+    """SplitMix64's finaliser: each bit of the result depends on each bit of the value (Steele, Lea & Flood 2014)."""
+    with np.errstate(over="ignore"):
+        z = values + _STEP
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+
+def row_hashes(seed: int, file: int, first_row: int, rows: int) -> Hashes:
+    """A hash of (seed, file, row number) for consecutive rows, (rows,)."""
+    salt = mix(mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64)) ^ np.uint64(file))
+    return mix(np.arange(first_row, first_row + rows, dtype=np.uint64) ^ salt)
+
+
+def value_hashes(seed: int, values: pa.Array) -> Hashes:
+    """A hash of (seed, value) for each value, (n,): equal values have equal hashes whatever their storage type.
+
+    Whole numbers hash as integers, other numbers by their bits, text and all else by its characters; null has one hash.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    salt = mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64))
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if pa.types.is_integer(values.type):
+        number = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
+        bits = number.astype(np.int64 if number.dtype.kind == "i" else np.uint64).view(np.uint64)
+    elif pa.types.is_floating(values.type):
+        number = pc.fill_null(pc.cast(values, pa.float64()), 0.0).to_numpy(zero_copy_only=False)
+        whole = (number == np.rint(number)) & (np.abs(number) < 2.0**63)
+        bits = np.where(whole, np.where(whole, number, 0.0).astype(np.int64).view(np.uint64), number.view(np.uint64))
+    else:
+        bits = _text_hashes(pc.fill_null(pc.cast(values, pa.large_string()), ""))
+    hashes = mix(bits ^ salt)
+    if values.null_count:
+        hashes[pc.is_null(values).to_numpy(zero_copy_only=False)] = mix(salt ^ _STEP)[0]
+    return hashes
+
+
+def _text_hashes(text: pa.Array) -> Hashes:
+    """A hash of each text: the sum over its bytes of mix(byte, position), then its length mixed in."""
+    n = len(text)
+    offsets = np.frombuffer(text.buffers()[1], dtype=np.int64)[text.offset : text.offset + n + 1]
+    data = text.buffers()[2]
+    if data is None or offsets[-1] == offsets[0]:
+        return mix(np.zeros(n, dtype=np.uint64))
+    raw = np.frombuffer(data, dtype=np.uint8)[offsets[0] : offsets[-1]]
+    lengths = np.diff(offsets)
+    position = np.arange(len(raw)) - np.repeat(offsets[:-1] - offsets[0], lengths)
+    mixed = mix(raw.astype(np.uint64) | (position.astype(np.uint64) << np.uint64(8)))
+    total = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(mixed, dtype=np.uint64)])
+    ends = offsets - offsets[0]
+    with np.errstate(over="ignore"):
+        sums = total[ends[1:]] - total[ends[:-1]]
+    return mix(sums ^ lengths.astype(np.uint64))
+
+
+class Roles(Protocol):
+    """Assigns roles. column: what has to be read for it, or None; description: in the user's words."""
+
+    @property
+    def column(self) -> str | None: ...
+
+    @property
+    def description(self) -> str: ...
+
+    def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
+        """The roles of consecutive rows, (rows,); `values` are those of `column`."""
+        ...
+
+
+def _by_share(hashes: Hashes, validation: float, test: float) -> RoleArray:
+    share = hashes * 2.0**-64
+    roles = np.full(len(hashes), Role.TRAINING, dtype=np.uint8)
+    roles[share < validation + test] = Role.TEST
+    roles[share < validation] = Role.VALIDATION
+    return roles
+
+
+@dataclass(frozen=True, slots=True)
+class RowRoles:
+    """Roles by (file, row number)."""
+
+    seed: int
+    validation: float
+    test: float
+    column: None = None
+
+    @property
+    def description(self) -> str:
+        """For the plan."""
+        return f"by a hash of the row number, seed {self.seed}"
+
+    def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
+        """See `Roles`."""
+        return _by_share(row_hashes(self.seed, file, first_row, rows), self.validation, self.test)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRoles:
+    """Roles by the value of a column: its rows stay together."""
+
+    column: str
+    seed: int
+    validation: float
+    test: float
+
+    @property
+    def description(self) -> str:
+        """For the plan."""
+        return f"by a hash of {self.column!r}, seed {self.seed}: rows of one value have one role"
+
+    def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
+        """See `Roles`."""
+        assert values is not None
+        return _by_share(value_hashes(self.seed, values), self.validation, self.test)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRoles:
+    """Roles by time: training before `validation_from` ≤ validation < `test_from` ≤ test. Times are ordinals."""
+
+    column: str
+    validation_from: float
+    test_from: float
+
+    @property
+    def description(self) -> str:
+        """For the plan."""
+        return f"by time: the latest rows of {self.column!r} are held out"
+
+    def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
+        """See `Roles`."""
+        assert values is not None
+        time = time_ordinals(values, self.column)
+        missing = np.isnan(time)
+        if missing.any():
+            raise DataError(
+                f"column {self.column!r}: {np.count_nonzero(missing):,} rows have no time (first at row {first_row + int(np.argmax(missing)):,}).",
+                "every row needs one to be placed before or after the others; filter them out with SQL text.",
+            )
+        roles = np.full(rows, Role.TRAINING, dtype=np.uint8)
+        roles[time >= self.validation_from] = Role.VALIDATION
+        roles[time >= self.test_from] = Role.TEST
+        return roles
+
+
+def time_roles(column: str, times: FloatArray, validation: float, test: float) -> TimeRoles:
+    """Roles by time from all times, (m,). Rows of one time stay together, so the shares are approximate."""
+    times = np.sort(times[~np.isnan(times)])
+    if not len(times):
+        raise DataError(f"column {column!r} holds no time.", "choose another column for --time.")
+
+    def cut(share: float) -> float:
+        index = round(len(times) * (1.0 - share))
+        return float(times[index]) if share > 0.0 and index < len(times) else np.inf
+
+    return TimeRoles(column, cut(validation + test), cut(test))
+
+
+def time_ordinals(values: pa.Array, column: str) -> FloatArray:
+    """Times as numbers that have their order, (n,); NaN where null. ISO text is read as a time."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = values.type
+    try:
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+            values = pc.cast(pc.replace_substring_regex(values, r"Z$", ""), pa.timestamp("us"))
+        if pa.types.is_temporal(values.type):
+            unit = pa.int32() if values.type.bit_width == 32 else pa.int64()
+            values = pc.cast(values, unit)
+        return pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    except (pa.ArrowException, ValueError) as error:
+        raise DataError(
+            f"column {column!r} ({kind}) is not a time: {str(error).splitlines()[0]}",
+            "--time takes dates, timestamps, ISO text or numbers.",
+        ) from error

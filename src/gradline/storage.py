@@ -1,0 +1,108 @@
+"""Files and directories that appear whole or not at all.
+
+Everything is written beside its place under a name that starts with a dot, flushed to the disk, and renamed. A run that
+fails or is interrupted removes what it began; one that is killed leaves only the dotted directory.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradline.errors import StorageError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUN_MARKER = "model.gradline"
+
+
+def _storage_error(path: Path, error: OSError) -> StorageError:
+    reason = error.strerror or str(error)
+    return StorageError(f"cannot write {path}: {reason}.", "choose another place with --out, or free some space.")
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise UsageError if `path` is something else than an earlier run or an empty directory."""
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise UsageError(f"--out {path} is a file; a run is a directory.", "give the name of a directory.")
+    if any(path.iterdir()) and not (path / RUN_MARKER).exists():
+        raise UsageError(f"--out {path} holds files that are not a gradline run.", "give a new or an empty directory.")
+
+
+@contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """A directory to fill; it takes the place of `path` when the block ends without an exception.
+
+    An earlier run at `path` stays until the new one is whole.
+    """
+    check_replaceable(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    try:
+        staging.chmod(0o755)
+        yield staging
+        for file in staging.rglob("*"):
+            _flush(file)
+        _replace_directory(staging, path)
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _replace_directory(staging: Path, path: Path) -> None:
+    if not path.exists():
+        staging.rename(path)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+    path.rename(aside / path.name)
+    try:
+        staging.rename(path)
+    except BaseException:
+        (aside / path.name).rename(path)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A path to write to; it becomes `path` when the block ends without an exception."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory; a file is to be written.", "add a file name.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    os.close(descriptor)
+    staging = Path(name)
+    try:
+        yield staging
+        umask = os.umask(0)
+        os.umask(umask)
+        staging.chmod(0o666 & ~umask)
+        _flush(staging)
+        staging.replace(path)
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    finally:
+        staging.unlink(missing_ok=True)

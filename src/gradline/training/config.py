@@ -1,0 +1,168 @@
+"""Every setting of a training run, once: the command line, the configuration file and `gradline.train` use these names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from gradline.errors import UsageError, did_you_mean
+from gradline.kinds import declared_kinds
+
+if TYPE_CHECKING:
+    from gradline.types import Json, Kind
+
+CHOICES = {
+    "scaling": ("standard", "none"),
+    "missing": ("impute", "drop", "error"),
+    "unseen": ("warn", "error"),
+    "out_of_range": ("warn", "clip", "error"),
+    "oracle": ("auto", "moments", "streamed"),
+    "optimizer": ("auto", "gradient_descent", "conjugate_gradient"),
+    "stop": ("certificate", "improvement"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """The settings of one run.
+
+    target: the column to predict.  features, drop: columns to use, or to leave out (default: all but the special ones).
+    types: declared kinds, {"zip": "text"}.  units: {"distance": "miles"}.
+    validation, test: shares of the rows held out.  key, group: columns whose values decide a row's role.  time: the latest
+    rows are held out.  weight: column of weights.
+    scaling: `standard` or `none`.  missing, unseen, out_of_range: decisions of the contract.
+    min_level_rows, max_levels: when levels of a category are grouped.  log_target: train on log(target).
+    oracle, optimizer, learning_rate: `auto` or as named.  l2: λ of (λ/2)‖w‖² in the loop's coordinates.
+    stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `improvement` (relative improvement of J below
+    `tolerance` for `patience` steps).  max_steps, max_seconds: budgets.
+    force: run a learning rate past its limit.  threads: workers (None: one a core).
+    header, delimiter, decimal: how CSV is written, where that is not to be found out.
+    """
+
+    target: str
+    features: tuple[str, ...] | None = None
+    drop: tuple[str, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    validation: float = 0.1
+    test: float = 0.1
+    key: str | None = None
+    time: str | None = None
+    group: str | None = None
+    weight: str | None = None
+    scaling: str = "standard"
+    missing: str = "impute"
+    unseen: str = "warn"
+    out_of_range: str = "warn"
+    min_level_rows: int | None = None
+    max_levels: int = 1_000
+    log_target: bool = False
+    oracle: str = "auto"
+    optimizer: str = "auto"
+    learning_rate: float | None = None
+    l2: float = 0.0
+    intercept: bool = True
+    stop: str = "certificate"
+    tolerance: float = 1e-9
+    patience: int = 5
+    max_steps: int | None = None
+    max_seconds: float | None = None
+    seed: int = 0
+    force: bool = False
+    threads: int | None = None
+    header: bool | None = None
+    delimiter: str | None = None
+    decimal: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise UsageError(f"{_flag(name)} {value!r} is not known.", did_you_mean(str(value), choices))
+        for name in ("validation", "test"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise UsageError(
+                    f"{_flag(name)} {getattr(self, name)} is not a share of the rows.", "give a number from 0 to below 1."
+                )
+        if self.validation + self.test >= 1.0:
+            raise UsageError("--validation and --test together leave no row to train on.", "let them add up to less than 1.")
+        if not 0.0 <= self.l2 < float("inf"):
+            raise UsageError(f"--l2 {self.l2} is not a penalty.", "give a number from 0.")
+        rate = self.learning_rate
+        if rate is not None and not 0.0 < rate < float("inf"):
+            raise UsageError(f"--learning-rate {rate} is not a learning rate.", "give a positive number, or auto.")
+        for name, least in {
+            "max_steps": 0,
+            "max_seconds": 0,
+            "patience": 1,
+            "max_levels": 2,
+            "min_level_rows": 1,
+            "threads": 1,
+        }.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"{_flag(name)} {value} is too small.", f"give {least} or more.")
+        if self.decimal not in (None, ".", ","):
+            raise UsageError(f"--decimal {self.decimal!r} is no decimal mark.", "give . or ,")
+        if sum(column is not None for column in (self.key, self.time, self.group)) > 1:
+            raise UsageError("--key, --time and --group each decide the rows' roles; only one can.")
+        if self.target in (self.features or ()):
+            raise UsageError(f"the target {self.target!r} is among the features.", "a column cannot predict itself.")
+        self.kinds()
+
+    def kinds(self) -> dict[str, Kind]:
+        """The declared kinds."""
+        return declared_kinds(self.types)
+
+    def to_json(self) -> Json:
+        """All settings, for the model and the configuration file; those that are unset are left out."""
+        document = {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in document.items()}
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any]) -> TrainConfig:
+        """From names and values, with lists for tuples and `auto` for an unset learning rate."""
+        known = {f.name for f in fields(cls)}
+        values = dict(settings)
+        for name in values:
+            if name not in known:
+                raise UsageError(f"there is no setting {name!r}.", did_you_mean(name, known))
+        if values.get("learning_rate") == "auto":
+            values["learning_rate"] = None
+        for name in ("features", "drop"):
+            if isinstance(values.get(name), str):
+                values[name] = (values[name],)
+            elif values.get(name) is not None:
+                values[name] = tuple(values[name])
+        _check_types(values)
+        return cls(**{name: value for name, value in values.items() if value is not None or name == "learning_rate"})
+
+
+_NUMBERS = ("validation", "test", "learning_rate", "l2", "tolerance", "max_seconds")
+_INTEGERS = ("min_level_rows", "max_levels", "patience", "max_steps", "seed", "threads")
+_FLAGS = ("log_target", "intercept", "force", "header")
+_MAPPINGS = ("types", "units")
+
+
+def _check_types(values: Mapping[str, Any]) -> None:
+    """Raise UsageError for a value of the wrong type: a configuration file can hold anything."""
+    for name, value in values.items():
+        if value is None or name in ("features", "drop"):
+            fits, wanted = value is None or all(isinstance(v, str) for v in value), "a list of column names"
+        elif name in _NUMBERS:
+            fits, wanted = isinstance(value, int | float) and not isinstance(value, bool), "a number"
+        elif name in _INTEGERS:
+            fits, wanted = isinstance(value, int) and not isinstance(value, bool), "a whole number"
+        elif name in _FLAGS:
+            fits, wanted = isinstance(value, bool), "true or false"
+        elif name in _MAPPINGS:
+            fits, wanted = isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values()), "names and words"
+        else:
+            fits, wanted = isinstance(value, str), "text"
+        if not fits:
+            raise UsageError(f"the setting {name} is {value!r}, which is not {wanted}.")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,126 @@
+"""What is doubtful about a fit, said with the column and what to do."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradline.maths.summaries import CategorySummary, NumberSummary
+from gradline.types import Notice, Role
+
+if TYPE_CHECKING:
+    from gradline.maths.certificate import Certificate
+    from gradline.maths.coordinates import Coordinates
+    from gradline.maths.moments import Moments
+    from gradline.maths.quadratic import Solution
+    from gradline.representation.features import Representation
+    from gradline.training.loop import Descent
+    from gradline.training.plan import Plan
+    from gradline.training.survey import Survey
+    from gradline.types import FloatArray
+
+FEW_DIGITS = 6.0
+LEAKING_CORRELATION = 0.9999
+EXACT_INTEGERS = 2.0**53
+
+
+def doubts(
+    representation: Representation,
+    moments: Moments,
+    solution: Solution,
+    certificate: Certificate,
+    descent: Descent,
+    plan: Plan,
+    found: Survey,
+    coordinates: Coordinates,
+) -> list[Notice]:
+    """The notices of a finished run, in the order in which a user should read them."""
+    names = representation.names
+    notices = _not_converged(descent, plan, certificate)
+    notices += _collinear(names, solution, coordinates)
+    notices += _leaks(names, moments, representation)
+    notices += _columns(found)
+    digits = certificate.trusted_digits
+    if digits is not None and digits < FEW_DIGITS:
+        text = (
+            f"only about {digits:.1f} digits of the coefficients can be trusted (condition {solution.condition:.3g}); "
+            "drop a column that nearly repeats others, or add --l2."
+        )
+        notices.append(Notice("few_digits", None, text))
+    if moments.rows <= len(names) + 1:
+        text = f"{moments.rows:,} training rows for {len(names):,} features: the fit can be perfect and mean nothing. Use fewer features, or --l2."
+        notices.append(Notice("few_rows", None, text))
+    if not found.rows(Role.TEST) and not found.rows(Role.VALIDATION):
+        notices.append(Notice("nothing_held_out", None, "no row was held out: how good the model is on new rows is not known."))
+    return notices
+
+
+def _not_converged(descent: Descent, plan: Plan, certificate: Certificate) -> list[Notice]:
+    if descent.reason.converged:
+        return []
+    needed = f"; it was predicted to need {plan.predicted_steps:,} steps" if plan.predicted_steps else ""
+    text = (
+        f"{descent.reason.value}. The relative gap left is {certificate.relative_gap:.2g}{needed}. "
+        "Leave optimizer and learning rate to gradline, or raise --max-steps."
+    )
+    return [Notice("not_converged", None, text)]
+
+
+def _collinear(names: tuple[str, ...], solution: Solution, coordinates: Coordinates) -> list[Notice]:
+    """One notice for each direction in which the loss is flat, with the features that make it up."""
+    notices = []
+    for direction in _sparse_null_basis(solution):
+        weight = np.abs(coordinates.in_deviations(direction)[: len(names)])
+        members = [names[j] for j in np.argsort(-weight, kind="stable") if weight[j] > 1e-6 * weight.max()]
+        shown = ", ".join(members[:6]) + (f" and {len(members) - 6} more" if len(members) > 6 else "")
+        text = (
+            f"{shown} are linear combinations of each other: their coefficients are not identifiable (the ones of least norm are given); "
+            f"predictions are not affected. Drop one of them: --drop {members[0].split('=')[0]}."
+        )
+        notices.append(Notice("collinear", members[0], text))
+    return notices
+
+
+def _sparse_null_basis(solution: Solution) -> list[FloatArray]:
+    """A basis of the flat directions with many zeros (reduced row echelon form), so that each names few features."""
+    basis = solution.vectors[:, : solution.null].T.copy()  # (null, k)
+    for i in range(len(basis)):
+        pivot = int(np.argmax(np.abs(basis[i])))
+        basis[i] /= basis[i, pivot]
+        for other in range(len(basis)):
+            if other != i:
+                basis[other] -= basis[other, pivot] * basis[i]
+    return list(basis)
+
+
+def _leaks(names: tuple[str, ...], moments: Moments, representation: Representation) -> list[Notice]:
+    deviation = np.sqrt(np.diag(moments.comoment))
+    correlation = moments.comoment[:-1, -1] / (deviation[:-1] * deviation[-1])
+    return [
+        Notice(
+            "near_target",
+            representation.features[j].column,
+            f"{names[j]!r} alone explains the target almost perfectly (r = {correlation[j]:.6f}): "
+            f"is it known before the target is? If not, --drop {representation.features[j].column}.",
+        )
+        for j in np.flatnonzero(np.abs(correlation) > LEAKING_CORRELATION)
+    ]
+
+
+def _columns(found: Survey) -> list[Notice]:
+    notices = []
+    for name, summary in found.summaries.items():
+        if isinstance(summary, NumberSummary) and max(abs(summary.minimum), abs(summary.maximum)) > EXACT_INTEGERS:
+            text = f"{name!r} holds numbers past 2^53, where float64 no longer tells neighbouring whole numbers apart."
+            notices.append(Notice("past_2_53", name, text))
+        if isinstance(summary, CategorySummary) and summary.counts and len(summary.counts) > 2:
+            texts = list(summary.counts)
+            numeric = [t for t in texts if re.fullmatch(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*", t)]
+            if len(numeric) >= 0.9 * len(texts):
+                odd = next((t for t in texts if t not in numeric), None)
+                but = "" if odd is None else f" (but {odd[:30]!r})"
+                text = f"{name!r} is text, and its values are numbers{but}: it was taken for a category. To take it as a number: --types {name}=number."
+                notices.append(Notice("text_numbers", name, text))
+    return notices

@@ -1,0 +1,62 @@
+"""The loop: define a function, define a loss, compute gradients, update the parameters, repeat.
+
+f(x) = w·x + b          J(w, b) = (1/2m) Σ (f(x_i) − y_i)²
+∂J/∂w, ∂J/∂b            from the oracle, whichever way it knows them
+w ← w − α ∂J/∂w,  b ← b − α ∂J/∂b          by the update rule
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+
+from gradline.training.stopping import StopReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gradline.oracles.base import Oracle
+    from gradline.training.stopping import Step
+    from gradline.types import FloatArray
+    from gradline.updates.base import UpdateRule
+
+State = TypeVar("State")
+
+
+class Descent(NamedTuple):
+    """Where the loop ended: θ (k,), ∇J(θ) (k,), why, and every step on the way."""
+
+    theta: FloatArray
+    gradient: FloatArray
+    reason: StopReason
+    history: list[Step]
+
+
+def descend(
+    oracle: Oracle,
+    rule: UpdateRule[State],
+    theta: FloatArray,
+    observe: Callable[[int, FloatArray, float, FloatArray, float], Step],
+    stop: Callable[[Step], StopReason | None],
+) -> Descent:
+    """Repeat until there is a reason to stop. `observe` makes a step's record; a diverged run returns its best iterate."""
+    state = rule.init(theta)
+    history: list[Step] = []
+    best = (np.inf, theta, np.zeros_like(theta))
+    update_norm = 0.0
+    for step in count():
+        value, gradient = oracle.value_and_gradient(theta)
+        if value < best[0]:
+            best = (value, theta, gradient)
+        history.append(observe(step, theta, value, gradient, update_norm))
+        reason = stop(history[-1])
+        if reason is not None:
+            break
+        updated, state = rule.update(theta, gradient, state, oracle)
+        update_norm = float(np.linalg.norm(updated - theta))
+        theta = updated
+    if reason is StopReason.DIVERGED:
+        _, theta, gradient = best
+    return Descent(theta, gradient, reason, history)

@@ -1,0 +1,134 @@
+"""From a block to the rows that count: decoded features, target, weight, role.
+
+The survey and the streamed oracle both read through here, so that they can never disagree about which rows are trained on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gradline.errors import DataError
+from gradline.representation.decode import as_numbers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from gradline.representation.decode import Decoder
+    from gradline.splits.roles import RoleArray, Roles
+    from gradline.types import Block, BoolArray, Decoded, FloatArray, IntArray, Kind
+
+
+class Rows(NamedTuple):
+    """The rows of a block that have a target (and a weight, and under `missing = drop` all features).
+
+    decoded, y (n,), weight (n,) or None, roles (n,).  row: (n,) their row numbers in the file.  read, dropped: how many rows
+    the block had, and how many of them are not here.  table: the block as it was read; kept: (rows read,) which are here.
+    """
+
+    decoded: Decoded
+    y: FloatArray
+    weight: FloatArray | None
+    roles: RoleArray
+    row: IntArray
+    read: int
+    dropped: int
+    table: pa.RecordBatch | pa.Table
+    kept: BoolArray
+
+
+@dataclass(frozen=True, slots=True)
+class RowReader:
+    """What a training run reads of a source."""
+
+    decoder: Decoder
+    roles: Roles
+    target: str
+    target_kind: Kind
+    weight: str | None = None
+    missing: str = "impute"
+    log_target: bool = False
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns to ask a source for."""
+        wanted = [*self.decoder.kinds, self.target, self.weight, self.roles.column]
+        return list(dict.fromkeys(name for name in wanted if name is not None))
+
+    def read(self, block: Block) -> Rows:
+        """The rows of a block. Raises DataError for values that no decision covers."""
+        table = block.load()
+        y = self._target(table, block.first_row)
+        kept = ~np.isnan(y)
+        weight = self._weight(table, block.first_row)
+        decoded = self.decoder.decode(table, block.first_row)
+        if self.missing != "impute":
+            incomplete = self._incomplete(decoded, kept, block.first_row)
+            kept &= ~incomplete
+        values = table.column(self.roles.column) if self.roles.column is not None else None
+        roles = self.roles.assign(block.file, block.first_row, table.num_rows, values)
+        row = np.arange(block.first_row, block.first_row + table.num_rows)
+        dropped = table.num_rows - int(np.count_nonzero(kept))
+        if dropped:
+            decoded, y, roles, row = decoded.take(kept), y[kept], roles[kept], row[kept]
+            weight = None if weight is None else weight[kept]
+        return Rows(decoded, y, weight, roles, row, table.num_rows, dropped, table, kept)
+
+    def _target(self, table: pa.RecordBatch | pa.Table, first_row: int) -> FloatArray:
+        y = as_numbers(self.target, _flat(table, self.target), self.target_kind, first_row)
+        infinite = np.isinf(y)
+        if infinite.any():
+            raise _fault(self.target, infinite, first_row, "infinite", f"filter them out: select … where isfinite({self.target})")
+        if not self.log_target:
+            return y
+        low = y <= 0.0
+        if low.any():
+            raise _fault(
+                self.target,
+                low,
+                first_row,
+                "zero or negative and have no logarithm",
+                "filter them out, or train without --log-target.",
+            )
+        return np.log(y)
+
+    def _weight(self, table: pa.RecordBatch | pa.Table, first_row: int) -> FloatArray | None:
+        if self.weight is None:
+            return None
+        weight = as_numbers(self.weight, _flat(table, self.weight), self.target_kind, first_row)
+        bad = ~np.isfinite(weight) | (weight < 0.0)
+        if bad.any():
+            raise _fault(
+                self.weight,
+                bad,
+                first_row,
+                "negative, null or infinite; a weight is a number from 0",
+                "mend or filter these rows.",
+            )
+        return weight
+
+    def _incomplete(self, decoded: Decoded, kept: BoolArray, first_row: int) -> BoolArray:
+        incomplete = np.zeros(decoded.rows, dtype=np.bool_)
+        masks = [(n.name, np.isnan(n.values)) for n in decoded.numbers]
+        masks += [(c.name, c.codes < 0) for c in decoded.categories if c.missing_is_level]
+        for name, mask in masks:
+            if self.missing == "error" and (mask & kept).any():
+                raise _fault(name, mask & kept, first_row, "null, and --missing is error", "use --missing impute or drop.")
+            incomplete |= mask
+        return incomplete
+
+
+def _flat(table: pa.RecordBatch | pa.Table, name: str) -> pa.Array:
+    import pyarrow as pa
+
+    values = table.column(name)
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def _fault(column: str, rows: BoolArray, first_row: int, what: str, hint: str) -> DataError:
+    count = int(np.count_nonzero(rows))
+    verb = "row is" if count == 1 else "rows are"
+    first = first_row + int(np.argmax(rows))
+    return DataError(f"column {column!r}: {count:,} {verb} {what} (first at row {first:,}, counted from 0).", hint)

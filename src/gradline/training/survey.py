@@ -1,0 +1,250 @@
+"""The one read of the data: moments by role, what each column holds, and a sample of rows for the pictures.
+
+A category with more levels than moments can hold is counted only; where it is no identifier, the data are read once more
+with its most frequent levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gradline.errors import DataError
+from gradline.maths.moments import Moments, block_moments, merge
+from gradline.maths.summaries import CategorySummary, NumberSummary, category_summary, number_summary
+from gradline.representation.features import IDENTIFIER_ROWS, IDENTIFIER_SHARE
+from gradline.splits.roles import row_hashes
+from gradline.types import NumberColumn, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import pyarrow as pa
+
+    from gradline.inputs.source import Source
+    from gradline.maths.engine import Engine
+    from gradline.maths.summaries import Summary
+    from gradline.training.rows import RowReader, Rows
+    from gradline.types import Block
+
+MOST_RAW_LEVELS = 2_500  # of one category, in the moments
+SAMPLE_ROWS = 2_000
+SAMPLE_SALT = 0x5A17
+
+
+class Sample(NamedTuple):
+    """The rows with the smallest hashes: a uniform sample that depends on the rows alone.
+
+    table: the columns as read.  roles, file, row: (n,).  hashes: (n,).
+    """
+
+    table: pa.Table
+    roles: np.ndarray[tuple[int], np.dtype[np.uint8]]
+    file: np.ndarray[tuple[int], np.dtype[np.intp]]
+    row: np.ndarray[tuple[int], np.dtype[np.intp]]
+    hashes: np.ndarray[tuple[int], np.dtype[np.uint64]]
+
+    def plus(self, other: Sample) -> Sample:
+        """Of both sets of rows."""
+        import pyarrow as pa
+
+        table = pa.concat_tables([self.table, other.table], promote_options="permissive")
+        both = [np.concatenate(pair) for pair in zip(self[1:], other[1:], strict=True)]
+        return Sample(table, *both).smallest()
+
+    def smallest(self) -> Sample:
+        """At most SAMPLE_ROWS rows, in the order of file and row."""
+        if len(self.hashes) <= SAMPLE_ROWS:
+            return self
+        keep = np.argpartition(self.hashes, SAMPLE_ROWS)[:SAMPLE_ROWS]
+        keep = keep[np.lexsort((self.row[keep], self.file[keep]))]
+        return Sample(self.table.take(keep), *(array[keep] for array in self[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What one read found. moments: of the raw columns, the target last among the numbers, by role. summaries: by decoded
+    column, over the training rows (infinities over all). target_range: over all rows with a target.
+    """
+
+    moments: Mapping[Role, Moments]
+    summaries: Mapping[str, Summary]
+    target: NumberSummary
+    read: int
+    dropped: int
+    sample: Sample
+    overflowed: frozenset[str] = frozenset()
+    reads: int = 1
+
+    def rows(self, role: Role) -> int:
+        """How many rows have a role."""
+        return self.moments[role].rows if role in self.moments else 0
+
+
+def survey(
+    source: Source, reader: RowReader, engine: Engine, seed: int, on_rows: Callable[[int], None] = lambda rows: None
+) -> tuple[Survey, RowReader]:
+    """One read of the source (two, where a category has too many levels), and the reader that the later reads must use."""
+    found = _read(source, reader, engine, seed, on_rows)
+    crowded = {name: _most_frequent(found.summaries[name]) for name in sorted(found.overflowed)}
+    listed = {name: levels for name, levels in crowded.items() if levels is not None}
+    if not listed:
+        return found, reader
+    if not source.repeatable and not source.files:
+        names = ", ".join(map(repr, listed))
+        raise DataError(
+            f"{names} has more than {MOST_RAW_LEVELS:,} levels, and {source.name} cannot be read a second time to group them.",
+            "drop the column, or write the data to a file first.",
+        )
+    reader = replace(reader, decoder=replace(reader.decoder, listed={**reader.decoder.listed, **listed}))
+    again = _read(source, reader, engine, seed, on_rows)
+    return replace(again, summaries={**again.summaries, **{n: found.summaries[n] for n in listed}}, reads=2), reader
+
+
+def _most_frequent(summary: Summary) -> tuple[str, ...] | None:
+    """The levels to keep of a crowded category; None for an identifier."""
+    assert isinstance(summary, CategorySummary)
+    present = summary.rows - summary.missing
+    if summary.counts is None or (len(summary.counts) >= IDENTIFIER_SHARE * present and present >= IDENTIFIER_ROWS):
+        return None
+    counts = summary.counts
+    return tuple(sorted(counts, key=lambda level: (-counts[level], level))[:MOST_RAW_LEVELS])
+
+
+def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows: Callable[[int], None]) -> Survey:
+    identifiers: set[str] = set()
+
+    def compute(block: Block) -> Survey:
+        return _block_survey(reader.read(block), reader, block, seed, identifiers)
+
+    def merged(a: Survey, b: Survey) -> Survey:
+        on_rows(a.read + b.read)
+        return _merge(a, b)
+
+    blocks = source.blocks(reader.columns)
+    first = next(blocks, None)
+    if first is None:
+        raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
+    found = compute(first)
+    on_rows(found.read)
+    for name, summary in found.summaries.items():  # an identifier's levels need not be counted any further
+        if isinstance(summary, CategorySummary) and summary.rows > 1_000 and summary.distinct >= IDENTIFIER_SHARE * summary.rows:
+            identifiers.add(name)
+    rest = engine.map_merge(_chained(found, blocks), lambda item: item if isinstance(item, Survey) else compute(item), merged)
+    assert rest is not None
+    if rest.dropped == rest.read:
+        raise DataError(
+            f"all {rest.read:,} rows were dropped: none has a target {reader.target!r}"
+            + (" and all features." if reader.missing == "drop" else "."),
+            "choose another --target, or look at how missing values are written.",
+        )
+    _refuse_faults(rest, source)
+    return rest
+
+
+def _chained(first: Survey, blocks: Iterator[Block]) -> Iterator[Survey | Block]:
+    return chain([first], blocks)
+
+
+def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, identifiers: set[str]) -> Survey:
+    training = rows.roles == Role.TRAINING
+    numbers, categories = rows.decoded.numbers, rows.decoded.categories
+    summaries: dict[str, Summary] = {}
+    clean = []
+    for column in numbers:
+        summary = number_summary(column, training, block.first_row)
+        if summary.infinite:  # told of after the read, with the count; kept out of the moments
+            at = int(np.argmax(np.isinf(column.values)))
+            summary = replace(summary, first_infinite=int(rows.row[at]))
+            column = column._replace(values=np.where(np.isinf(column.values), np.nan, column.values))
+        summaries[column.name] = summary
+        clean.append(column)
+    overflowed = set(identifiers)
+    for category in categories:
+        if category.name in identifiers:
+            missing = int(np.count_nonzero(category.codes[training] < 0))
+            summaries[category.name] = CategorySummary(int(np.count_nonzero(training)), missing, None)
+            continue
+        summaries[category.name] = category_summary(category, training)
+        if len(category.levels) > MOST_RAW_LEVELS + 1:
+            overflowed.add(category.name)
+    counted = [category for category in categories if category.name not in overflowed]
+    target = NumberColumn(reader.target, rows.y)
+    moments = {}
+    for role in Role:
+        mine = rows.roles == role
+        count = int(np.count_nonzero(mine))
+        if not count:
+            continue
+        everything = count == len(mine)
+        weight = rows.weight if rows.weight is None or everything else rows.weight[mine]
+        moments[role] = block_moments(
+            [c if everything else c._replace(values=c.values[mine]) for c in (*clean, target)],
+            [c if everything else c._replace(codes=c.codes[mine]) for c in counted],
+            count,
+            weight,
+        )
+    return Survey(
+        moments,
+        summaries,
+        number_summary(target, np.ones(len(rows.y), dtype=np.bool_), block.first_row),
+        rows.read,
+        rows.dropped,
+        _sample(rows, block, seed),
+        frozenset(overflowed),
+    )
+
+
+def _sample(rows: Rows, block: Block, seed: int) -> Sample:
+    import pyarrow as pa
+
+    table = rows.table if isinstance(rows.table, pa.Table) else pa.Table.from_batches([rows.table])
+    hashes = row_hashes(seed ^ SAMPLE_SALT, block.file, block.first_row, rows.read)[rows.kept]
+    keep = np.arange(len(hashes))
+    if len(hashes) > SAMPLE_ROWS:
+        keep = np.sort(np.argpartition(hashes, SAMPLE_ROWS)[:SAMPLE_ROWS])
+    position = np.flatnonzero(rows.kept)[keep]
+    return Sample(table.take(position), rows.roles[keep], np.full(len(keep), block.file), rows.row[keep], hashes[keep])
+
+
+def _merge(a: Survey, b: Survey) -> Survey:
+    overflowed = set(a.overflowed | b.overflowed)
+    summaries = {name: a.summaries[name].plus(b.summaries[name]) for name in a.summaries}  # type: ignore[arg-type]
+    overflowed |= {name for name, s in summaries.items() if isinstance(s, CategorySummary) and s.distinct > MOST_RAW_LEVELS + 1}
+    moments = {}
+    for role in Role:
+        parts = [s.moments[role].without(overflowed) for s in (a, b) if role in s.moments]
+        if parts:
+            moments[role] = parts[0] if len(parts) == 1 else merge(*parts)
+    return Survey(
+        moments,
+        summaries,
+        a.target.plus(b.target),
+        a.read + b.read,
+        a.dropped + b.dropped,
+        a.sample.plus(b.sample),
+        frozenset(overflowed),
+    )
+
+
+def _refuse_faults(found: Survey, source: Source) -> None:
+    """Raise DataError for infinities and for columns without any value."""
+    for name, summary in found.summaries.items():
+        if isinstance(summary, NumberSummary) and summary.infinite:
+            raise DataError(
+                f"column {name!r} of {source.name}: {summary.infinite:,} value{'s are' if summary.infinite > 1 else ' is'} infinite "
+                f"(first at row {summary.first_infinite:,}, counted from 0).",
+                f"drop the column (--drop {name}), or filter the rows with SQL text: select … where isfinite({name}).",
+            )
+    if not found.rows(Role.TRAINING):
+        return
+    empty = [name for name, summary in found.summaries.items() if summary.missing == summary.rows]
+    empty = list(
+        dict.fromkeys(name.removesuffix(".days") for name in empty if not name.endswith((".month", ".weekday", ".hour")))
+    )
+    if empty:
+        what = f"column {empty[0]!r} is" if len(empty) == 1 else f"columns {', '.join(map(repr, empty))} are"
+        raise DataError(f"{what} null in every training row of {source.name}.", f"leave it out: --drop {','.join(empty)}.")

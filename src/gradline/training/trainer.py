@@ -1,0 +1,344 @@
+"""A training run, from a source to a certified fit. Read top to bottom; each part stands in a module of its own.
+
+read once → represent → plan → descend → certify
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradline.errors import DataError, UsageError, did_you_mean, plural
+from gradline.inputs.contract import MOST_LEVELS, ColumnContract, Contract, Decisions
+from gradline.kinds import kind_of
+from gradline.maths.certificate import baseline_objective, certify
+from gradline.maths.coordinates import Coordinates
+from gradline.maths.moments import Moments, indicator_pairs
+from gradline.maths.quadratic import quadratic_loss, solve
+from gradline.maths.summaries import CategorySummary, NumberSummary
+from gradline.oracles.moments import MomentsOracle
+from gradline.oracles.streamed import Examples, StreamedOracle
+from gradline.representation.decode import Decoder
+from gradline.representation.features import Limits, represent
+from gradline.splits.roles import RowRoles, ValueRoles, time_ordinals, time_roles
+from gradline.training.doubts import doubts
+from gradline.training.loop import descend
+from gradline.training.plan import make_plan
+from gradline.training.rows import RowReader
+from gradline.training.stopping import GAP_TOLERANCE, Step, Stopping
+from gradline.training.survey import survey
+from gradline.types import Kind, Notice, Part, RawColumn, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gradline.inputs.source import Source
+    from gradline.maths.certificate import Certificate
+    from gradline.maths.engine import Engine
+    from gradline.maths.quadratic import QuadraticLoss, Solution
+    from gradline.oracles.base import Oracle
+    from gradline.representation.features import Representation
+    from gradline.splits.roles import Roles
+    from gradline.training.config import TrainConfig
+    from gradline.training.loop import Descent
+    from gradline.training.plan import Plan
+    from gradline.training.survey import Survey
+    from gradline.types import Block, FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run tells how far it is; both do nothing by default. rows: rows read. step: the step just recorded."""
+
+    rows: Callable[[int], None] = lambda rows: None
+    step: Callable[[Step], None] = lambda step: None
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """All that a training run found. moments: of the features and the target, by role."""
+
+    contract: Contract
+    representation: Representation
+    coordinates: Coordinates
+    theta: FloatArray
+    plan: Plan
+    descent: Descent
+    certificate: Certificate
+    moments: Mapping[Role, Moments]
+    survey: Survey
+    reader: RowReader
+    notices: tuple[Notice, ...]
+
+
+def train(source: Source, config: TrainConfig, engine: Engine, progress: Progress | None = None) -> Fit:
+    """Train on a source. Raises InputError for data and settings that cannot be trained on."""
+    progress = progress or Progress()
+    kinds, notices = feature_kinds(source, config)
+    reader = RowReader(
+        Decoder(kinds),
+        make_roles(source, config),
+        config.target,
+        _target_kind(source, config),
+        config.weight,
+        config.missing,
+        config.log_target,
+    )
+
+    # 1. one read: moments by role
+    found, reader = survey(source, reader, engine, config.seed, progress.rows)
+    training = _training_moments(found, source, config)
+
+    # 2. columns become features
+    chosen = None if config.features is None else frozenset(config.features)
+    limits = Limits.of(training.rows, config.min_level_rows, config.max_levels)
+    representation, left_out = represent(training, found.summaries, limits, chosen)
+    notices += left_out
+    if not representation.features:
+        raise DataError(
+            "there is no feature left to train on.", " ".join(n.message for n in notices) or "choose columns with --features."
+        )
+    moments = {role: _feature_moments(m, training, representation, config.target) for role, m in found.moments.items()}
+
+    # 3. the loss, its minimum and its curvature, in the loop's coordinates
+    mean = np.array([f.mean for f in representation.features])
+    deviation = np.array([f.deviation for f in representation.features])
+    coordinates = Coordinates.of(config.scaling, mean, deviation, intercept=config.intercept)
+    loss = quadratic_loss(moments[Role.TRAINING], coordinates, config.l2)
+    solution = solve(loss)
+
+    # 4. the plan
+    theta = np.zeros(coordinates.size)
+    baseline = baseline_objective(moments[Role.TRAINING])
+    plan = make_plan(config, solution, coordinates, representation.names, theta, baseline, found.reads)
+
+    # 5. the loop
+    oracle: Oracle = MomentsOracle(loss)
+    if plan.oracle == "streamed":
+        oracle = streamed_oracle(source, reader, representation, coordinates, engine, config.l2)
+    observe = observer(loss, _validation_loss(moments, coordinates), solution, coordinates, plan, baseline, progress)
+    stop = Stopping(config.stop, config.tolerance, config.patience, plan.budget(config.max_steps), config.max_seconds)
+    descent = descend(oracle, plan.rule(), theta, observe, stop)  # type: ignore[arg-type]
+
+    # 6. the certificate
+    gradient = loss.gradient(descent.theta)
+    certificate = certify(descent.theta, gradient, loss, solution, moments[Role.TRAINING], coordinates)
+    notices += doubts(representation, moments[Role.TRAINING], solution, certificate, descent, plan, found, coordinates)
+    contract = make_contract(kinds, found, config, source)
+    return Fit(
+        contract, representation, coordinates, descent.theta, plan, descent, certificate, moments, found, reader, tuple(notices)
+    )
+
+
+def feature_kinds(source: Source, config: TrainConfig) -> tuple[dict[str, Kind], list[Notice]]:
+    """The feature columns and what each is taken for. Raises UsageError for names that are not there."""
+    names = source.schema.names
+    declared = config.kinds()
+    special = {config.target, config.key, config.time, config.group, config.weight}
+    asked = {
+        "--target": [config.target],
+        "--features": config.features or (),
+        "--drop": config.drop,
+        "--types": declared,
+        "--units": config.units,
+        "--key": [config.key],
+        "--time": [config.time],
+        "--group": [config.group],
+        "--weight": [config.weight],
+    }
+    for flag, columns in asked.items():
+        for column in columns:
+            if column is not None and column not in names:
+                raise UsageError(f"{flag}: {source.name} has no column {column!r}.", did_you_mean(column, names))
+    wanted = config.features or tuple(name for name in names if name not in special)
+    kinds: dict[str, Kind] = {}
+    notices: list[Notice] = []
+    for name in dict.fromkeys(wanted):
+        if name in config.drop:
+            continue
+        stored = kind_of(source.schema.field(name).type)
+        kind = declared.get(name, stored)
+        if stored is Kind.EMPTY and name not in declared:
+            raise DataError(f"column {name!r} is null in every row of {source.name}.", f"leave it out: --drop {name}.")
+        if kind is Kind.UNSUPPORTED:
+            text = f"{name!r} is {source.schema.field(name).type}, which cannot be a feature; left out. Unnest it with SQL text."
+            if config.features is not None:
+                raise DataError(text)
+            notices.append(Notice("left_out_type", name, text))
+            continue
+        _check_declared(name, stored, kind)
+        kinds[name] = kind
+    if not kinds:
+        raise UsageError(f"{source.name} has no column beside the target to learn from.", "choose columns with --features.")
+    return kinds, notices
+
+
+def _check_declared(name: str, stored: Kind, kind: Kind) -> None:
+    readable = (
+        kind is stored or kind is Kind.TEXT or stored in (Kind.TEXT, Kind.EMPTY) or (stored, kind) == (Kind.DATE, Kind.TIMESTAMP)
+    )
+    if not readable and (stored, kind) not in ((Kind.TIMESTAMP, Kind.DATE), (Kind.BOOLEAN, Kind.NUMBER)):
+        raise UsageError(
+            f"--types {name}={kind}: the column is {stored}, which cannot be read as {kind}.", "choose another type."
+        )
+
+
+def _target_kind(source: Source, config: TrainConfig) -> Kind:
+    stored = kind_of(source.schema.field(config.target).type)
+    kind = config.kinds().get(config.target, stored)
+    if kind in (Kind.NUMBER, Kind.BOOLEAN, Kind.DURATION):
+        return kind
+    if stored is Kind.EMPTY:
+        raise DataError(f"the target {config.target!r} is null in every row of {source.name}.", "choose another --target.")
+    others = [f.name for f in source.schema if kind_of(f.type) is Kind.NUMBER]
+    hint = f"numbers here are: {', '.join(others[:8])}." if others else "no column here is a number."
+    if stored is Kind.TEXT:
+        hint += f" If its texts are numbers, say so: --types {config.target}=number."
+    raise DataError(f"the target {config.target!r} is {kind}; linear regression needs a number.", hint)
+
+
+def make_roles(source: Source, config: TrainConfig) -> Roles:
+    """Which rows are held out. By time, the column of times is read first."""
+    column = config.key or config.group
+    if column is not None:
+        return ValueRoles(column, config.seed, config.validation, config.test)
+    if config.time is None:
+        return RowRoles(config.seed, config.validation, config.test)
+    if not source.repeatable and not source.files:
+        raise UsageError(f"--time needs to read the times first, and {source.name} can be read only once.", "write it to a file.")
+    times = [time_ordinals(_column(block, config.time), config.time) for block in source.blocks([config.time])]
+    return time_roles(config.time, np.concatenate(times) if times else np.zeros(0), config.validation, config.test)
+
+
+def _column(block: Block, name: str):  # type: ignore[no-untyped-def]
+    import pyarrow as pa
+
+    values = block.load().column(name)
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def _training_moments(found: Survey, source: Source, config: TrainConfig) -> Moments:
+    rows = found.rows(Role.TRAINING)
+    if rows < 2 or found.moments[Role.TRAINING].weight == 0.0:
+        present = found.read - found.dropped
+        raise DataError(
+            f"{source.name} has {plural(present, 'row')} with a target, {rows} of them for training; at least 2 are needed.",
+            "give more rows, or hold none out: --validation 0 --test 0.",
+        )
+    if found.target.minimum == found.target.maximum:
+        raise DataError(
+            f"the target {config.target!r} is {found.target.minimum:g} in every row: there is nothing to learn.",
+            "choose another --target.",
+        )
+    training = found.moments[Role.TRAINING]
+    at = training.index()[RawColumn(config.target, Part.VALUE)]
+    if training.comoment[at, at] <= 0.0:
+        raise DataError(
+            f"the target {config.target!r} is the same in all {rows:,} training rows.", "give more rows, or another --seed."
+        )
+    return training
+
+
+def _feature_moments(moments: Moments, training: Moments, representation: Representation, target: str) -> Moments:
+    """The moments of the features, then the target; missing numbers imputed by the training mean, whatever the role."""
+    fill = {raw.column: training.mean[i] for i, raw in enumerate(training.columns) if raw.part is Part.VALUE}
+    for value, indicator in indicator_pairs(moments.columns):
+        moments = moments.refilled(value, indicator, float(fill[moments.columns[value].column]))
+    at = moments.index()[RawColumn(target, Part.VALUE)]
+    groups = representation.groups(moments.columns)
+    names = tuple(RawColumn(name, Part.VALUE) for name in (*representation.names, target))
+    return moments.aggregated([*groups, [at]], names)
+
+
+def _validation_loss(moments: Mapping[Role, Moments], coordinates: Coordinates) -> QuadraticLoss | None:
+    held_out = moments.get(Role.VALIDATION)
+    return None if held_out is None or held_out.weight == 0.0 else quadratic_loss(held_out, coordinates)
+
+
+def streamed_oracle(
+    source: Source,
+    reader: RowReader,
+    representation: Representation,
+    coordinates: Coordinates,
+    engine: Engine,
+    l2: float,
+) -> StreamedOracle:
+    """The oracle that reads the training rows of a source at every step."""
+    if not source.repeatable and not source.files:
+        raise UsageError(
+            f"the streamed oracle reads the data at every step; {source.name} can be read only once.", "--oracle moments"
+        )
+
+    def examples(block: Block) -> Examples:
+        rows = reader.read(block)
+        mine = rows.roles == Role.TRAINING
+        X = coordinates.transformed(representation.design(rows.decoded.take(mine)))
+        return Examples(X, rows.y[mine], None if rows.weight is None else rows.weight[mine])
+
+    return StreamedOracle(engine, lambda: source.blocks(reader.columns), examples, intercept=coordinates.intercept, l2=l2)
+
+
+def observer(
+    loss: QuadraticLoss,
+    validation: QuadraticLoss | None,
+    solution: Solution,
+    coordinates: Coordinates,
+    plan: Plan,
+    baseline: float,
+    progress: Progress,
+) -> Callable[[int, FloatArray, float, FloatArray, float], Step]:
+    """What makes the record of a step."""
+    start = time.perf_counter()
+    target_deviation = float(np.sqrt(2.0 * baseline))
+
+    def observe(step: int, theta: FloatArray, value: float, gradient: FloatArray, update_norm: float) -> Step:
+        gap = solution.gap(gradient)
+        near = gap <= GAP_TOLERANCE * baseline
+        error = float(np.abs(coordinates.in_deviations(solution.distance(gradient))).max()) if near else None
+        record = Step(
+            step=step,
+            objective=value,
+            validation=None if validation is None else validation.value(theta),
+            parameter_norm=float(np.linalg.norm(theta)),
+            gradient_norm=float(np.linalg.norm(gradient)),
+            update_norm=update_norm,
+            learning_rate=plan.learning_rate,
+            gap=gap,
+            relative_gap=gap / baseline,
+            coefficient_error=None if error is None else error / target_deviation,
+            at_rounding=near and bool(np.all(np.abs(gradient) <= loss.rounding(theta))),
+            seconds=time.perf_counter() - start,
+        )
+        progress.step(record)
+        return record
+
+    return observe
+
+
+def make_contract(kinds: Mapping[str, Kind], found: Survey, config: TrainConfig, source: Source) -> Contract:
+    """The contract that the training rows suggest."""
+    columns = {}
+    for name, kind in kinds.items():
+        column = ColumnContract(name, kind, unit=config.units.get(name) or _stored_unit(source, name))
+        summary = found.summaries[f"{name}.days" if kind in (Kind.DATE, Kind.TIMESTAMP) else name]
+        share = summary.missing / summary.rows
+        if isinstance(summary, NumberSummary):
+            column = replace(column, minimum=summary.minimum, maximum=summary.maximum, null_share=share)
+        elif isinstance(summary, CategorySummary):
+            counts = summary.counts
+            kept = None if counts is None or len(counts) > MOST_LEVELS else dict(sorted(counts.items()))
+            column = replace(column, levels=kept, distinct=summary.distinct, null_share=share)
+        columns[name] = column
+    unit = config.units.get(config.target) or _stored_unit(source, config.target)
+    decisions = Decisions(null=config.missing, unseen=config.unseen, out_of_range=config.out_of_range)
+    return Contract(config.target, unit, _target_kind(source, config), columns, decisions)
+
+
+def _stored_unit(source: Source, name: str) -> str | None:
+    """The unit that a Parquet file states in its field's metadata."""
+    metadata = source.schema.field(name).metadata or {}
+    unit = metadata.get(b"unit")
+    return None if unit is None else unit.decode("utf-8", "replace")

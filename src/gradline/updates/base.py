@@ -1,0 +1,32 @@
+"""What an update rule is: a pure pair of `init` and `update`. State goes in and comes out; the loop owns time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from gradline.oracles.base import Oracle
+    from gradline.types import FloatArray
+
+State = TypeVar("State")
+
+
+class UpdateRule(Protocol[State]):
+    """θ ← θ + something made of the gradient.
+
+    name: as users write it.  learning_rate: α, or None where the rule chooses its own step sizes.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def learning_rate(self) -> float | None: ...
+
+    def init(self, theta: FloatArray) -> State:
+        """The state before the first step."""
+        ...
+
+    def update(self, theta: FloatArray, gradient: FloatArray, state: State, oracle: Oracle) -> tuple[FloatArray, State]:
+        """The next θ (k,) and state, from ∇J(θ)."""
+        ...
