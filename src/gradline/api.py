@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,15 +14,16 @@ from gradline.evaluation import metrics as measured
 from gradline.evaluation import retransformation as retransform
 from gradline.inputs.opening import open_source
 from gradline.inputs.source import ReadOptions
+from gradline.kinds import flat_column
 from gradline.maths.quadratic import quadratic_loss
 from gradline.model.model import HISTORY_COLUMNS, Model, Retransformation, Sampled
-from gradline.model.model import load as load
 from gradline.training.config import TrainConfig
 from gradline.training.trainer import Progress
 from gradline.training.trainer import train as fit
 from gradline.types import Decoded, Role
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from gradline.inputs.source import Source
@@ -215,7 +215,7 @@ def _sampled(found: Fit, config: TrainConfig, retransformation: Retransformation
         decoded = found.reader.decoder.decode(sample.table)
         from gradline.representation.decode import as_numbers
 
-        actual = as_numbers(config.target, sample.table.column(config.target).combine_chunks(), found.contract.target_kind)
+        actual = as_numbers(config.target, flat_column(sample.table, config.target), found.contract.target_kind)
     else:
         decoded, actual = rows.decoded, np.exp(rows.y) if config.log_target else rows.y
     score = _score(found, decoded)
@@ -239,9 +239,7 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
     errors = measured.ErrorSums()
     read = unpredicted = without = 0
     for block in model.predictions(source, (target,)):
-        column = block.table.column(target)
-        values = column.combine_chunks() if hasattr(column, "combine_chunks") else column
-        actual = as_numbers(target, values, model.contract.target_kind, block.first_row)
+        actual = as_numbers(target, flat_column(block.table, target), model.contract.target_kind, block.first_row)
         without += int(np.count_nonzero(~np.isfinite(actual)))
         unpredicted += int(np.count_nonzero(np.isfinite(actual) & np.isnan(block.predicted)))
         usable = np.isfinite(actual) & ~np.isnan(block.predicted)

@@ -1,4 +1,4 @@
-"""Which kind of column an Arrow type is."""
+"""Which kind of column an Arrow type is, and a column of a batch as one array."""
 
 from __future__ import annotations
 
@@ -35,6 +35,14 @@ def kind_of(data_type: pa.DataType) -> Kind:
         (Kind.EMPTY, types.is_null),
     )
     return next((kind for kind, test in tests if test(data_type)), Kind.UNSUPPORTED)
+
+
+def flat_column(table: pa.RecordBatch | pa.Table, name: str) -> pa.Array:
+    """A column as one array, however many chunks it has."""
+    import pyarrow as pa
+
+    values = table.column(name)
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
 def declared_kinds(types: Mapping[str, str]) -> dict[str, Kind]:

@@ -1,0 +1,1 @@
+"""Anything tabular as blocks of columns, and the contract that later data are held to."""

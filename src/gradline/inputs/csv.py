@@ -17,14 +17,16 @@ import pyarrow as pa
 
 from gradline.errors import SourceError
 from gradline.inputs.query import connect, first_lines, literal, query_schema, stream
-from gradline.inputs.source import SourceFile, check_unique_names
+from gradline.inputs.source import SourceFile, check_unique_names, loaded
 from gradline.types import Block, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from gradline.inputs.source import ReadOptions
+
+    Translate = Callable[[duckdb.Error], SourceError]
 
 NULLS = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "#N/A")
 SAMPLE_ROWS = 20_000
@@ -79,7 +81,7 @@ class CsvSource:
             sql = _select(path, dialect, [position[name] for name in columns], kinds, self._decimal)
             for block in stream(sql, index, len(columns), self._translate(path, dialect)):
                 named = block.load().rename_columns(list(columns))
-                yield block._replace(load=lambda named=named: named)
+                yield block._replace(load=loaded(named))
 
     def _inferred(self, options: ReadOptions) -> tuple[dict[str, Kind], str]:
         """The kind of each column, as wide as the samples of all files need, and the decimal mark."""
@@ -91,7 +93,7 @@ class CsvSource:
         kinds = {column: options.kinds.get(column) or counts.kind(decimal) for column, counts in found.items()}
         return kinds, decimal
 
-    def _translate(self, path: Path, dialect: Dialect):  # type: ignore[no-untyped-def]
+    def _translate(self, path: Path, dialect: Dialect) -> Translate:
         def translate(error: duckdb.Error) -> SourceError:
             return _csv_error(error, path, dialect)
 
@@ -194,7 +196,7 @@ def _select(path: Path, dialect: Dialect, positions: Sequence[int], kinds: Seque
     )
 
 
-def _sample_counts(path: Path, dialect: Dialect, translate) -> dict[str, _Counts]:  # type: ignore[no-untyped-def]
+def _sample_counts(path: Path, dialect: Dialect, translate: Translate) -> dict[str, _Counts]:
     width = len(dialect.names)
     sample = _select(path, dialect, range(width), ["VARCHAR"] * width, ".", ", ignore_errors = true")
     counts = ", ".join(

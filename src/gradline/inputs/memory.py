@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from gradline.errors import SourceError, UsageError
-from gradline.inputs.source import SourceFile, block_rows, check_unique_names, rechunked
+from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
 from gradline.types import Block
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class TableSource:
         chosen = self._table.select(list(columns))
         rows = block_rows(len(columns))
         for start in range(0, self.rows, rows):
-            yield Block(0, start, lambda start=start: chosen.slice(start, rows))
+            yield Block(0, start, loaded(chosen.slice(start, rows)))
 
 
 class StreamSource:
@@ -96,7 +96,7 @@ class StreamSource:
         first_row = 0
         chosen = (batch.select(list(columns)) for batch in reader)
         for table in rechunked(chosen, block_rows(len(columns))):
-            yield Block(0, first_row, lambda table=table: table)
+            yield Block(0, first_row, loaded(table))
             first_row += table.num_rows
 
 

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gradline.errors import SourceError
-from gradline.inputs.source import SourceFile, block_rows, check_unique_names
-from gradline.types import Block
+from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded
+from gradline.kinds import kind_of
+from gradline.types import Block, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 LARGEST_GROUP_VALUES = 1 << 23  # row groups past 64 MB of float64 are read in slices
@@ -61,7 +62,7 @@ class ParquetSource:
                     yield from self._slices(index, first_row, part, group, columns)
                 first_row += rows
 
-    def _loader(self, part: _File, group: int, columns: Sequence[str]):  # type: ignore[no-untyped-def]
+    def _loader(self, part: _File, group: int, columns: Sequence[str]) -> Callable[[], pa.Table]:
         def load() -> pa.Table:
             try:
                 with pq.ParquetFile(part.path, metadata=part.metadata) as file:
@@ -80,7 +81,7 @@ class ParquetSource:
                 rows = block_rows(len(columns))
                 for batch in file.iter_batches(rows, row_groups=[group], columns=stored, use_threads=False):
                     table = self._with_partitions(part, pa.Table.from_batches([batch]), columns)
-                    yield Block(index, first_row, lambda table=table: table)
+                    yield Block(index, first_row, loaded(table))
                     first_row += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             raise _damaged(part.path, error) from error
@@ -139,4 +140,4 @@ def _check_same_columns(first: _File, other: _File) -> None:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return kind_of(kind) is Kind.NUMBER

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 
 from gradline.errors import SourceError
-from gradline.inputs.source import SourceFile, block_rows, check_unique_names, rechunked
+from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
 from gradline.types import Block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    import pyarrow as pa
 
 
 def literal(text: str) -> str:
@@ -34,12 +35,15 @@ def connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def _run(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    return connection.execute(sql)
+
+
 def query_schema(sql: str, translate: Callable[[duckdb.Error], SourceError]) -> pa.Schema:
     """Names and types of a query, without running it."""
     try:
         with connect() as connection:
-            schema: pa.Schema = connection.execute(f"SELECT * FROM ({sql}) LIMIT 0").to_arrow_table().schema
-            return schema
+            return _run(connection, f"SELECT * FROM ({sql}) LIMIT 0").to_arrow_table().schema
     except duckdb.Error as error:
         raise translate(error) from error
 
@@ -49,10 +53,10 @@ def stream(sql: str, file: int, columns: int, translate: Callable[[duckdb.Error]
     rows = block_rows(columns)
     try:
         with connect() as connection:
-            reader = connection.execute(sql).to_arrow_reader(rows)
+            reader = _run(connection, sql).to_arrow_reader(rows)
             first_row = 0
             for table in rechunked(reader, rows):
-                yield Block(file, first_row, lambda table=table: table)
+                yield Block(file, first_row, loaded(table))
                 first_row += table.num_rows
     except duckdb.Error as error:
         raise translate(error) from error
@@ -109,8 +113,8 @@ class NdjsonSource:
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
         """See `Source`. Each file is read by the types found over all of them."""
         with connect() as connection:
-            described = connection.execute(
-                "DESCRIBE " + self._select("*", "[" + ", ".join(literal(str(path)) for path in self._paths) + "]")
+            described = _run(
+                connection, "DESCRIBE " + self._select("*", "[" + ", ".join(literal(str(path)) for path in self._paths) + "]")
             ).fetchall()
         types = ", columns = {" + ", ".join(f"{literal(row[0])}: {literal(row[1])}" for row in described) + "}"
         chosen = ", ".join(identifier(name) for name in columns)

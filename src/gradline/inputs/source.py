@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from gradline.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -97,6 +97,11 @@ def rechunked(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table
             count += rest.num_rows
     if waiting:
         yield pa.Table.from_batches(waiting)
+
+
+def loaded(table: pa.Table) -> Callable[[], pa.Table]:
+    """The `load` of a block that is in memory already."""
+    return lambda: table
 
 
 def check_unique_names(names: Sequence[str], where: str) -> None:

@@ -158,7 +158,7 @@ def block_moments(
     comoment[:q_dense, :q_dense] = _gram(dense, weighted)
     means = [mean]
     start = q_dense
-    for c, ((codes, kept), category) in enumerate(zip(counted, categories, strict=True)):
+    for c, (codes, kept) in enumerate(counted):
         size = len(kept)
         share = np.bincount(codes, weight, size + 1)[:size] / total  # (size,)
         stop = start + size

@@ -13,7 +13,6 @@ from gradline.inputs.opening import open_source
 from gradline.inputs.source import ReadOptions
 from gradline.representation.decode import Decoder
 from gradline.training.stopping import Step
-from gradline.types import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from gradline.maths.coordinates import Coordinates
     from gradline.maths.moments import Moments
     from gradline.representation.features import Representation
-    from gradline.types import FloatArray, Json, Notice
+    from gradline.types import FloatArray, Json, Notice, Role
 
 HISTORY_COLUMNS = tuple(f.name for f in fields(Step))
 
@@ -121,7 +120,7 @@ class Model:
         """The steps, one a row, as an Arrow table."""
         import pyarrow as pa
 
-        arrays = {}
+        arrays: dict[str, pa.Array] = {}
         for j, name in enumerate(HISTORY_COLUMNS):
             values = self.history_array[:, j]
             match name:

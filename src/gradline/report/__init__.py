@@ -1,0 +1,1 @@
+"""Terminal summary, run directory, HTML report."""

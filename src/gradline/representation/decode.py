@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gradline.errors import DataError
-from gradline.kinds import kind_of
+from gradline.kinds import flat_column, kind_of
 from gradline.types import CategoryColumn, Decoded, Kind, NumberColumn
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Decoder:
         numbers: list[NumberColumn] = []
         categories: list[CategoryColumn] = []
         for name, kind in self.kinds.items():
-            values = _flat(table.column(name))
+            values = flat_column(table, name)
             match kind:
                 case Kind.TEXT:
                     categories.append(self._category(name, values))
@@ -65,10 +65,6 @@ class Decoder:
         position = {level: i for i, level in enumerate(listed)}
         renumber = np.array([position.get(level, len(listed)) for level in levels] + [-1], dtype=np.intp)
         return CategoryColumn(name, renumber[codes], (*listed, REST), rest=len(listed))
-
-
-def _flat(values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
 def text_codes(values: pa.Array) -> tuple[tuple[str, ...], np.ndarray[Any, np.dtype[np.intp]]]:

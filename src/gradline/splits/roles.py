@@ -202,7 +202,8 @@ def time_ordinals(values: pa.Array, column: str) -> FloatArray:
         if pa.types.is_temporal(values.type):
             unit = pa.int32() if values.type.bit_width == 32 else pa.int64()
             values = pc.cast(values, unit)
-        return pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        times: FloatArray = pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        return times
     except (pa.ArrowException, ValueError) as error:
         raise DataError(
             f"column {column!r} ({kind}) is not a time: {str(error).splitlines()[0]}",

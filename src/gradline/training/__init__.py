@@ -1,0 +1,1 @@
+"""Plan, loop, stopping: a training run."""

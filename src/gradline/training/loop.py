@@ -8,6 +8,7 @@ w ← w − α ∂J/∂w,  b ← b − α ∂J/∂b          by the update rule
 from __future__ import annotations
 
 from itertools import count
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 
 State = TypeVar("State")
 
+ALL_STEPS = 10_000  # so many are all in the history,
+STRIDE = 100  # then every so many
+
 
 class Descent(NamedTuple):
-    """Where the loop ended: θ (k,), ∇J(θ) (k,), why, and every step on the way."""
+    """Where the loop ended: θ (k,), why, and the steps on the way (of a long run, after the first many, every hundredth)."""
 
     theta: FloatArray
-    gradient: FloatArray
     reason: StopReason
     history: list[Step]
 
@@ -44,19 +47,18 @@ def descend(
     """Repeat until there is a reason to stop. `observe` makes a step's record; a diverged run returns its best iterate."""
     state = rule.init(theta)
     history: list[Step] = []
-    best = (np.inf, theta, np.zeros_like(theta))
+    best = (np.inf, theta)
     update_norm = 0.0
     for step in count():
         value, gradient = oracle.value_and_gradient(theta)
-        if value < best[0]:
-            best = (value, theta, gradient)
-        history.append(observe(step, theta, value, gradient, update_norm))
-        reason = stop(history[-1])
+        best = min(best, (value, theta), key=itemgetter(0))
+        record = observe(step, theta, value, gradient, update_norm)
+        reason = stop(record)
+        if reason is not None or step < ALL_STEPS or step % STRIDE == 0:
+            history.append(record)
         if reason is not None:
-            break
+            return Descent(best[1] if reason is StopReason.DIVERGED else theta, reason, history)
         updated, state = rule.update(theta, gradient, state, oracle)
         update_norm = float(np.linalg.norm(updated - theta))
         theta = updated
-    if reason is StopReason.DIVERGED:
-        _, theta, gradient = best
-    return Descent(theta, gradient, reason, history)
+    raise AssertionError("the loop ends by a reason only")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradline.errors import StabilityError
+from gradline.errors import StabilityError, UsageError
 from gradline.training.stopping import COEFFICIENT_TOLERANCE, GAP_TOLERANCE
 from gradline.types import finite_or_none
 from gradline.updates import conjugate_gradient, gradient_descent
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from gradline.maths.quadratic import Solution
     from gradline.training.config import TrainConfig
     from gradline.types import FloatArray, Json
-    from gradline.updates.conjugate_gradient import ConjugateGradient
-    from gradline.updates.gradient_descent import GradientDescent
+    from gradline.updates.base import UpdateRule
 
 FEW_STEPS = 1_000  # up to so many, plain gradient descent is taken: a step costs microseconds
 FEW_READS = 50  # the same where every step is a read of the data
@@ -55,7 +54,7 @@ class Plan:
             "reasons": list(self.reasons),
         }
 
-    def rule(self) -> GradientDescent | ConjugateGradient:
+    def rule(self) -> UpdateRule[Any]:
         """The update rule."""
         if self.optimizer == conjugate_gradient.NAME:
             return conjugate_gradient.ConjugateGradient()
@@ -119,8 +118,6 @@ def make_plan(
     stages = (f"{'two reads' if reads == 2 else 'one read'}: moments", f"{optimizer} on {oracle}")
     if optimizer == conjugate_gradient.NAME:
         if config.learning_rate is not None:
-            from gradline.errors import UsageError
-
             raise UsageError("conjugate gradients choose their own step sizes; --learning-rate has no meaning there.")
         ceiling = 10 * len(theta) + 1_000
         steps = conjugate_gradient.predicted_steps(solution, theta, reached, ceiling)

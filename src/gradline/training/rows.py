@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradline.errors import DataError
+from gradline.kinds import flat_column
 from gradline.representation.decode import as_numbers
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class RowReader:
         return Rows(decoded, y, weight, roles, row, table.num_rows, dropped, table, kept)
 
     def _target(self, table: pa.RecordBatch | pa.Table, first_row: int) -> FloatArray:
-        y = as_numbers(self.target, _flat(table, self.target), self.target_kind, first_row)
+        y = as_numbers(self.target, flat_column(table, self.target), self.target_kind, first_row)
         infinite = np.isinf(y)
         if infinite.any():
             raise _fault(self.target, infinite, first_row, "infinite", f"filter them out: select … where isfinite({self.target})")
@@ -97,7 +98,7 @@ class RowReader:
     def _weight(self, table: pa.RecordBatch | pa.Table, first_row: int) -> FloatArray | None:
         if self.weight is None:
             return None
-        weight = as_numbers(self.weight, _flat(table, self.weight), self.target_kind, first_row)
+        weight = as_numbers(self.weight, flat_column(table, self.weight), self.target_kind, first_row)
         bad = ~np.isfinite(weight) | (weight < 0.0)
         if bad.any():
             raise _fault(
@@ -118,13 +119,6 @@ class RowReader:
                 raise _fault(name, mask & kept, first_row, "null, and --missing is error", "use --missing impute or drop.")
             incomplete |= mask
         return incomplete
-
-
-def _flat(table: pa.RecordBatch | pa.Table, name: str) -> pa.Array:
-    import pyarrow as pa
-
-    values = table.column(name)
-    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
 def _fault(column: str, rows: BoolArray, first_row: int, what: str, hint: str) -> DataError:

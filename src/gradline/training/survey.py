@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from gradline.inputs.source import Source
     from gradline.maths.engine import Engine
     from gradline.maths.summaries import Summary
+    from gradline.splits.roles import Hashes, RoleArray
     from gradline.training.rows import RowReader, Rows
-    from gradline.types import Block
+    from gradline.types import Block, IntArray
 
 MOST_RAW_LEVELS = 2_500  # of one category, in the moments
 SAMPLE_ROWS = 2_000
@@ -42,18 +43,23 @@ class Sample(NamedTuple):
     """
 
     table: pa.Table
-    roles: np.ndarray[tuple[int], np.dtype[np.uint8]]
-    file: np.ndarray[tuple[int], np.dtype[np.intp]]
-    row: np.ndarray[tuple[int], np.dtype[np.intp]]
-    hashes: np.ndarray[tuple[int], np.dtype[np.uint64]]
+    roles: RoleArray
+    file: IntArray
+    row: IntArray
+    hashes: Hashes
 
     def plus(self, other: Sample) -> Sample:
         """Of both sets of rows."""
         import pyarrow as pa
 
         table = pa.concat_tables([self.table, other.table], promote_options="permissive")
-        both = [np.concatenate(pair) for pair in zip(self[1:], other[1:], strict=True)]
-        return Sample(table, *both).smallest()
+        return Sample(
+            table,
+            np.concatenate([self.roles, other.roles]),
+            np.concatenate([self.file, other.file]),
+            np.concatenate([self.row, other.row]),
+            np.concatenate([self.hashes, other.hashes]),
+        ).smallest()
 
     def smallest(self) -> Sample:
         """At most SAMPLE_ROWS rows, in the order of file and row."""
@@ -61,7 +67,7 @@ class Sample(NamedTuple):
             return self
         keep = np.argpartition(self.hashes, SAMPLE_ROWS)[:SAMPLE_ROWS]
         keep = keep[np.lexsort((self.row[keep], self.file[keep]))]
-        return Sample(self.table.take(keep), *(array[keep] for array in self[1:]))
+        return Sample(self.table.take(keep), self.roles[keep], self.file[keep], self.row[keep], self.hashes[keep])
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +165,10 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, identi
         if summary.infinite:  # told of after the read, with the count; kept out of the moments
             at = int(np.argmax(np.isinf(column.values)))
             summary = replace(summary, first_infinite=int(rows.row[at]))
-            column = column._replace(values=np.where(np.isinf(column.values), np.nan, column.values))
         summaries[column.name] = summary
-        clean.append(column)
+        clean.append(
+            column._replace(values=np.where(np.isinf(column.values), np.nan, column.values)) if summary.infinite else column
+        )
     overflowed = set(identifiers)
     for category in categories:
         if category.name in identifiers:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradline.errors import DataError, UsageError, did_you_mean, plural
 from gradline.inputs.contract import MOST_LEVELS, ColumnContract, Contract, Decisions
-from gradline.kinds import kind_of
+from gradline.kinds import flat_column, kind_of
 from gradline.maths.certificate import baseline_objective, certify
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.moments import Moments, indicator_pairs
@@ -121,7 +121,7 @@ def train(source: Source, config: TrainConfig, engine: Engine, progress: Progres
         oracle = streamed_oracle(source, reader, representation, coordinates, engine, config.l2)
     observe = observer(loss, _validation_loss(moments, coordinates), solution, coordinates, plan, baseline, progress)
     stop = Stopping(config.stop, config.tolerance, config.patience, plan.budget(config.max_steps), config.max_seconds)
-    descent = descend(oracle, plan.rule(), theta, observe, stop)  # type: ignore[arg-type]
+    descent = descend(oracle, plan.rule(), theta, observe, stop)
 
     # 6. the certificate
     gradient = loss.gradient(descent.theta)
@@ -209,15 +209,8 @@ def make_roles(source: Source, config: TrainConfig) -> Roles:
         return RowRoles(config.seed, config.validation, config.test)
     if not source.repeatable and not source.files:
         raise UsageError(f"--time needs to read the times first, and {source.name} can be read only once.", "write it to a file.")
-    times = [time_ordinals(_column(block, config.time), config.time) for block in source.blocks([config.time])]
+    times = [time_ordinals(flat_column(block.load(), config.time), config.time) for block in source.blocks([config.time])]
     return time_roles(config.time, np.concatenate(times) if times else np.zeros(0), config.validation, config.test)
-
-
-def _column(block: Block, name: str):  # type: ignore[no-untyped-def]
-    import pyarrow as pa
-
-    values = block.load().column(name)
-    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
 def _training_moments(found: Survey, source: Source, config: TrainConfig) -> Moments:

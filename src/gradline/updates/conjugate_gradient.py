@@ -10,6 +10,7 @@ the conjugacy).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -68,7 +69,7 @@ def predicted_steps(
     direction, before = np.zeros_like(error), 0.0
     for step in range(ceiling + 1):
         gap = 0.5 * float(values @ error**2)
-        if reached(gap, lambda error=error: solution.vectors[:, solution.null :] @ error):
+        if reached(gap, partial(np.matmul, solution.vectors[:, solution.null :], error)):
             return step
         square = float(gradient @ gradient)
         if square == 0.0:

@@ -1,0 +1,84 @@
+"""The terminal: progress and warnings on stderr, one JSON document on stdout. Quiet in a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+    from gradline.training.stopping import Step
+    from gradline.types import Json, Notice
+
+REFRESH_SECONDS = 0.1
+
+
+def print_json(document: Json) -> None:
+    """The document, and nothing else, on stdout."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_notices(notices: Iterable[Notice]) -> None:
+    """Warnings, a line each, on stderr."""
+    for notice in notices:
+        mark = click.style("warning", fg="yellow") if sys.stderr.isatty() else "warning"
+        click.echo(f"{mark} [{notice.code}] {printable(notice.message)}", err=True)
+
+
+def printable(text: str) -> str:
+    """A text without control characters: a column's name cannot move the cursor or clear the screen."""
+    return "".join(c if c.isprintable() or c == " " else "�" for c in text)
+
+
+class TerminalProgress:
+    """Rows read, then steps and loss, while they happen; nothing where stderr is not a terminal.
+
+    `rows` is the number of rows there are, where it is known: then the time left is shown.
+    """
+
+    def __init__(self, rows: int | None) -> None:
+        self._total = rows
+        self._bar: RichProgress | None = None
+        self._reading: TaskID | None = None
+        self._stepping: TaskID | None = None
+        self._shown = 0.0
+
+    def __enter__(self) -> TerminalProgress:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._reading = self._bar.add_task("reading", total=self._total)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def rows(self, count: int) -> None:
+        """`count` rows have been read."""
+        if self._bar is not None and self._reading is not None:
+            self._bar.update(self._reading, completed=count, description=f"reading  {count:>12,} rows")
+
+    def step(self, step: Step) -> None:
+        """A step has been recorded."""
+        now = time.perf_counter()
+        if self._bar is None or now - self._shown < REFRESH_SECONDS:
+            return
+        self._shown = now
+        if self._stepping is None:
+            self._stepping = self._bar.add_task("descending", total=None)
+        text = f"step {step.step:>8,}   loss {step.objective:.6g}   gap {step.relative_gap:.1e}"
+        self._bar.update(self._stepping, description=text)

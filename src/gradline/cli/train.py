@@ -1,0 +1,205 @@
+"""`gradline train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gradline.training.config import CHOICES
+
+NOT_SETTINGS = ("data", "out", "config", "as_json", "learning_rate")
+
+
+def _pairs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """`a=x,b=y` and repeated options as a mapping."""
+    pairs: dict[str, str] = {}
+    for word in (word for value in values for word in value.split(",")):
+        name, equals, what = word.partition("=")
+        if not equals or not name or not what:
+            raise click.BadParameter(f"{word!r} is not COLUMN=WORD.", ctx, parameter)
+        pairs[name.strip()] = what.strip()
+    return pairs
+
+
+def _names(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """`a,b` and repeated options as names; a name that holds a comma is given in an option of its own, quoted."""
+    import csv
+
+    try:
+        return tuple(name for row in csv.reader(values, skipinitialspace=True) for name in row if name)
+    except csv.Error as error:
+        raise click.BadParameter(str(error), ctx, parameter) from error
+
+
+def _rate(ctx: click.Context, parameter: click.Parameter, value: str) -> float | None:
+    if value == "auto":
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a number, nor auto.", ctx, parameter) from None
+
+
+def _choice(name: str) -> click.Choice[str]:
+    return click.Choice(CHOICES[name], case_sensitive=False)
+
+
+@click.command()
+@click.argument("data", nargs=-1)
+@click.option("--target", metavar="COLUMN", help="The column to predict.")
+@click.option("--features", multiple=True, callback=_names, metavar="A,B", help="Columns to learn from. Default: all others.")
+@click.option("--drop", multiple=True, callback=_names, metavar="A,B", help="Columns to leave out (what is not known in time).")
+@click.option(
+    "--types",
+    multiple=True,
+    callback=_pairs,
+    metavar="A=text",
+    help="Declare a type: number, text, boolean, date, timestamp, time.",
+)
+@click.option("--units", multiple=True, callback=_pairs, metavar="A=miles", help="Units, for summary and report.")
+@click.option("--validation", type=float, default=0.1, show_default=True, help="Share of the rows watched while training.")
+@click.option("--test", type=float, default=0.1, show_default=True, help="Share of the rows held out to the end.")
+@click.option("--key", metavar="COLUMN", help="Roles by the hash of this column, not of the row number.")
+@click.option("--time", metavar="COLUMN", help="Hold out the latest rows by this column.")
+@click.option("--group", metavar="COLUMN", help="Keep rows of one value together (a customer).")
+@click.option("--weight", metavar="COLUMN", help="Weights; 2 counts as the row twice.")
+@click.option("--scaling", type=_choice("scaling"), default="standard", show_default=True, help="The loop's coordinates.")
+@click.option(
+    "--missing",
+    type=_choice("missing"),
+    default="impute",
+    show_default=True,
+    help="Null features: mean and indicator, drop the row, or error.",
+)
+@click.option("--unseen", type=_choice("unseen"), default="warn", show_default=True, help="New categories at predict.")
+@click.option(
+    "--out-of-range",
+    type=_choice("out_of_range"),
+    default="warn",
+    show_default=True,
+    help="Values outside the training range at predict.",
+)
+@click.option(
+    "--min-level-rows", type=int, metavar="N", help="Rarer categories are grouped. Default: a hundredth of the rows, 2 to 10."
+)
+@click.option("--max-levels", type=int, default=1000, show_default=True, metavar="N", help="Categories kept of one column.")
+@click.option("--log-target", is_flag=True, help="Learn log(target); predictions are in its unit, bias mended.")
+@click.option("--oracle", type=_choice("oracle"), default="auto", show_default=True, help="Where gradients come from.")
+@click.option(
+    "--optimizer",
+    type=click.Choice([*CHOICES["optimizer"], "gd", "cg"]),
+    default="auto",
+    show_default=True,
+    help="The update rule.",
+)
+@click.option("--learning-rate", "--alpha", callback=_rate, default="auto", show_default=True, help="The step size α.")
+@click.option("--l2", type=float, default=0.0, show_default=True, help="λ of the penalty (λ/2)‖w‖², in the loop's coordinates.")
+@click.option("--intercept/--no-intercept", default=True, help="Whether to fit b.")
+@click.option(
+    "--stop",
+    type=_choice("stop"),
+    default="certificate",
+    show_default=True,
+    help="On the certified gap, or on the loss no longer improving.",
+)
+@click.option("--tolerance", type=float, default=1e-9, show_default=True, help="Relative improvement, for --stop improvement.")
+@click.option("--patience", type=int, default=5, show_default=True, help="Steps without it, for --stop improvement.")
+@click.option("--max-steps", type=int, metavar="N", help="Budget of steps.")
+@click.option("--max-seconds", type=float, metavar="S", help="Budget of time for the loop.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the rows' roles.")
+@click.option("--force", is_flag=True, help="Run a learning rate past its limit, to see it diverge.")
+@click.option("--threads", type=int, metavar="N", help="Workers. Default: one a core. The result is the same.")
+@click.option("--header/--no-header", default=None, help="Whether a CSV's first line names the columns. Default: found out.")
+@click.option("--delimiter", metavar="C", help="Of a CSV. Default: found out.")
+@click.option("--decimal", metavar="C", help="Decimal mark of a CSV. Default: found out.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="F.toml", help="Settings by these names; flags win.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="RUN", help="The run directory. Default: runs/TARGET.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def train(ctx: click.Context, /, **given: Any) -> int:
+    """Train a model on DATA: csv, parquet or ndjson files, globs, folders, or SQL text ("select …").
+
+    \b
+    gradline train flights.parquet --target air_time --features distance
+    gradline train sales.csv --target price --drop id --types zip=text --time sold_on
+    gradline train "select * from 'a.parquet' where y > 0 order by id" --target y
+    """
+    from gradline.api import read_options, run
+    from gradline.cli.terminal import TerminalProgress, print_json, print_notices
+    from gradline.inputs.opening import open_source
+    from gradline.report.run import write_run
+    from gradline.report.summary import print_summary
+    from gradline.storage import check_replaceable
+    from gradline.training.trainer import Progress
+
+    settings, data, out = _settings(ctx, given)
+    config = _config(settings)
+    run_path = Path(out) if out is not None else Path("runs") / _file_name(config.target)
+    check_replaceable(run_path)
+    source = open_source(data, read_options(config))
+    with TerminalProgress(source.rows) as shown:
+        model = run(source, config, Progress(shown.rows, shown.step))
+    document = write_run(model, run_path)
+    print_notices(model.notices)
+    if given["as_json"]:
+        print_json(document)
+    else:
+        print_summary(model, run_path)
+    return 0 if document["stopped"]["reason"] in ("certified", "rounding", "improvement") else 3
+
+
+def _settings(ctx: click.Context, given: dict[str, Any]) -> tuple[dict[str, Any], list[str], str | None]:
+    """Flags over the configuration file over defaults; the data and the run directory apart."""
+    from click.core import ParameterSource
+
+    from gradline.errors import UsageError
+
+    file = _config_file(given["config"]) if given["config"] is not None else {}
+    by_hand = {name for name in given if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    settings = {name: value for name, value in given.items() if name not in NOT_SETTINGS and value is not None}
+    settings |= {name: value for name, value in file.items() if name not in ("data", "out") and name not in by_hand}
+    if "learning_rate" in by_hand or "learning_rate" not in file:
+        settings["learning_rate"] = given["learning_rate"]
+    settings["optimizer"] = {"gd": "gradient_descent", "cg": "conjugate_gradient"}.get(
+        settings["optimizer"], settings["optimizer"]
+    )
+    if settings.get("features") == ():
+        settings["features"] = None
+    data = list(given["data"]) or file.get("data", [])
+    data = [data] if isinstance(data, str) else data
+    if not data:
+        raise UsageError(
+            "no data given.", 'gradline train DATA --target COLUMN; DATA is a file, a folder, a glob, or "select …".'
+        )
+    return settings, data, given["out"] or file.get("out")
+
+
+def _config(settings: dict[str, Any]):  # type: ignore[no-untyped-def]
+    from gradline.errors import UsageError
+    from gradline.training.config import TrainConfig
+
+    if not settings.get("target"):
+        raise UsageError("no target given.", "say which column to predict: --target COLUMN.")
+    return TrainConfig.from_mapping(settings)
+
+
+def _config_file(path: Path) -> dict[str, Any]:
+    import tomllib
+
+    from gradline.errors import UsageError
+
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"there is no configuration file {path}.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} is not a configuration file: {error}.", "it is TOML, with the flags' names.") from error
+    return {name.replace("-", "_"): value for name, value in document.items()}
+
+
+def _file_name(target: str) -> str:
+    """A target's name as a directory's: letters, digits, - and _ only."""
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in target)[:80]
+    return name.strip("_") or "run"

@@ -1,0 +1,200 @@
+"""`gradline predict`, `evaluate`, `show` and `report`: what is done with a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gradline.cli.train import _names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pyarrow as pa
+
+    from gradline.types import Json
+
+CSV_OPTIONS = (
+    click.option("--header/--no-header", default=None, help="Whether a CSV's first line names the columns."),
+    click.option("--delimiter", metavar="C", help="Of a CSV. Default: found out."),
+    click.option("--decimal", metavar="C", help="Decimal mark of a CSV. Default: found out."),
+)
+
+
+def _csv_options(command: Any) -> Any:
+    for option in reversed(CSV_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _csv_settings(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: given[name] for name in ("header", "delimiter", "decimal") if given[name] is not None}
+
+
+@click.command()
+@click.argument("model")
+@click.argument("data", nargs=-1, required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="F", help="csv, parquet or ndjson file to write.")
+@click.option("--keep", multiple=True, callback=_names, metavar="A,B", help="Columns of the data to keep beside the prediction.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@_csv_options
+def predict(model: str, data: tuple[str, ...], out: Path, keep: tuple[str, ...], as_json: bool, **given: Any) -> int:
+    """Predict with MODEL (a run directory or model file) on DATA, into a file.
+
+    The output has the rows' order, the key the model was trained with (else the row number), the kept columns, and
+    `prediction` in the target's unit.
+    """
+    from gradline.cli.terminal import print_json, print_notices
+    from gradline.errors import UsageError, did_you_mean, plural
+    from gradline.inputs.opening import open_source
+    from gradline.model.model import load
+
+    trained = load(model)
+    key: str | None = trained.config.get("key")
+    source = open_source(list(data), trained.read_options(keep=(*keep, *([key] if key else [])), **_csv_settings(given)))
+    for name in keep:
+        if name not in source.schema.names:
+            raise UsageError(f"--keep: {source.name} has no column {name!r}.", did_you_mean(name, source.schema.names))
+    kept = tuple(dict.fromkeys([*([key] if key and key in source.schema.names else []), *keep]))
+    result = _written(trained, source, kept, out)
+    print_notices(trained.last_notices)
+    document = {"out": str(out), **result, "warnings": [notice.to_json() for notice in trained.last_notices]}
+    if as_json:
+        print_json(document)
+    else:
+        lost = f" ({result['rows_without_prediction']:,} without)" if result["rows_without_prediction"] else ""
+        click.echo(f"{plural(result['rows'], 'prediction')}{lost} of {trained.contract.target} written to {out}")
+    return 0
+
+
+def _written(trained: Any, source: Any, kept: tuple[str, ...], out: Path) -> Json:
+    """Write the predictions block by block; the file appears when all are there."""
+    import numpy as np
+    import pyarrow as pa
+
+    from gradline.storage import atomic_file
+
+    rows = without = 0
+    column = "prediction" if "prediction" not in kept else "gradline_prediction"
+    with atomic_file(out) as staging, _writer(out.suffix, staging) as writer:
+        for block in trained.predictions(source, kept):
+            size = len(block.predicted)
+            arrays = {"row": pa.array(np.arange(rows, rows + size))} if not kept else {}
+            arrays |= {name: block.table.column(name) for name in kept}
+            arrays[column] = pa.array(block.predicted, from_pandas=True)
+            writer.write(pa.table(arrays))
+            rows += size
+            without += int(np.count_nonzero(np.isnan(block.predicted)))
+        if rows == 0:
+            arrays = {name: pa.nulls(0, source.schema.field(name).type) for name in kept} or {"row": pa.array([], pa.int64())}
+            writer.write(pa.table({**arrays, column: pa.array([], pa.float64())}))
+    return {"rows": rows, "rows_without_prediction": without}
+
+
+class _writer:  # noqa: N801
+    """Writes tables of one schema to a csv, parquet or ndjson file."""
+
+    def __init__(self, suffix: str, path: Path) -> None:
+        from gradline.errors import UsageError
+
+        if suffix not in (".csv", ".parquet", ".ndjson", ".jsonl"):
+            raise UsageError(
+                f"--out: gradline does not write files of the type {suffix or '(none)'}.", "use .csv, .parquet or .ndjson."
+            )
+        self._suffix, self._path = suffix, path
+        self._file: Any = None
+
+    def __enter__(self) -> _writer:
+        return self
+
+    def write(self, table: pa.Table) -> None:
+        """Some more rows."""
+        import pyarrow as pa
+        import pyarrow.csv
+        import pyarrow.parquet
+
+        if self._suffix in (".ndjson", ".jsonl"):
+            self._file = self._file or self._path.open("w", encoding="utf-8")
+            self._file.writelines(_json_lines(table))
+            return
+        if self._file is None:
+            make = pa.csv.CSVWriter if self._suffix == ".csv" else pa.parquet.ParquetWriter
+            self._file = make(str(self._path), table.schema)
+        self._file.write_table(table)
+
+    def __exit__(self, *error: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _json_lines(table: pa.Table) -> Iterable[str]:
+    import json
+
+    return (json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in table.to_pylist())
+
+
+@click.command()
+@click.argument("model")
+@click.argument("data", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@_csv_options
+def evaluate(model: str, data: tuple[str, ...], as_json: bool, **given: Any) -> int:
+    """Measure the errors of MODEL on DATA that hold the target, beside the baseline that always says the training mean."""
+    from gradline.api import evaluate as measure
+    from gradline.cli.terminal import print_json, print_notices
+    from gradline.model.model import load
+    from gradline.report.summary import print_evaluation
+    from gradline.types import Notice
+
+    trained = load(model)
+    document = {"model": model, **measure(trained, list(data), **_csv_settings(given))}
+    print_notices(Notice(**notice) for notice in document["warnings"])
+    if as_json:
+        print_json(document)
+    else:
+        print_evaluation(trained, document)
+    return 0
+
+
+@click.command()
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def show(model: str, as_json: bool) -> int:
+    """Show MODEL: what it learned, how good it is, whether to trust it, and what it expects of new data."""
+    from gradline.cli.terminal import print_json, print_notices
+    from gradline.model.model import load
+    from gradline.report.summary import print_contract, print_summary
+
+    trained = load(model)
+    if as_json:
+        print_json({"model": model, **trained.result, "contract": trained.contract.to_json(), "config": trained.config})
+        return 0
+    print_notices(trained.notices)
+    print_summary(trained, Path(model), every=True)
+    print_contract(trained)
+    return 0
+
+
+@click.command()
+@click.argument("run")
+@click.option("--out", type=click.Path(path_type=Path), metavar="F.html", help="Default: report.html in the run directory.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def report(run: str, out: Path | None, as_json: bool) -> int:
+    """Write the report of RUN (a run directory or model file) again."""
+    from gradline.cli.terminal import print_json
+    from gradline.model.model import load
+    from gradline.report.page import render
+    from gradline.report.run import REPORT
+    from gradline.storage import atomic_file
+
+    trained = load(run)
+    path = out or (Path(run) / REPORT if Path(run).is_dir() else Path(run).with_suffix(".html"))
+    with atomic_file(path) as staging:
+        staging.write_text(render(trained), encoding="utf-8")
+    if as_json:
+        print_json({"report": str(path)})
+    else:
+        click.echo(f"report written to {path}")
+    return 0

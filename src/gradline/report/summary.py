@@ -1,0 +1,214 @@
+"""The terminal summary: what was learned, how good it is, whether to trust it, what to type next."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gradline.errors import plural
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gradline.model.model import Model
+    from gradline.types import Json
+
+SHOWN_COEFFICIENTS = 12
+PLAIN_WIDTH = 110  # where the output is no terminal
+
+
+def _console() -> Console:
+    console = Console(highlight=False, soft_wrap=False)
+    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number to be read: some significant digits, thousands separated."""
+    if value is None:
+        return "–"
+    if value != 0.0 and not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.{digits - 1}e}"
+    places = digits - 1 - (math.floor(math.log10(abs(value))) if value else 0)
+    return f"{value:,.{max(places, 0)}f}"
+
+
+def singular(unit: str) -> str:
+    """`miles` as in *per mile*."""
+    return unit[:-1] if unit.endswith("s") and not unit.endswith("ss") else unit
+
+
+def print_summary(model: Model, path: Path, *, every: bool = False) -> None:
+    """The summary of a run; `every`: all coefficients."""
+    console = _console()
+    console.print()
+    console.print(_title(model))
+    console.print(_rows(model))
+    console.print()
+    for line in _learned(model, every=every):
+        console.print(line)
+    console.print()
+    console.print(_quality(model))
+    console.print()
+    console.print(_trust(model))
+    console.print()
+    console.print(_next(model, path))
+
+
+def _title(model: Model) -> Text:
+    columns = list(model.contract.columns)
+    what = columns[0] if len(columns) == 1 else f"{len(columns)} columns"
+    return Text.assemble((f"{model.contract.target} from {what}", "bold"), f"   {model.config['data']}")
+
+
+def _rows(model: Model) -> Text:
+    rows = model.result["rows"]
+    parts = [f"{rows['train']:,} training", f"{rows['validation']:,} validation", f"{rows['test']:,} test"]
+    text = f"{rows['read']:,} rows read: " + " · ".join(parts)
+    if rows["dropped"]:
+        why = "without a target" if model.config["missing"] != "drop" else "without a target or a feature"
+        text += f" · {rows['dropped']:,} left out ({why})"
+    return Text(text, style="dim")
+
+
+def _learned(model: Model, *, every: bool) -> list[Any]:
+    coefficients, contract = model.coefficients, model.contract
+    target = contract.target if model.retransformation is None else f"log({contract.target})"
+    names = list(coefficients)
+    if len(names) == 1 and names[0] in contract.columns:
+        slope = coefficients[names[0]]
+        sign = "+" if slope >= 0 else "−"
+        formula = f"{target} ≈ {number(model.intercept)} {sign} {number(abs(slope))} · {names[0]}"
+        units = _per_unit(model, names[0])
+        return [Text.assemble("Learned   ", (formula, "bold green"), f"   ({units})" if units else "")]
+    deviation = {f.name: f.deviation for f in model.representation.features}
+    order = sorted(names, key=lambda name: -abs(coefficients[name] * deviation[name]))
+    shown = order if every else order[:SHOWN_COEFFICIENTS]
+    table = Table(box=None, pad_edge=False, title_justify="left", header_style="dim")
+    table.add_column("Learned", overflow="fold")
+    table.add_column("coefficient", justify="right")
+    table.add_column("per", overflow="fold")
+    table.add_column("effect per deviation", justify="right")
+    for name in shown:
+        table.add_row(Text(name), number(coefficients[name]), _per(model, name), number(coefficients[name] * deviation[name]))
+    table.add_row(Text("intercept"), number(model.intercept), "", "")
+    lines: list[Any] = [table]
+    if len(order) > len(shown):
+        lines.append(Text(f"… and {len(order) - len(shown):,} more, by the size of their effect: gradline show", style="dim"))
+    references = model.result["references"]
+    if references:
+        lines.append(Text("compared with " + ", ".join(f"{c}={level}" for c, level in references.items()), style="dim"))
+    if model.retransformation is not None:
+        lines.append(Text(f"of log({contract.target}): +0.01 is about +1 % of {contract.target}", style="dim"))
+    return lines
+
+
+def _per(model: Model, name: str) -> Text:
+    feature = next(f for f in model.representation.features if f.name == name)
+    column = model.contract.columns.get(feature.column)
+    if feature.part != "value":
+        return Text("if so")
+    if feature.column.endswith(".days") and column is None:
+        return Text("day")
+    return Text(singular(column.unit) if column is not None and column.unit else "unit")
+
+
+def _per_unit(model: Model, name: str) -> str:
+    unit, per = model.contract.target_unit, model.contract.columns[name].unit
+    return f"{unit} per {singular(per)}" if unit and per and model.retransformation is None else ""
+
+
+def _quality(model: Model) -> Table:
+    metrics, baseline = model.metrics, model.metrics["baseline"]
+    unit = f" ({model.contract.target_unit})" if model.contract.target_unit else ""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("How good")
+    for column in ("rows", f"typical error, RMSE{unit}", "always the mean", "R²"):
+        table.add_column(column, justify="right")
+    for role in ("train", "validation", "test"):
+        if metrics[role] is not None:
+            found = metrics[role]
+            table.add_row(
+                role,
+                f"{found['rows']:,}",
+                number(found["rmse"]),
+                number(baseline[role]["rmse"]),
+                f"{found['r2']:.4f}" if found["r2"] is not None else "–",
+            )
+    return table
+
+
+def _trust(model: Model) -> Text:
+    stopped, plan, certificate = model.result["stopped"], model.plan, model.certificate
+    good = stopped["reason"] in ("certified", "rounding", "improvement")
+    mark = ("✓ ", "bold green") if good else ("✗ ", "bold red")
+    text = Text.assemble("Trust     ", mark, (stopped["message"], "bold" if good else "bold red"), "\n")
+    gap = f"{certificate.relative_gap:.1e}" if certificate.relative_gap is not None else "–"
+    text.append(f"          relative gap {gap} to the global minimum")
+    digits = certificate.trusted_digits
+    text.append(
+        f", {digits:.0f} digits of the coefficients can be trusted" if digits is not None else ", coefficients not identifiable"
+    )
+    predicted = plan["predicted_steps"]
+    text.append(f"\n          {plan['optimizer'].replace('_', ' ')} on {plan['oracle']}, {plural(model.result['steps'], 'step')}")
+    text.append(f" (predicted {predicted:,})" if predicted is not None else "")
+    if plan["learning_rate"] is not None:
+        text.append(f", α = {number(plan['learning_rate'])} (stable below {number(plan['learning_rate_limit'])})")
+    text.append(f", condition {number(certificate.condition)}")
+    return text
+
+
+def _next(model: Model, path: Path) -> Text:
+    run = shlex.quote(str(path))
+    return Text.assemble(
+        ("Next      ", ""),
+        (f"gradline predict {run} NEW.csv --out predictions.csv", "cyan"),
+        f"\n          open {run}/report.html" if path.is_dir() else "",
+    )
+
+
+def print_contract(model: Model) -> None:
+    """What the model expects of new data."""
+    console = _console()
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("Contract", "kind", "training range or levels", "null"):
+        table.add_column(name, overflow="fold")
+    for column in model.contract.columns.values():
+        if column.distinct is not None:
+            held = f"{column.distinct:,} levels"
+        elif column.minimum is not None and column.maximum is not None:
+            held = f"{number(column.minimum, 6)} to {number(column.maximum, 6)}" + (f" {column.unit}" if column.unit else "")
+        else:
+            held = ""
+        table.add_row(Text(column.name), str(column.kind), held, f"{column.null_share:.2%}" if column.null_share else "none")
+    console.print()
+    console.print(table)
+    decisions = model.contract.decisions
+    text = f"null: {decisions.null} · unseen category: {decisions.unseen} · out of range: {decisions.out_of_range} · missing column or other type: error"
+    console.print(Text(text, style="dim"))
+
+
+def print_evaluation(model: Model, document: Json) -> None:
+    """Errors on new data beside the baseline's."""
+    console = _console()
+    found, baseline, rows = document["metrics"], document["baseline"], document["rows"]
+    unit = f" {model.contract.target_unit}" if model.contract.target_unit else ""
+    console.print()
+    console.print(Text(f"{rows['evaluated']:,} of {rows['read']:,} rows evaluated", style="dim"))
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("")
+    table.add_column("model", justify="right")
+    table.add_column("always the mean", justify="right")
+    for key, label in (
+        ("rmse", f"typical error, RMSE{unit}"),
+        ("mae", "mean absolute error"),
+        ("bias", "bias"),
+        ("largest", "largest error"),
+        ("r2", "R²"),
+    ):
+        table.add_row(label, number(found[key]), number(baseline[key]))
+    console.print(table)
