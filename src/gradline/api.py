@@ -122,7 +122,7 @@ def run(source: Source, config: TrainConfig, progress: Progress | None = None) -
         found = fit(source, config, engine, progress)
         retransformation, metrics = _measured(found, source, config, engine)
         sampled = _sampled(found, config, retransformation)
-    user = found.coordinates.to_user(found.theta)
+    user = found.problem.coordinates.to_user(found.descent.theta)
     survey = found.survey
     result: Json = {
         "rows": {
@@ -154,14 +154,14 @@ def run(source: Source, config: TrainConfig, progress: Progress | None = None) -
     return Model(
         found.contract,
         found.representation,
-        found.coordinates,
-        found.theta,
+        found.problem.coordinates,
+        found.descent.theta,
         found.certificate,
         retransformation,
         result,
         config.to_json() | {"data": source.name},
         tuple(source.files),
-        found.moments,
+        found.problem.moments,
         _history(found),
         sampled,
         found.notices,
@@ -174,19 +174,20 @@ def _history(found: Fit) -> FloatArray:
 
 
 def _score(found: Fit, decoded: Decoded) -> FloatArray:
-    w, b = found.coordinates.weights_and_bias(found.theta)
-    return found.representation.scores(decoded, w, found.coordinates.centre, found.coordinates.scale) + b
+    coordinates = found.problem.coordinates
+    w, b = coordinates.weights_and_bias(found.descent.theta)
+    return found.representation.scores(decoded, w, coordinates.centre, coordinates.scale) + b
 
 
 def _measured(found: Fit, source: Source, config: TrainConfig, engine: ThreadEngine) -> tuple[Retransformation | None, Json]:
     """Metrics by role and the baseline's, from the moments; with a log target, in its own unit by one more read."""
-    training = found.moments[Role.TRAINING]
+    training = found.problem.training
     by_role: Json = {role.label: None for role in Role}
     baseline: Json = {role.label: None for role in Role}
-    for role, moments in found.moments.items():
+    for role, moments in found.problem.moments.items():
         if moments.weight > 0.0:
-            loss = quadratic_loss(moments, found.coordinates)
-            by_role[role.label] = measured.from_loss(loss, moments, found.theta).to_json()
+            loss = quadratic_loss(moments, found.problem.coordinates)
+            by_role[role.label] = measured.from_loss(loss, moments, found.descent.theta).to_json()
             baseline[role.label] = measured.of_constant(moments, float(training.mean[-1])).to_json()
     if not config.log_target:
         return None, by_role | {"baseline": baseline}

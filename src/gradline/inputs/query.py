@@ -36,7 +36,7 @@ def connect() -> duckdb.DuckDBPyConnection:
 
 
 def _run(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
-    return connection.execute(sql)
+    return connection.sql(sql)
 
 
 def query_schema(sql: str, translate: Callable[[duckdb.Error], SourceError]) -> pa.Schema:

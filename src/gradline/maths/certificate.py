@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradline.maths.coordinates import Coordinates
-from gradline.maths.quadratic import EPSILON, quadratic_loss, solve
+from gradline.maths.quadratic import EPSILON
 from gradline.types import finite_or_none
 
 if TYPE_CHECKING:
     from gradline.maths.moments import Moments
-    from gradline.maths.quadratic import QuadraticLoss, Solution
+    from gradline.maths.problem import Problem
     from gradline.types import FloatArray, Json
 
 MOST_DIGITS = -float(np.log10(EPSILON))
@@ -54,58 +53,44 @@ def baseline_objective(moments: Moments) -> float:
     return 0.5 * float(moments.comoment[-1, -1]) / moments.weight
 
 
-def certify(
-    theta: FloatArray, gradient: FloatArray, loss: QuadraticLoss, solution: Solution, moments: Moments, coordinates: Coordinates
-) -> Certificate:
-    """The exact certificate of θ; `gradient` is ∇J(θ), `moments` those of the p features and the target."""
-    baseline = baseline_objective(moments)
-    gap = solution.gap(gradient)
-    remaining = np.abs(coordinates.in_deviations(solution.distance(gradient)))
+def certify(problem: Problem, theta: FloatArray) -> Certificate:
+    """The exact certificate of θ (k,), in the loop's coordinates."""
+    gap = problem.gap(theta)
     return Certificate(
         kind="exact",
-        objective=solution.minimum + gap,
-        minimum=solution.minimum,
+        objective=problem.reference.minimum + gap,
+        minimum=problem.reference.minimum,
         gap=gap,
-        relative_gap=gap / baseline if baseline > 0.0 else None,
-        coefficient_error=float(remaining.max()) / np.sqrt(2.0 * baseline) if baseline > 0.0 else None,
-        rounding=solution.rounding,
-        curvature_max=solution.curvature_max,
-        curvature_min=solution.curvature_min,
-        condition=solution.condition,
-        trusted_digits=trusted_digits(theta, remaining[:-1], loss, solution, moments, coordinates),
+        relative_gap=gap / problem.baseline,
+        coefficient_error=problem.coefficient_error(theta),
+        rounding=problem.reference.rounding,
+        curvature_max=problem.solution.curvature_max,
+        curvature_min=problem.solution.curvature_min,
+        condition=problem.solution.condition,
+        trusted_digits=trusted_digits(problem, theta),
     )
 
 
-def trusted_digits(
-    theta: FloatArray,
-    remaining: FloatArray,
-    loss: QuadraticLoss,
-    solution: Solution,
-    moments: Moments,
-    coordinates: Coordinates,
-) -> float | None:
+def trusted_digits(problem: Problem, theta: FloatArray) -> float | None:
     """Digits of the coefficients that the rounding of the data and of the moments, and the remaining distance, leave.
 
     A relative change ε of each entry x of column k changes the standardised second moments by at most
     ε(γ_k + γ_l), γ_k = 1 + |mean_k|/s_k; the coefficients move by at most |H⁻¹| times that (a first-order componentwise
     bound: Higham, Accuracy and Stability of Numerical Algorithms, 7.2).
     """
-    if solution.null:
+    if problem.reference.null:
         return None
-    if coordinates.name != "standard":
-        standard = Coordinates.of("standard", coordinates.mean, coordinates.deviation, intercept=coordinates.intercept)
-        loss = quadratic_loss(moments, standard, loss.l2)
-        solution = solve(loss)
-        if solution.null:
-            return None
-    p = len(coordinates.mean)
-    slopes = np.abs(coordinates.in_deviations(theta)[:p])  # |w_k| s_k
-    largest = float(slopes.max(initial=0.0))
-    if largest == 0.0:
-        return None
-    target_deviation = float(np.sqrt(moments.comoment[-1, -1] / moments.weight))
-    offsets = 1.0 + np.abs(moments.mean[:p]) / coordinates.deviation
-    target_offset = target_deviation + abs(float(moments.mean[-1]))
-    perturbation = EPSILON * (offsets * (float(slopes.sum()) + target_deviation) + float(offsets @ slopes) + target_offset)
-    error = solution.absolute_inverse()[:p, :p] @ perturbation + remaining
+    p = len(problem.names)
+    coordinates = problem.coordinates
+    slopes = np.abs(coordinates.to_standard(theta)[:p])  # |w_k| s_k
+    remaining = problem.remaining(theta)[:p]
+    largest = float(slopes.max())
+    if largest == 0.0:  # relative to nothing: no digit is right, unless zero is the minimiser itself
+        return 0.0 if remaining.any() else None
+    offsets = 1.0 + np.abs(coordinates.mean) / coordinates.deviation
+    target_offset = problem.target_deviation + abs(float(problem.training.mean[-1]))
+    perturbation = EPSILON * (
+        offsets * (float(slopes.sum()) + problem.target_deviation) + float(offsets @ slopes) + target_offset
+    )
+    error = problem.reference.absolute_inverse()[:p, :p] @ perturbation + remaining
     return float(np.clip(-np.log10(max(float(error.max()) / largest, EPSILON)), 0.0, MOST_DIGITS))

@@ -69,9 +69,14 @@ class Coordinates:
         coefficients = w / self.scale
         return UserParameters(coefficients, b - float(coefficients @ self.centre))
 
-    def in_deviations(self, delta: FloatArray) -> FloatArray:
-        """A change of θ as changes of the prediction: per deviation of each feature (p,), then at the mean of all (1,)."""
-        w, b = self.weights_and_bias(delta)
+    def standard(self) -> Coordinates:
+        """The standard coordinates of the same columns."""
+        return Coordinates.of("standard", self.mean, self.deviation, intercept=self.intercept)
+
+    def to_standard(self, theta: FloatArray) -> FloatArray:
+        """θ in standard coordinates, (k,): the change of the prediction per deviation of each feature, then at their mean."""
+        w, b = self.weights_and_bias(theta)
         slopes = w / self.scale
-        at_mean = b + float(slopes @ (self.mean - self.centre)) if self.intercept else 0.0
-        return np.append(slopes * self.deviation, at_mean)
+        if not self.intercept:
+            return slopes * self.deviation
+        return np.append(slopes * self.deviation, b + float(slopes @ (self.mean - self.centre)))

@@ -128,6 +128,13 @@ def merge(a: Moments, b: Moments) -> Moments:
         if weight_a + weight_b > 0.0:
             fill = mean_a + (mean_b - mean_a) * (weight_b / (weight_a + weight_b))
             a, b = a.refilled(value, indicator, fill), b.refilled(value, indicator, fill)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _sum(a, b)
+
+
+def _sum(a: Moments, b: Moments) -> Moments:
+    """Chan's merge of two sets over the same columns."""
+    columns = a.columns
     weight = a.weight + b.weight
     if weight == 0.0:
         return replace(a, rows=a.rows + b.rows)
@@ -142,8 +149,15 @@ def block_moments(
 ) -> Moments:
     """The moments of one block of `rows` rows; `weight` is (rows,), 1 where it is None.
 
-    NaN is missing; infinities must have been refused before.
+    NaN is missing; infinities must have been refused before. Squares that overflow leave infinities or NaN in the result.
     """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _block_moments(numbers, categories, rows, weight)
+
+
+def _block_moments(
+    numbers: Sequence[NumberColumn], categories: Sequence[CategoryColumn], rows: int, weight: FloatArray | None
+) -> Moments:
     total = float(rows) if weight is None else float(weight.sum())
     if rows == 0 or total == 0.0:
         return Moments((), rows, 0.0, np.zeros(0), np.zeros((0, 0)))

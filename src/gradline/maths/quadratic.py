@@ -26,14 +26,14 @@ class QuadraticLoss:
     """J on the rows of one set of moments.
 
     spread: (p+1, p+1) centred second moments of (z, y) per unit weight.  offset: (p+1,) means of (z, y).
-    hessian: (k, k).  linear: (k,).
+    hessian: (k, k).  linear: (k,).  penalty: (p,) λ of each weight.
     """
 
     spread: FloatArray
     offset: FloatArray
     hessian: FloatArray
     linear: FloatArray
-    l2: float
+    penalty: FloatArray
     intercept: bool
 
     def value(self, theta: FloatArray) -> float:
@@ -41,7 +41,7 @@ class QuadraticLoss:
         w, b = (theta[:-1], float(theta[-1])) if self.intercept else (theta, 0.0)
         u = np.append(-w, 1.0)
         mean_residual = float(self.offset @ u) - b
-        return 0.5 * (mean_residual**2 + max(float(u @ self.spread @ u), 0.0) + self.l2 * float(w @ w))
+        return 0.5 * (mean_residual**2 + max(float(u @ self.spread @ u), 0.0) + float(self.penalty @ w**2))
 
     def gradient(self, theta: FloatArray) -> FloatArray:
         """∇J(θ) = Hθ − c, (k,)."""
@@ -53,8 +53,8 @@ class QuadraticLoss:
         return 4.0 * EPSILON * terms
 
 
-def quadratic_loss(moments: Moments, coordinates: Coordinates, l2: float = 0.0) -> QuadraticLoss:
-    """J from the moments of the p features and then the target, in the loop's coordinates."""
+def quadratic_loss(moments: Moments, coordinates: Coordinates, penalty: FloatArray | float = 0.0) -> QuadraticLoss:
+    """J from the moments of the p features and then the target, in some coordinates; `penalty` is λ, or (p,) one a weight."""
     p = len(coordinates.mean)
     if moments.comoment.shape != (p + 1, p + 1):
         raise ValueError(f"moments of {p} features and the target have shape {(p + 1, p + 1)}, not {moments.comoment.shape}")
@@ -63,12 +63,13 @@ def quadratic_loss(moments: Moments, coordinates: Coordinates, l2: float = 0.0) 
     spread = moments.comoment / moments.weight / scale[:, None] / scale
     offset = (moments.mean - centre) / scale
     second = spread + np.outer(offset, offset)
-    hessian = second[:p, :p] + l2 * np.eye(p)
+    penalty = np.broadcast_to(np.asarray(penalty, dtype=np.float64), (p,))
+    hessian = second[:p, :p] + np.diag(penalty)
     linear = second[:p, p]
     if coordinates.intercept:
         hessian = np.block([[hessian, offset[:p, None]], [offset[None, :p], np.ones((1, 1))]])
         linear = np.append(linear, offset[p])
-    return QuadraticLoss(spread, offset, hessian, linear, l2, coordinates.intercept)
+    return QuadraticLoss(spread, offset, hessian, linear, penalty, coordinates.intercept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +102,26 @@ class Solution:
         """κ = L/μ."""
         return self.curvature_max / self.curvature_min
 
-    def gap(self, gradient: FloatArray) -> float:
-        """J(θ) − J* = ½ g'H⁻¹g, exact, as a sum of squares; g = ∇J(θ)."""
-        along = self.vectors.T[self.null :] @ gradient
-        return 0.5 * float(np.sum(along**2 / self.eigenvalues[self.null :]))
+    def along(self, theta: FloatArray) -> FloatArray:
+        """θ − θ* in the basis of the eigenvectors, (k,); zero in the directions in which J is flat."""
+        along = self.vectors.T @ (theta - self.minimiser)
+        along[: self.null] = 0.0
+        return along
 
-    def distance(self, gradient: FloatArray) -> FloatArray:
-        """θ − θ* = H⁻¹g, (k,); g = ∇J(θ)."""
-        along = self.vectors.T[self.null :] @ gradient
-        distance: FloatArray = self.vectors[:, self.null :] @ (along / self.eigenvalues[self.null :])
+    def gap(self, theta: FloatArray) -> float:
+        """J(θ) − J* = ½ (θ − θ*)'H(θ − θ*) = ½ g'H⁻¹g, exact, as a sum of squares."""
+        return 0.5 * float(self.eigenvalues[self.null :] @ self.along(theta)[self.null :] ** 2)
+
+    def distance(self, theta: FloatArray) -> FloatArray:
+        """θ − θ* = H⁻¹g, (k,), without the directions in which J is flat."""
+        distance: FloatArray = self.vectors @ self.along(theta)
         return distance
+
+    def inverse_times(self, gradient: FloatArray) -> FloatArray:
+        """H⁻¹g, (k,), with the pseudo-inverse."""
+        kept = self.vectors[:, self.null :]
+        product: FloatArray = kept @ ((kept.T @ gradient) / self.eigenvalues[self.null :])
+        return product
 
     def absolute_inverse(self) -> FloatArray:
         """|H⁻¹|, component by component, (k, k)."""
@@ -125,8 +136,8 @@ def solve(loss: QuadraticLoss) -> Solution:
     if null == len(eigenvalues):
         raise ValueError("the Hessian is zero: there is no feature that varies")
     blank = Solution(eigenvalues, vectors, null, np.zeros_like(loss.linear), 0.0, 0.0)
-    minimiser = -blank.distance(loss.gradient(blank.minimiser))
-    minimiser -= blank.distance(loss.gradient(minimiser))
+    minimiser = blank.inverse_times(loss.linear)
+    minimiser -= blank.inverse_times(loss.gradient(minimiser))
     minimum, rounding = _minimum(loss, minimiser)
     return Solution(eigenvalues, vectors, null, minimiser, minimum, rounding)
 
@@ -145,6 +156,6 @@ def _minimum(loss: QuadraticLoss, theta: FloatArray) -> tuple[float, float]:
         eigenvalues, vectors = np.linalg.eigh(correlation)
         root = np.sqrt(np.maximum(eigenvalues, 0.0))[:, None] * vectors.T
     mean_residual = float(loss.offset @ np.append(-w, 1.0)) - b
-    squares = float(np.sum((root @ u) ** 2)) + mean_residual**2 + loss.l2 * float(w @ w)
+    squares = float(np.sum((root @ u) ** 2)) + mean_residual**2 + float(loss.penalty @ w**2)
     rounding = 4.0 * EPSILON * float(np.abs(u) @ np.abs(correlation) @ np.abs(u))
     return 0.5 * squares, 0.5 * rounding

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +32,8 @@ def number(value: float | None, digits: int = 4) -> str:
         return "–"
     if value != 0.0 and not 1e-4 <= abs(value) < 1e7:
         return f"{value:.{digits - 1}e}"
-    places = digits - 1 - (math.floor(math.log10(abs(value))) if value else 0)
-    return f"{value:,.{max(places, 0)}f}"
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])
+    return f"{value:,.{max(digits - 1 - exponent, 0)}f}"
 
 
 def singular(unit: str) -> str:
@@ -150,9 +149,10 @@ def _trust(model: Model) -> Text:
     gap = f"{certificate.relative_gap:.1e}" if certificate.relative_gap is not None else "–"
     text.append(f"          relative gap {gap} to the global minimum")
     digits = certificate.trusted_digits
-    text.append(
-        f", {digits:.0f} digits of the coefficients can be trusted" if digits is not None else ", coefficients not identifiable"
-    )
+    if digits is not None:
+        text.append(f", {digits:.0f} digits of the coefficients can be trusted")
+    elif any(notice.code == "collinear" for notice in model.notices):
+        text.append(", coefficients not identifiable, predictions are")
     predicted = plan["predicted_steps"]
     text.append(f"\n          {plan['optimizer'].replace('_', ' ')} on {plan['oracle']}, {plural(model.result['steps'], 'step')}")
     text.append(f" (predicted {predicted:,})" if predicted is not None else "")

@@ -12,8 +12,8 @@ from gradline.types import Notice, Role
 
 if TYPE_CHECKING:
     from gradline.maths.certificate import Certificate
-    from gradline.maths.coordinates import Coordinates
     from gradline.maths.moments import Moments
+    from gradline.maths.problem import Problem
     from gradline.maths.quadratic import Solution
     from gradline.representation.features import Representation
     from gradline.training.loop import Descent
@@ -22,33 +22,34 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray
 
 FEW_DIGITS = 6.0
+MOST_COLLINEAR = 5  # so many are spelt out
 LEAKING_CORRELATION = 0.9999
+PERFECT = 1e-14  # J* relative to the baseline, below which it is the rounding of the moments
 EXACT_INTEGERS = 2.0**53
 
 
 def doubts(
-    representation: Representation,
-    moments: Moments,
-    solution: Solution,
-    certificate: Certificate,
-    descent: Descent,
-    plan: Plan,
-    found: Survey,
-    coordinates: Coordinates,
+    problem: Problem, representation: Representation, certificate: Certificate, descent: Descent, plan: Plan, found: Survey
 ) -> list[Notice]:
     """The notices of a finished run, in the order in which a user should read them."""
-    names = representation.names
+    names, moments = problem.names, problem.training
     notices = _not_converged(descent, plan, certificate)
-    notices += _collinear(names, solution, coordinates)
+    notices += _collinear(names, problem.reference)
     notices += _leaks(names, moments, representation)
     notices += _columns(found)
     digits = certificate.trusted_digits
     if digits is not None and digits < FEW_DIGITS:
         text = (
-            f"only about {digits:.1f} digits of the coefficients can be trusted (condition {solution.condition:.3g}); "
+            f"only about {digits:.1f} digits of the coefficients can be trusted (condition {problem.reference.condition:.3g}); "
             "drop a column that nearly repeats others, or add --l2."
         )
         notices.append(Notice("few_digits", None, text))
+    if certificate.minimum is not None and certificate.minimum <= PERFECT * problem.baseline:
+        text = (
+            "the fit is perfect to rounding: the loss and the errors shown are rounding themselves, right in size only. "
+            "Is the target computed from the features?"
+        )
+        notices.append(Notice("perfect_fit", None, text))
     if moments.rows <= len(names) + 1:
         text = f"{moments.rows:,} training rows for {len(names):,} features: the fit can be perfect and mean nothing. Use fewer features, or --l2."
         notices.append(Notice("few_rows", None, text))
@@ -68,11 +69,11 @@ def _not_converged(descent: Descent, plan: Plan, certificate: Certificate) -> li
     return [Notice("not_converged", None, text)]
 
 
-def _collinear(names: tuple[str, ...], solution: Solution, coordinates: Coordinates) -> list[Notice]:
+def _collinear(names: tuple[str, ...], solution: Solution) -> list[Notice]:
     """One notice for each direction in which the loss is flat, with the features that make it up."""
     notices = []
-    for direction in _sparse_null_basis(solution):
-        weight = np.abs(coordinates.in_deviations(direction)[: len(names)])
+    for direction in _sparse_null_basis(solution)[:MOST_COLLINEAR]:
+        weight = np.abs(direction[: len(names)])
         members = [names[j] for j in np.argsort(-weight, kind="stable") if weight[j] > 1e-6 * weight.max()]
         shown = ", ".join(members[:6]) + (f" and {len(members) - 6} more" if len(members) > 6 else "")
         text = (
@@ -80,6 +81,9 @@ def _collinear(names: tuple[str, ...], solution: Solution, coordinates: Coordina
             f"predictions are not affected. Drop one of them: --drop {members[0].split('=')[0]}."
         )
         notices.append(Notice("collinear", members[0], text))
+    if solution.null > MOST_COLLINEAR:
+        text = f"there are {solution.null - MOST_COLLINEAR:,} more such combinations among the {len(names):,} features."
+        notices.append(Notice("collinear", None, text))
     return notices
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradline.errors import StabilityError, UsageError
+from gradline.errors import StabilityError, UsageError, plural
+from gradline.maths.quadratic import EPSILON
 from gradline.training.stopping import COEFFICIENT_TOLERANCE, GAP_TOLERANCE
 from gradline.types import finite_or_none
 from gradline.updates import conjugate_gradient, gradient_descent
@@ -15,7 +16,7 @@ from gradline.updates import conjugate_gradient, gradient_descent
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gradline.maths.coordinates import Coordinates
+    from gradline.maths.problem import Problem
     from gradline.maths.quadratic import Solution
     from gradline.training.config import TrainConfig
     from gradline.types import FloatArray, Json
@@ -70,30 +71,28 @@ class Plan:
         return min(max(LEAST_BUDGET, self.predicted_steps + self.predicted_steps // 5), MOST_BUDGET)
 
 
-def tolerance_reached(coordinates: Coordinates, baseline: float) -> Callable[[float, Callable[[], FloatArray]], bool]:
-    """Whether a gap and a distance θ − θ* are within the certificate's tolerance."""
-    target_deviation = np.sqrt(2.0 * baseline)
+def tolerance_reached(problem: Problem) -> Callable[[float, Callable[[], FloatArray]], bool]:
+    """Whether a gap and a distance θ − θ* (of the loop's coordinates) are within the certificate's tolerance."""
 
     def reached(gap: float, distance: Callable[[], FloatArray]) -> bool:
-        if gap > GAP_TOLERANCE * baseline:
+        if gap > GAP_TOLERANCE * problem.baseline:
             return False
-        error = np.abs(coordinates.in_deviations(distance())).max()
-        return bool(error <= COEFFICIENT_TOLERANCE * target_deviation)
+        error = np.abs(problem.coordinates.to_standard(distance())).max()
+        return bool(error <= COEFFICIENT_TOLERANCE * problem.target_deviation)
 
     return reached
 
 
-def make_plan(
-    config: TrainConfig,
-    solution: Solution,
-    coordinates: Coordinates,
-    names: Sequence[str],
-    theta: FloatArray,
-    baseline: float,
-    reads: int,
-) -> Plan:
-    """The plan for a loss with this minimum and spectrum, from the start θ. Raises StabilityError for an unstable α."""
-    reached = tolerance_reached(coordinates, baseline)
+def make_plan(config: TrainConfig, problem: Problem, theta: FloatArray, reads: int) -> Plan:
+    """The plan for a problem, from the start θ. Raises StabilityError for an unstable α."""
+    solution, coordinates = problem.solution, problem.coordinates
+    if solution.null > problem.reference.null and not config.force:
+        raise StabilityError(
+            f"in the coordinates --scaling {coordinates.name} the condition number is past what float64 can follow "
+            f"(over 1e{-int(np.log10(EPSILON)):d}): the loop could not move along {solution.null - problem.reference.null} directions.",
+            "use --scaling standard, or subtract offsets from the columns first.",
+        )
+    reached = tolerance_reached(problem)
     limit = gradient_descent.learning_rate_limit(solution)
     alpha = config.learning_rate or gradient_descent.best_learning_rate(solution)
     descent_steps = gradient_descent.predicted_steps(solution, theta, alpha, reached)
@@ -108,11 +107,11 @@ def make_plan(
     if optimizer == "auto":
         plain = config.learning_rate is not None or (descent_steps is not None and descent_steps <= few)
         optimizer = gradient_descent.NAME if plain else conjugate_gradient.NAME
-        needed = f"{descent_steps:,}" if descent_steps is not None else "too many"
+        needed = plural(descent_steps, "step") if descent_steps is not None else "too many steps"
         reasons.append(
             "the learning rate is given, so the rule is gradient descent"
             if config.learning_rate is not None
-            else f"gradient descent needs {needed} steps at condition {solution.condition:,.4g}"
+            else f"gradient descent needs {needed} at condition {solution.condition:,.4g}"
             + ("" if plain else "; conjugate gradients need far fewer")
         )
     stages = (f"{'two reads' if reads == 2 else 'one read'}: moments", f"{optimizer} on {oracle}")
@@ -126,7 +125,7 @@ def make_plan(
     if alpha >= limit:
         overflow = gradient_descent.overflow_step(solution, theta, alpha)
         if not config.force:
-            raise StabilityError(*_refusal(alpha, limit, solution, names, overflow))
+            raise StabilityError(*_refusal(alpha, limit, solution, problem.names, overflow))
     reasons.append(
         "the learning rate is the best fixed one, 2/(μ + L)" if config.learning_rate is None else "the learning rate is as given"
     )
@@ -134,11 +133,12 @@ def make_plan(
 
 
 def steepest_features(solution: Solution, names: Sequence[str], most: int = 3) -> list[str]:
-    """The features that make up most of the eigenvector of L, the first direction to diverge."""
-    direction = np.abs(solution.vectors[:, -1])
-    order = np.argsort(-direction, kind="stable")[:most]
+    """The features that make up most of the eigenvectors of L, the first directions to diverge."""
+    steepest = solution.eigenvalues >= (1.0 - 1e-9) * solution.curvature_max
+    share = np.sum(solution.vectors[:, steepest] ** 2, axis=1)  # (k,)
+    order = np.argsort(-share, kind="stable")[:most]
     labels = [*names, "the intercept"]
-    return [labels[j] for j in order if direction[j] >= 0.3 * direction[order[0]]]
+    return [labels[j] for j in order if share[j] >= 0.1 * share[order[0]]]
 
 
 def _refusal(alpha: float, limit: float, solution: Solution, names: Sequence[str], overflow: int | None) -> tuple[str, str]:

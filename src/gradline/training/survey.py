@@ -246,6 +246,14 @@ def _refuse_faults(found: Survey, source: Source) -> None:
                 f"(first at row {summary.first_infinite:,}, counted from 0).",
                 f"drop the column (--drop {name}), or filter the rows with SQL text: select … where isfinite({name}).",
             )
+    for role, moments in found.moments.items():
+        lost = np.flatnonzero(~np.isfinite(np.diag(moments.comoment)))
+        if len(lost):
+            name = moments.columns[int(lost[0])].column
+            raise DataError(
+                f"column {name!r} of {source.name} has values so large that their squares overflow float64 ({role.label} rows).",
+                "choose a larger unit for it, or filter out the rows that are wrong.",
+            )
     if not found.rows(Role.TRAINING):
         return
     empty = [name for name, summary in found.summaries.items() if summary.missing == summary.rows]

@@ -14,10 +14,10 @@ import numpy as np
 from gradline.errors import DataError, UsageError, did_you_mean, plural
 from gradline.inputs.contract import MOST_LEVELS, ColumnContract, Contract, Decisions
 from gradline.kinds import flat_column, kind_of
-from gradline.maths.certificate import baseline_objective, certify
+from gradline.maths.certificate import certify
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.moments import Moments, indicator_pairs
-from gradline.maths.quadratic import quadratic_loss, solve
+from gradline.maths.problem import pose
 from gradline.maths.summaries import CategorySummary, NumberSummary
 from gradline.oracles.moments import MomentsOracle
 from gradline.oracles.streamed import Examples, StreamedOracle
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from gradline.inputs.source import Source
     from gradline.maths.certificate import Certificate
     from gradline.maths.engine import Engine
-    from gradline.maths.quadratic import QuadraticLoss, Solution
+    from gradline.maths.problem import Problem
     from gradline.oracles.base import Oracle
     from gradline.representation.features import Representation
     from gradline.splits.roles import Roles
@@ -59,16 +59,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """All that a training run found. moments: of the features and the target, by role."""
+    """All that a training run found."""
 
+    problem: Problem
     contract: Contract
     representation: Representation
-    coordinates: Coordinates
-    theta: FloatArray
     plan: Plan
     descent: Descent
     certificate: Certificate
-    moments: Mapping[Role, Moments]
     survey: Survey
     reader: RowReader
     notices: tuple[Notice, ...]
@@ -107,30 +105,24 @@ def train(source: Source, config: TrainConfig, engine: Engine, progress: Progres
     mean = np.array([f.mean for f in representation.features])
     deviation = np.array([f.deviation for f in representation.features])
     coordinates = Coordinates.of(config.scaling, mean, deviation, intercept=config.intercept)
-    loss = quadratic_loss(moments[Role.TRAINING], coordinates, config.l2)
-    solution = solve(loss)
+    problem = pose(representation.names, moments, coordinates, config.l2)
 
     # 4. the plan
     theta = np.zeros(coordinates.size)
-    baseline = baseline_objective(moments[Role.TRAINING])
-    plan = make_plan(config, solution, coordinates, representation.names, theta, baseline, found.reads)
+    plan = make_plan(config, problem, theta, found.reads)
 
     # 5. the loop
-    oracle: Oracle = MomentsOracle(loss)
+    oracle: Oracle = MomentsOracle(problem.loss)
     if plan.oracle == "streamed":
         oracle = streamed_oracle(source, reader, representation, coordinates, engine, config.l2)
-    observe = observer(loss, _validation_loss(moments, coordinates), solution, coordinates, plan, baseline, progress)
     stop = Stopping(config.stop, config.tolerance, config.patience, plan.budget(config.max_steps), config.max_seconds)
-    descent = descend(oracle, plan.rule(), theta, observe, stop)
+    descent = descend(oracle, plan.rule(), theta, observer(problem, plan, progress), stop)
 
     # 6. the certificate
-    gradient = loss.gradient(descent.theta)
-    certificate = certify(descent.theta, gradient, loss, solution, moments[Role.TRAINING], coordinates)
-    notices += doubts(representation, moments[Role.TRAINING], solution, certificate, descent, plan, found, coordinates)
+    certificate = certify(problem, descent.theta)
+    notices += doubts(problem, representation, certificate, descent, plan, found)
     contract = make_contract(kinds, found, config, source)
-    return Fit(
-        contract, representation, coordinates, descent.theta, plan, descent, certificate, moments, found, reader, tuple(notices)
-    )
+    return Fit(problem, contract, representation, plan, descent, certificate, found, reader, tuple(notices))
 
 
 def feature_kinds(source: Source, config: TrainConfig) -> tuple[dict[str, Kind], list[Notice]]:
@@ -215,16 +207,16 @@ def make_roles(source: Source, config: TrainConfig) -> Roles:
 
 def _training_moments(found: Survey, source: Source, config: TrainConfig) -> Moments:
     rows = found.rows(Role.TRAINING)
+    present = found.read - found.dropped
+    if present > 1 and found.target.minimum == found.target.maximum:
+        value = np.exp(found.target.minimum) if config.log_target else found.target.minimum
+        raise DataError(
+            f"the target {config.target!r} is {value:g} in every row: there is nothing to learn.", "choose another --target."
+        )
     if rows < 2 or found.moments[Role.TRAINING].weight == 0.0:
-        present = found.read - found.dropped
         raise DataError(
             f"{source.name} has {plural(present, 'row')} with a target, {rows} of them for training; at least 2 are needed.",
             "give more rows, or hold none out: --validation 0 --test 0.",
-        )
-    if found.target.minimum == found.target.maximum:
-        raise DataError(
-            f"the target {config.target!r} is {found.target.minimum:g} in every row: there is nothing to learn.",
-            "choose another --target.",
         )
     training = found.moments[Role.TRAINING]
     at = training.index()[RawColumn(config.target, Part.VALUE)]
@@ -244,11 +236,6 @@ def _feature_moments(moments: Moments, training: Moments, representation: Repres
     groups = representation.groups(moments.columns)
     names = tuple(RawColumn(name, Part.VALUE) for name in (*representation.names, target))
     return moments.aggregated([*groups, [at]], names)
-
-
-def _validation_loss(moments: Mapping[Role, Moments], coordinates: Coordinates) -> QuadraticLoss | None:
-    held_out = moments.get(Role.VALIDATION)
-    return None if held_out is None or held_out.weight == 0.0 else quadratic_loss(held_out, coordinates)
 
 
 def streamed_oracle(
@@ -274,35 +261,25 @@ def streamed_oracle(
     return StreamedOracle(engine, lambda: source.blocks(reader.columns), examples, intercept=coordinates.intercept, l2=l2)
 
 
-def observer(
-    loss: QuadraticLoss,
-    validation: QuadraticLoss | None,
-    solution: Solution,
-    coordinates: Coordinates,
-    plan: Plan,
-    baseline: float,
-    progress: Progress,
-) -> Callable[[int, FloatArray, float, FloatArray, float], Step]:
+def observer(problem: Problem, plan: Plan, progress: Progress) -> Callable[[int, FloatArray, float, FloatArray, float], Step]:
     """What makes the record of a step."""
     start = time.perf_counter()
-    target_deviation = float(np.sqrt(2.0 * baseline))
 
     def observe(step: int, theta: FloatArray, value: float, gradient: FloatArray, update_norm: float) -> Step:
-        gap = solution.gap(gradient)
-        near = gap <= GAP_TOLERANCE * baseline
-        error = float(np.abs(coordinates.in_deviations(solution.distance(gradient))).max()) if near else None
+        gap = problem.gap(theta)
+        near = gap <= GAP_TOLERANCE * problem.baseline
         record = Step(
             step=step,
             objective=value,
-            validation=None if validation is None else validation.value(theta),
+            validation=None if problem.validation is None else problem.validation.value(theta),
             parameter_norm=float(np.linalg.norm(theta)),
             gradient_norm=float(np.linalg.norm(gradient)),
             update_norm=update_norm,
             learning_rate=plan.learning_rate,
             gap=gap,
-            relative_gap=gap / baseline,
-            coefficient_error=None if error is None else error / target_deviation,
-            at_rounding=near and bool(np.all(np.abs(gradient) <= loss.rounding(theta))),
+            relative_gap=gap / problem.baseline,
+            coefficient_error=problem.coefficient_error(theta) if near else None,
+            at_rounding=near and bool(np.all(np.abs(gradient) <= problem.loss.rounding(theta))),
             seconds=time.perf_counter() - start,
         )
         progress.step(record)

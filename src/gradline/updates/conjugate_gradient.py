@@ -64,7 +64,7 @@ def predicted_steps(
     The same recurrence in the eigenbasis, where H is diagonal.
     """
     values = solution.eigenvalues[solution.null :]
-    error = (solution.vectors.T @ (theta - solution.minimiser))[solution.null :]
+    error = solution.along(theta)[solution.null :]
     gradient = values * error
     direction, before = np.zeros_like(error), 0.0
     for step in range(ceiling + 1):

@@ -57,8 +57,7 @@ def predicted_steps(
     ceiling: int = 10**12,
 ) -> int | None:
     """The first step at which `reached(gap, θ − θ* on request)` holds, without taking any; None if it never does before `ceiling`."""
-    along = solution.vectors.T @ (theta - solution.minimiser)  # (k,) the error in the eigenbasis
-    along[: solution.null] = 0.0
+    along = solution.along(theta)  # (k,) the error in the eigenbasis
     factor = 1.0 - learning_rate * solution.eigenvalues
 
     def at(step: int) -> bool:
@@ -84,7 +83,7 @@ def predicted_steps(
 
 def overflow_step(solution: Solution, theta: FloatArray, learning_rate: float) -> int | None:
     """The step at which J overflows float64 with a learning rate past the limit; None if it never does."""
-    along = np.abs(solution.vectors.T @ (theta - solution.minimiser))
+    along = np.abs(solution.along(theta))
     growth = np.abs(1.0 - learning_rate * solution.eigenvalues)
     grows = (growth > 1.0) & (along > 0.0)
     if not grows.any():

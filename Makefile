@@ -1,0 +1,18 @@
+# What takes longer than `./check`. Each target sets up what it needs.
+.PHONY: check bench soak lock
+
+check:
+	./check
+
+setup:
+	@./check --collect-only -q > /dev/null
+
+bench: setup        # large data: memory and time
+	.venv/bin/pytest -q -m bench
+
+soak: setup         # long fuzzing
+	.venv/bin/pytest -q -m soak
+
+lock:               # after a change of dependencies; needs uv
+	uv lock
+	uv export --all-extras --no-hashes --no-emit-project --no-annotate --no-header -o constraints.txt

@@ -1,0 +1,74 @@
+"""The shipped flights: what the README promises, checked against QR on the same rows."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+import gradline as gl
+from gradline.splits.roles import RowRoles
+from gradline.types import Role
+
+FLIGHTS = Path(__file__).parents[1] / "examples" / "flights.parquet"
+FEATURES = ["distance", "carrier", "origin", "dest", "month", "hour"]
+
+
+@pytest.fixture(scope="module")
+def table():
+    return pq.read_table(FLIGHTS)
+
+
+@pytest.fixture(scope="module")
+def one():
+    return gl.train(FLIGHTS, target="air_time", features=["distance"])
+
+
+def test_a_mile_takes_about_an_eighth_of_a_minute_and_a_flight_eighteen_minutes_more(one):
+    assert one.coefficients["distance"] == pytest.approx(0.126, abs=5e-4)
+    assert one.intercept == pytest.approx(18.5, abs=0.1)
+    assert one.certificate.relative_gap <= 1e-12
+
+
+def test_rows_without_air_time_are_dropped_and_counted(one, table):
+    rows = one.result["rows"]
+    assert rows["read"] == table.num_rows
+    assert rows["dropped"] == table["air_time"].null_count
+    assert rows["train"] + rows["validation"] + rows["test"] + rows["dropped"] == rows["read"]
+
+
+def test_six_columns_agree_with_qr_on_the_same_rows_and_columns(table):
+    with pytest.warns(gl.GradlineWarning, match=r"rare values of 'dest'"):
+        model = gl.train(FLIGHTS, target="air_time", features=FEATURES)
+    present = pc.is_valid(table["air_time"]).to_numpy()
+    roles = RowRoles(0, 0.1, 0.1).assign(0, 0, table.num_rows, None)
+    rows = table.filter(present & (roles == Role.TRAINING))
+    y = rows["air_time"].to_numpy().astype(float)
+    columns = {name: rows[name].to_numpy().astype(float) for name in ("distance", "month", "hour")}
+    for name in ("carrier", "origin", "dest"):
+        values = np.asarray(rows[name].to_pylist())
+        levels, counts = np.unique(values, return_counts=True)
+        common = levels[counts >= 10]
+        reference = levels[counts.argmax()]
+        assert model.result["references"][name] == reference
+        for level in common[common != reference]:
+            columns[f"{name}={level}"] = (values == level).astype(float)
+        if len(common) < len(levels):
+            columns[f"{name}=(other)"] = (~np.isin(values, common)).astype(float)
+    assert set(columns) == set(model.coefficients)
+
+    X = np.column_stack([columns[name] for name in model.coefficients])
+    deviation = X.std(axis=0)
+    Q, R = np.linalg.qr(np.column_stack([(X - X.mean(axis=0)) / deviation, np.ones(len(X))]))
+    exact = np.linalg.solve(R, Q.T @ y)[:-1] / deviation
+    found = np.array(list(model.coefficients.values()))
+    assert np.max(np.abs(found - exact) * deviation / y.std()) <= 1e-9
+    assert model.certificate.relative_gap <= 1e-12
+
+
+def test_the_streamed_oracle_ends_where_the_moments_do(one):
+    streamed = gl.train(FLIGHTS, target="air_time", features=["distance"], oracle="streamed")
+    assert streamed.plan["oracle"] == "streamed"
+    assert streamed.coefficients["distance"] == pytest.approx(one.coefficients["distance"], rel=1e-9)
+    assert streamed.intercept == pytest.approx(one.intercept, rel=1e-9)
