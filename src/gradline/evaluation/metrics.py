@@ -33,7 +33,8 @@ class Metrics:
 
     def to_json(self) -> Json:
         """An entry of `metrics` in the JSON documents."""
-        return {"rows": self.rows} | plain_numbers({k: v for k, v in asdict(self).items() if k != "rows"})
+        known = {k: v for k, v in asdict(self).items() if k != "rows" and (v is not None or k == "r2")}
+        return {"rows": self.rows} | plain_numbers(known)
 
 
 def from_loss(loss: QuadraticLoss, moments: Moments, theta: FloatArray) -> Metrics:

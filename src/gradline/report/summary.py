@@ -210,5 +210,5 @@ def print_evaluation(model: Model, document: Json) -> None:
         ("largest", "largest error"),
         ("r2", "R²"),
     ):
-        table.add_row(label, number(found[key]), number(baseline[key]))
+        table.add_row(label, number(found[key]), number(baseline.get(key)))
     console.print(table)
