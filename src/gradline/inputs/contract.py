@@ -43,10 +43,14 @@ class Decisions:
 
 @dataclass(frozen=True, slots=True)
 class ColumnContract:
-    """One feature column of the training rows. A date's minimum and maximum are days since 1970."""
+    """One feature column of the training rows. A date's minimum and maximum are days since 1970.
+
+    kind: what it was taken for.  stored: what its type said (they differ where the user declared a type).
+    """
 
     name: str
     kind: Kind
+    stored: Kind
     unit: str | None = None
     minimum: float | None = None
     maximum: float | None = None
@@ -69,14 +73,19 @@ class Contract:
         """The entry `contract` of the model."""
         return {
             "target": {"name": self.target, "kind": str(self.target_kind), "unit": self.target_unit},
-            "columns": [asdict(column) | {"kind": str(column.kind)} for column in self.columns.values()],
+            "columns": [
+                asdict(column) | {"kind": str(column.kind), "stored": str(column.stored)} for column in self.columns.values()
+            ],
             "decisions": asdict(self.decisions),
         }
 
     @classmethod
     def from_json(cls, document: Json) -> Contract:
         """The inverse of `to_json`."""
-        columns = [ColumnContract(**(column | {"kind": Kind(column["kind"])})) for column in document["columns"]]
+        columns = [
+            ColumnContract(**(column | {"kind": Kind(column["kind"]), "stored": Kind(column["stored"])}))
+            for column in document["columns"]
+        ]
         target = document["target"]
         return cls(
             target["name"],
@@ -96,7 +105,7 @@ class Contract:
             )
         for name, column in self.columns.items():
             found = kind_of(schema.field(name).type)
-            if found is not column.kind and found is not Kind.EMPTY and not _readable(found, column.kind):
+            if found not in (column.kind, column.stored, Kind.EMPTY) and not _readable(found, column.kind):
                 raise ContractError(
                     f"column {name!r} of {where} is {found}; the model was trained on {column.kind}.",
                     f"give it as {column.kind}.",

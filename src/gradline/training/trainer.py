@@ -292,7 +292,9 @@ def make_contract(kinds: Mapping[str, Kind], found: Survey, config: TrainConfig,
     """The contract that the training rows suggest."""
     columns = {}
     for name, kind in kinds.items():
-        column = ColumnContract(name, kind, unit=config.units.get(name) or _stored_unit(source, name))
+        column = ColumnContract(
+            name, kind, kind_of(source.schema.field(name).type), unit=config.units.get(name) or _stored_unit(source, name)
+        )
         summary = found.summaries[f"{name}.days" if kind in (Kind.DATE, Kind.TIMESTAMP) else name]
         share = summary.missing / summary.rows
         if isinstance(summary, NumberSummary):
