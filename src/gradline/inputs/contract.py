@@ -58,6 +58,16 @@ class ColumnContract:
     levels: Mapping[str, int] | None = None
     distinct: int | None = None
 
+    def shown(self, value: float) -> str:
+        """A value of this column to be read: a day or a time where the column holds such."""
+        match self.kind:
+            case Kind.DATE:
+                return str(np.datetime64(round(value), "D"))
+            case Kind.TIMESTAMP:
+                return str(np.datetime64(round(value * 86_400), "s")).replace("T", " ")
+            case _:
+                return f"{value:g}"
+
 
 @dataclass(frozen=True, slots=True)
 class Contract:
@@ -153,7 +163,8 @@ class ContractCheck:
             if source.minimum is not None and source.maximum is not None:
                 outside = (values < source.minimum) | (values > source.maximum)
                 if outside.any():
-                    example = f"{values[int(np.argmax(outside))]:g}, training had {source.minimum:g} to {source.maximum:g}"
+                    example = f"{source.shown(float(values[int(np.argmax(outside))]))}, training had "
+                    example += f"{source.shown(source.minimum)} to {source.shown(source.maximum)}"
                     self._record("out_of_range", source.name, outside, first_row, example)
                     if decisions.out_of_range == "clip":
                         values = np.clip(values, source.minimum, source.maximum)

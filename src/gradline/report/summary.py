@@ -181,7 +181,9 @@ def print_contract(model: Model) -> None:
         if column.distinct is not None:
             held = f"{column.distinct:,} levels"
         elif column.minimum is not None and column.maximum is not None:
-            held = f"{number(column.minimum, 6)} to {number(column.maximum, 6)}" + (f" {column.unit}" if column.unit else "")
+            held = f"{column.shown(column.minimum)} to {column.shown(column.maximum)}" + (
+                f" {column.unit}" if column.unit else ""
+            )
         else:
             held = ""
         table.add_row(Text(column.name), str(column.kind), held, f"{column.null_share:.2%}" if column.null_share else "none")

@@ -11,6 +11,8 @@ from gradline.maths.summaries import CategorySummary, NumberSummary
 from gradline.types import Notice, Role
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from gradline.maths.certificate import Certificate
     from gradline.maths.moments import Moments
     from gradline.maths.problem import Problem
@@ -29,14 +31,23 @@ EXACT_INTEGERS = 2.0**53
 
 
 def doubts(
-    problem: Problem, representation: Representation, certificate: Certificate, descent: Descent, plan: Plan, found: Survey
+    problem: Problem,
+    representation: Representation,
+    certificate: Certificate,
+    descent: Descent,
+    plan: Plan,
+    found: Survey,
+    texts: Collection[str],
 ) -> list[Notice]:
-    """The notices of a finished run, in the order in which a user should read them."""
+    """The notices of a finished run, in the order in which a user should read them.
+
+    `texts`: the columns taken for categories because they are stored as text, not because the user said so.
+    """
     names, moments = problem.names, problem.training
     notices = _not_converged(descent, plan, certificate)
     notices += _collinear(names, problem.reference)
     notices += _leaks(names, moments, representation)
-    notices += _columns(found)
+    notices += _columns(found, texts)
     digits = certificate.trusted_digits
     if digits is not None and digits < FEW_DIGITS:
         text = (
@@ -113,17 +124,17 @@ def _leaks(names: tuple[str, ...], moments: Moments, representation: Representat
     ]
 
 
-def _columns(found: Survey) -> list[Notice]:
+def _columns(found: Survey, texts: Collection[str]) -> list[Notice]:
     notices = []
     for name, summary in found.summaries.items():
         if isinstance(summary, NumberSummary) and max(abs(summary.minimum), abs(summary.maximum)) > EXACT_INTEGERS:
             text = f"{name!r} holds numbers past 2^53, where float64 no longer tells neighbouring whole numbers apart."
             notices.append(Notice("past_2_53", name, text))
-        if isinstance(summary, CategorySummary) and summary.counts and len(summary.counts) > 2:
-            texts = list(summary.counts)
-            numeric = [t for t in texts if re.fullmatch(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*", t)]
-            if len(numeric) >= 0.9 * len(texts):
-                odd = next((t for t in texts if t not in numeric), None)
+        if isinstance(summary, CategorySummary) and name in texts and summary.counts and len(summary.counts) > 2:
+            levels = list(summary.counts)
+            numeric = [t for t in levels if re.fullmatch(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*", t)]
+            if len(numeric) >= 0.9 * len(levels):
+                odd = next((t for t in levels if t not in numeric), None)
                 but = "" if odd is None else f" (but {odd[:30]!r})"
                 text = f"{name!r} is text, and its values are numbers{but}: it was taken for a category. To take it as a number: --types {name}=number."
                 notices.append(Notice("text_numbers", name, text))

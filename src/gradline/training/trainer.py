@@ -119,8 +119,9 @@ def train(source: Source, config: TrainConfig, engine: Engine, progress: Progres
     descent = descend(oracle, plan.rule(), theta, observer(problem, plan, progress), stop)
 
     # 6. the certificate
+    texts = [name for name, kind in kinds.items() if kind is Kind.TEXT and name not in config.types]
     certificate = certify(problem, descent.theta)
-    notices += doubts(problem, representation, certificate, descent, plan, found)
+    notices += doubts(problem, representation, certificate, descent, plan, found, texts)
     contract = make_contract(kinds, found, config, source)
     return Fit(problem, contract, representation, plan, descent, certificate, found, reader, tuple(notices))
 
