@@ -15,7 +15,7 @@ import numpy as np
 
 from gradline.model.model import HISTORY_COLUMNS
 from gradline.report import charts, sentences
-from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared, signed
+from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared, signed, visible
 from gradline.training.config import TrainConfig
 from gradline.types import Kind, Part
 
@@ -69,7 +69,7 @@ class Table(NamedTuple):
 
 def render(model: Model) -> str:
     """The page of a model."""
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
     from plotly.offline import get_plotlyjs
 
     shown = charts.charts(model)
@@ -96,7 +96,7 @@ def render(model: Model) -> str:
         decisions=[(what.replace("_", " "), done) for what, done in model.contract.to_json()["decisions"].items()],
         history=_history(model),
         settings=_settings(model),
-        command=command(model),
+        command=escape(command(model)),  # as it is: it is there to be copied
         figures=Markup(embedded({"charts": [chart.figure() for chart in shown], "config": PLOTLY_CONFIG})),  # noqa: S704
         plotly=Markup(get_plotlyjs().replace("</script", "<\\/script")),  # noqa: S704
     )
@@ -108,8 +108,15 @@ def _template() -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("gradline.report", "")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.get_template("page.html.j2")
+
+
+def _shown(value: Any) -> Any:
+    """What the template prints: text with its control characters made visible, markup as it is."""
+    return visible(value) if type(value) is str else value
 
 
 def embedded(document: Json) -> str:

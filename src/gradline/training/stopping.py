@@ -15,11 +15,14 @@ GAP_TOLERANCE = 1e-12
 COEFFICIENT_TOLERANCE = 1e-10  # ten times inside the promised 1e-9, which the rounding of the data has to fit into as well
 
 
+STALLED_STEPS = 50  # within the gap, so many steps without a smaller one are the rounding of the oracle
+
+
 class StopReason(Enum):
     """Why the loop ended; the values are the messages that users read."""
 
     CERTIFIED = "converged: the gap to the global minimum and the distance of every coefficient are within tolerance"
-    ROUNDING = "converged: the gap is within tolerance, and the gradient is as small as float64 allows"
+    ROUNDING = "converged: the gap is within tolerance, and float64 allows no smaller one"
     IMPROVEMENT = "stopped: the loss no longer improves by more than the tolerance"
     MAX_STEPS = "budget spent: the largest number of steps was reached before the tolerance"
     MAX_SECONDS = "budget spent: the time ran out before the tolerance"
@@ -80,6 +83,8 @@ class Stopping:
     _first: float = np.inf
     _before: float = np.inf
     _stale: int = 0
+    _best_gap: float = np.inf
+    _stalled: int = 0
 
     def __call__(self, step: Step) -> StopReason | None:
         """The reason to stop at this step, or None."""
@@ -96,7 +101,9 @@ class Stopping:
         elif step.relative_gap <= GAP_TOLERANCE:
             if step.coefficient_error is not None and step.coefficient_error <= COEFFICIENT_TOLERANCE:
                 return StopReason.CERTIFIED
-            if step.at_rounding:
+            self._stalled = 0 if step.gap < self._best_gap else self._stalled + 1
+            self._best_gap = min(self._best_gap, step.gap)
+            if step.at_rounding or self._stalled >= STALLED_STEPS:
                 return StopReason.ROUNDING
         if step.step >= self.max_steps:
             return StopReason.MAX_STEPS
