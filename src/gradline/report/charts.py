@@ -197,7 +197,7 @@ def _steps_chart(model: Model, id_: str, title: str, label: str, curves: list[Js
         layout["xaxis"] |= {"dtick": 1, "range": [-0.05 * max(last, 1), max(last, 1) * 1.05]}
     shown = len(shown_steps(len(model.history_array)))
     if shown < len(model.history_array):
-        label += f" ({count(shown)} of {count(len(model.history_array))} steps drawn)"
+        label += f" ({count(shown)} of {count(len(model.history_array))} recorded steps drawn)"
     return Chart(id_, title, label + ".", curves, layout)
 
 
@@ -208,8 +208,8 @@ def _log_axis(values: Sequence[float]) -> Json:
         return {}
     decades = float(np.log10(high) - np.log10(low))
     pad = 0.05 * decades
-    axis: Json = {"type": "log", "exponentformat": "power", "range": [np.log10(low) - pad, np.log10(high) + pad]}
-    return axis | ({"dtick": int(np.ceil(decades / 7.0))} if decades >= 2.0 else {"dtick": "D2"})
+    axis: Json = {"type": "log", "range": [np.log10(low) - pad, np.log10(high) + pad]}
+    return axis | ({"dtick": int(np.ceil(decades / 7.0))} if decades >= 2.0 else {"dtick": "D2", "tickformat": "~g"})
 
 
 # ---- predictions

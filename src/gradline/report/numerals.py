@@ -26,13 +26,13 @@ def number(value: float | None, digits: int = 4) -> str:
     if SMALLEST_PLAIN <= exponent < LARGEST_PLAIN:
         text = f"{size:,.{max(digits - 1 - exponent, 0)}f}"
         return sign + _shortened(text, size)
-    return f"{sign}{_shortened(mantissa, size / 10.0**exponent)} × 10{str(exponent).translate(SUPERSCRIPTS)}"
+    return f"{sign}{_shortened(mantissa, size, exponent)} × 10{str(exponent).translate(SUPERSCRIPTS)}"
 
 
-def _shortened(text: str, value: float) -> str:
+def _shortened(text: str, value: float, exponent: int = 0) -> str:
     """Without the zeros at the end where nothing was rounded: 1 for 1.000, but 12.80 for 12.8043."""
     short = text.rstrip("0").rstrip(".") if "." in text else text
-    return short if float(short.replace(",", "")) == value else text
+    return short if float(f"{short.replace(',', '')}e{exponent}") == value else text
 
 
 def signed(value: float, digits: int = 4) -> str:

@@ -178,6 +178,10 @@ def _rough(value: float | None) -> str:
     return number(value, 2)
 
 
+def _three(value: float | None) -> str:
+    return number(value, 3)
+
+
 def _coefficients(model: Model) -> list[Table]:
     """The coefficients by the size of their effect: the first ones, then the others."""
     features, values = model.representation.features, model.coefficients
@@ -226,7 +230,9 @@ def _certificate(model: Model) -> Table:
 
 def _certificate_digits(name: str) -> Callable[[float | None], str]:
     """A gap or an error is known by its size; other figures by their digits."""
-    return _rough if name in ("gap", "relative_gap", "coefficient_error", "rounding", "trusted_digits") else number
+    if name == "trusted_digits":
+        return _three
+    return _rough if name in ("gap", "relative_gap", "coefficient_error", "rounding") else number
 
 
 def _plan(model: Model) -> Table:
@@ -251,7 +257,7 @@ def _plan(model: Model) -> Table:
         named["loss would overflow at step"] = count(plan["overflow_step"])
     return Table(
         "The plan, made before the first step, and what came of it",
-        [("what", False), ("", False)],
+        [("what", False), ("value", False)],
         [[Cell(name), Cell(value)] for name, value in named.items()],
     )
 
@@ -308,7 +314,7 @@ def _history(model: Model) -> Table:
         writers = [number if name in ("step", "objective", "validation") else _rough for name in names]
         rows.append([_number(v, write) for v, write in zip(values, writers, strict=True)])
         rows[-1][0] = _count(int(values[0]))
-    all_steps = "" if len(shown) == steps else f", the first and last of {count(steps)}; history.parquet has all"
+    all_steps = "" if len(shown) == steps else f", the first and last of {count(steps)} recorded; history.parquet has all"
     return Table(
         f"Steps{all_steps}. Norms are in the loop's coordinates ({model.coordinates.name})",
         [(n, True) for n in names.values()],
@@ -329,11 +335,9 @@ def _settings(model: Model) -> Table:
     defaults = _defaults()
     rows = []
     for name, value in model.config.items():
-        changed = name in defaults and value != defaults[name] and name != "target"
-        rows.append(
-            [Cell(name.replace("_", " ")), Cell(_words(value)), Cell("set" if changed else "default" if name in defaults else "")]
-        )
-    return Table("Settings of the run", [("setting", False), ("value", False), ("", False)], rows)
+        origin = "default" if name in defaults and value == defaults[name] else "given"
+        rows.append([Cell(name.replace("_", " ")), Cell(_words(value)), Cell(origin)])
+    return Table("Settings of the run", [("setting", False), ("value", False), ("from", False)], rows)
 
 
 def _words(value: Any) -> str:

@@ -94,7 +94,7 @@ def is_log(model: Model) -> bool:
 def learned(model: Model) -> list[str]:
     """What the coefficients mean."""
     if diverged(model):
-        return ["Nothing: the loss grew with every step. The figures here are of the best parameters seen on the way."]
+        return ["Nothing: the loss grew without bound. The figures here are of the best parameters seen on the way."]
     sentences = []
     features = model.representation.features
     if len(features) == 1 and features[0].part is Part.VALUE:
@@ -126,11 +126,11 @@ def _slope(model: Model) -> str:
     unit = f" ({column.unit})" if column is not None and column.unit else ""
     if is_log(model):
         factor = float(np.expm1(np.clip(value, -700.0, 700.0)))
-        return f"One more of {feature.name}{unit} changes the predicted {model.contract.target} by {'+' * (factor > 0)}{percent(factor)}."
+        return f"Each further unit of {feature.name}{unit} changes the predicted {model.contract.target} by {'+' * (factor > 0)}{percent(factor)}."
     does = "adds" if value >= 0.0 else "takes"
     way = "to" if value >= 0.0 else "from"
     size = number(abs(value)) + _unit(model)
-    return f"One more of {feature.name}{unit} {does} {size} {way} the predicted {model.contract.target}."
+    return f"Each further unit of {feature.name}{unit} {does} {size} {way} the predicted {model.contract.target}."
 
 
 def judged_role(model: Model) -> str:
@@ -162,7 +162,7 @@ def quality(model: Model) -> list[str]:
     elif ratio > 1.0:
         sentences = [f"{first}; {mean}, {number(ratio, 3)} times as much."]
     else:
-        sentences = [f"{first}: no better than the mean, for {mean}."]
+        sentences = [f"{first}; {mean}: the model is no better than that."]
     if found["r2"] is not None:
         if found["r2"] > 0.0:
             explained = "of the variance is explained" if found["r2"] < 1.0 else "of the variance: the fit is perfect"
