@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,6 @@ from gradline.types import Decoded, Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from gradline.inputs.source import Source
     from gradline.training.trainer import Fit
@@ -75,8 +75,8 @@ def train(
     --------
     >>> import numpy as np, gradline as gl
     >>> x = np.arange(100.0)
-    >>> model = gl.train(x[:, None], 3 * x + 2 + np.sin(x), validation=0, test=0.2)
-    >>> round(model.coefficients["x0"], 2)
+    >>> model = gl.train(x[:, None], 3 * x + 2 + 9 * np.sin(x), validation=0, test=0.2)
+    >>> round(model.coefficients["x0"], 1)
     3.0
     """
     named = isinstance(target, str)
@@ -94,12 +94,11 @@ def train(
         }
     )
     source = open_source(data, read_options(config), None if named else target, config.target)
-    model = run(source, config)
+    words = [data] if isinstance(data, str | Path) else data if isinstance(data, list | tuple) else []
+    model = run(source, config, words=[str(word) for word in words])
     for notice in model.notices:
         warnings.warn(notice.message, GradlineWarning, stacklevel=2)
     if out is not None:
-        from pathlib import Path
-
         from gradline.report.run import write_run
 
         write_run(model, Path(out))
@@ -112,8 +111,8 @@ def read_options(config: TrainConfig) -> ReadOptions:
     return ReadOptions(config.kinds(), frozenset(c for c in expected if c), config.header, config.delimiter, config.decimal)
 
 
-def run(source: Source, config: TrainConfig, progress: Progress | None = None) -> Model:
-    """Train on a source, measure, and put the model together."""
+def run(source: Source, config: TrainConfig, progress: Progress | None = None, words: Sequence[str] = ()) -> Model:
+    """Train on a source, measure, and put the model together. `words`: what the user called the data, for the settings."""
     from threadpoolctl import threadpool_limits
 
     start = time.perf_counter()
@@ -159,7 +158,7 @@ def run(source: Source, config: TrainConfig, progress: Progress | None = None) -
         found.certificate,
         retransformation,
         result,
-        config.to_json() | {"data": source.name},
+        config.to_json() | {"data": list(words) or source.name},
         tuple(source.files),
         found.problem.moments,
         _history(found),

@@ -77,9 +77,14 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     names = list(candidates)
     close = get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
-        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+        return "did you mean " + " or ".join(repr(str(c)) for c in close) + "?"
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return f"there are: {shown}." if names else "there are none."
+
+
+def printable(text: str) -> str:
+    """A text without control characters: a column's name cannot move the cursor or clear the screen."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def plural(count: int, noun: str) -> str:

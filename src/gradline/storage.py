@@ -6,6 +6,7 @@ fails or is interrupted removes what it began; one that is killed leaves only th
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -18,12 +19,25 @@ from gradline.errors import StorageError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+WRITING_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 RUN_MARKER = "model.gradline"
 
 
 def _storage_error(path: Path, error: OSError) -> StorageError:
     reason = error.strerror or str(error)
     return StorageError(f"cannot write {path}: {reason}.", "choose another place with --out, or free some space.")
+
+
+def _mine(path: Path, staging: Path, error: OSError) -> OSError | StorageError:
+    """A failure to write as a StorageError; any other, of reading something else in the meantime, as it is."""
+    about_writing = error.errno in WRITING_ERRORS or str(staging) in str(error) or str(path) in str(error)
+    return _storage_error(path, error) if about_writing else error
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def _flush(path: Path) -> None:
@@ -36,6 +50,8 @@ def _flush(path: Path) -> None:
 
 def check_replaceable(path: Path) -> None:
     """Raise UsageError if `path` is something else than an earlier run or an empty directory."""
+    if path.resolve() == Path.cwd():
+        raise UsageError("--out is the current directory, which a run would replace.", "give the name of a new directory in it.")
     if not path.exists():
         return
     if not path.is_dir():
@@ -57,13 +73,13 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _storage_error(path, error) from error
     try:
-        staging.chmod(0o755)
+        staging.chmod(0o777 & ~_umask())
         yield staging
         for file in staging.rglob("*"):
             _flush(file)
         _replace_directory(staging, path)
     except OSError as error:
-        raise _storage_error(path, error) from error
+        raise _mine(path, staging, error) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -72,6 +88,13 @@ def _replace_directory(staging: Path, path: Path) -> None:
     if not path.exists():
         staging.rename(path)
         return
+    try:
+        _swap_directory(staging, path)
+    except OSError as error:
+        raise _storage_error(path, error) from error
+
+
+def _swap_directory(staging: Path, path: Path) -> None:
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
     path.rename(aside / path.name)
     try:
@@ -97,12 +120,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
     staging = Path(name)
     try:
         yield staging
-        umask = os.umask(0)
-        os.umask(umask)
-        staging.chmod(0o666 & ~umask)
+        staging.chmod(0o666 & ~_umask())
         _flush(staging)
         staging.replace(path)
     except OSError as error:
-        raise _storage_error(path, error) from error
+        raise _mine(path, staging, error) from error
     finally:
         staging.unlink(missing_ok=True)

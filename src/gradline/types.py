@@ -59,6 +59,7 @@ class Part(StrEnum):
     MISSING = "missing"
     LEVEL = "level"
     OTHER = "other"
+    TARGET = "target"
 
 
 class RawColumn(NamedTuple):
@@ -74,6 +75,7 @@ class NumberColumn(NamedTuple):
 
     name: str
     values: FloatArray  # (n,)
+    part: Part = Part.VALUE
 
 
 class CategoryColumn(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from gradline import __version__
-from gradline.errors import GradlineError
+from gradline.errors import GradlineError, printable
 
 VERBS = {
     "train": ("gradline.cli.train", "Train a model on a table, and certify it."),
@@ -92,9 +92,10 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _say(message: str, hint: str | None) -> None:
+    message = "\n".join(printable(line) for line in message.splitlines())
     click.echo(click.style(message, fg="red") if sys.stderr.isatty() else message, err=True)
     if hint:
-        click.echo(f"Hint: {hint}", err=True)
+        click.echo(f"Hint: {printable(hint)}", err=True)
 
 
 def _bug(error: Exception) -> int:

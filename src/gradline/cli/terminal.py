@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gradline.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
@@ -32,11 +34,6 @@ def print_notices(notices: Iterable[Notice]) -> None:
     for notice in notices:
         mark = click.style("warning", fg="yellow") if sys.stderr.isatty() else "warning"
         click.echo(f"{mark} [{notice.code}] {printable(notice.message)}", err=True)
-
-
-def printable(text: str) -> str:
-    """A text without control characters: a column's name cannot move the cursor or clear the screen."""
-    return "".join(c if c.isprintable() or c == " " else "�" for c in text)
 
 
 class TerminalProgress:

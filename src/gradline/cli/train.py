@@ -140,7 +140,7 @@ def train(ctx: click.Context, /, **given: Any) -> int:
     check_replaceable(run_path)
     source = open_source(data, read_options(config))
     with TerminalProgress(source.rows) as shown:
-        model = run(source, config, Progress(shown.rows, shown.step))
+        model = run(source, config, Progress(shown.rows, shown.step), data)
     document = write_run(model, run_path)
     print_notices(model.notices)
     if given["as_json"]:

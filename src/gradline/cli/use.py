@@ -184,13 +184,17 @@ def show(model: str, as_json: bool) -> int:
 def report(run: str, out: Path | None, as_json: bool) -> int:
     """Write the report of RUN (a run directory or model file) again."""
     from gradline.cli.terminal import print_json
+    from gradline.errors import UsageError
     from gradline.model.model import load
     from gradline.report.page import render
     from gradline.report.run import REPORT
-    from gradline.storage import atomic_file
+    from gradline.storage import RUN_MARKER, atomic_file
 
     trained = load(run)
     path = out or (Path(run) / REPORT if Path(run).is_dir() else Path(run).with_suffix(".html"))
+    model_file = Path(run) / RUN_MARKER if Path(run).is_dir() else Path(run)
+    if path.exists() and path.samefile(model_file):
+        raise UsageError(f"the report would replace the model {path}.", "choose another place with --out.")
     with atomic_file(path) as staging:
         staging.write_text(render(trained), encoding="utf-8")
     if as_json:

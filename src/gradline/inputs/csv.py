@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from gradline.errors import SourceError
 from gradline.inputs.query import connect, first_lines, literal, query_schema, stream
-from gradline.inputs.source import SourceFile, check_unique_names, loaded
+from gradline.inputs.source import SourceFile, check_unique_names, loaded, text_head
 from gradline.types import Block, Kind
 
 if TYPE_CHECKING:
@@ -26,11 +26,10 @@ if TYPE_CHECKING:
 
     from gradline.inputs.source import ReadOptions
 
-    Translate = Callable[[duckdb.Error], SourceError]
+    Translate = Callable[[Exception], SourceError]
 
 NULLS = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "#N/A")
 SAMPLE_ROWS = 20_000
-SAMPLE_BYTES = 1 << 18
 DELIMITERS = (",", ";", "\t", "|")
 SQL_TYPES = {
     Kind.NUMBER: "DOUBLE",
@@ -79,7 +78,7 @@ class CsvSource:
             position = {name: i for i, name in enumerate(dialect.names)}
             kinds = [SQL_TYPES[self._kinds[name]] for name in dialect.names]
             sql = _select(path, dialect, [position[name] for name in columns], kinds, self._decimal)
-            for block in stream(sql, index, len(columns), self._translate(path, dialect)):
+            for block in stream(sql, index, [f"c{position[name]}" for name in columns], self._translate(path, dialect)):
                 named = block.load().rename_columns(list(columns))
                 yield block._replace(load=loaded(named))
 
@@ -94,7 +93,7 @@ class CsvSource:
         return kinds, decimal
 
     def _translate(self, path: Path, dialect: Dialect) -> Translate:
-        def translate(error: duckdb.Error) -> SourceError:
+        def translate(error: Exception) -> SourceError:
             return _csv_error(error, path, dialect)
 
         return translate
@@ -133,11 +132,10 @@ class _Counts(NamedTuple):
 
 def read_dialect(path: Path, options: ReadOptions) -> Dialect:
     """Delimiter, header and names from the first lines of a file."""
-    text = _head(path)
+    text = text_head(path)
     if not text.strip():
         raise SourceError(f"{path} is empty.", "give a file with a header and at least one row.")
-    first_line = text.splitlines()[0]
-    delimiter = options.delimiter or max(DELIMITERS, key=lambda mark: _count_outside_quotes(first_line, mark))
+    delimiter = options.delimiter or max(DELIMITERS, key=_first_record_outside_quotes(text).count)
     if len(delimiter) != 1:
         raise SourceError(f"the delimiter {delimiter!r} is not a single character.")
     try:
@@ -153,27 +151,10 @@ def read_dialect(path: Path, options: ReadOptions) -> Dialect:
     return Dialect(delimiter, True, names)
 
 
-def _head(path: Path) -> str:
-    try:
-        compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
-        with pa.input_stream(str(path), compression=compression) as file:
-            head: bytes = file.read(SAMPLE_BYTES)
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(
-            f"{path} cannot be read: {str(error).splitlines()[0]}", "is it damaged, or not what its name says?"
-        ) from error
-    try:
-        return head.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if len(head) == SAMPLE_BYTES and error.start > SAMPLE_BYTES - 4:  # a character cut in two by the sample's end
-            return head[: error.start].decode("utf-8-sig")
-        raise SourceError(
-            f"{path} is not UTF-8 text (byte {error.start}).", "convert it: iconv -f latin1 -t utf-8 OLD > NEW."
-        ) from error
-
-
-def _count_outside_quotes(line: str, mark: str) -> int:
-    return sum(part.count(mark) for part in line.split('"')[::2])
+def _first_record_outside_quotes(text: str) -> str:
+    """The first record without its quoted fields: a quoted name may hold delimiters and line breaks."""
+    bare = "".join(text.split('"')[::2])
+    return bare.lstrip("\r\n").splitlines()[0] if bare.strip() else ""
 
 
 def _is_header(cells: list[str], expected: frozenset[str]) -> bool:
@@ -232,7 +213,7 @@ def _decimal_mark(name: str, found: Mapping[str, _Counts]) -> str:
     return ","
 
 
-def _csv_error(error: duckdb.Error, path: Path, dialect: Dialect) -> SourceError:
+def _csv_error(error: Exception, path: Path, dialect: Dialect) -> SourceError:
     text = str(error)
     line = re.search(r"CSV Error on Line: (\d+)", text)
     original = re.search(r"Original Line: (.*)", text)

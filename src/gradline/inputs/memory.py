@@ -51,7 +51,7 @@ class ArraySource:
 
 
 def _arrow(values: np.ndarray[Any, Any]) -> pa.Array:
-    return pa.array(np.ascontiguousarray(values))
+    return pa.array(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("=")))
 
 
 class TableSource:
@@ -62,8 +62,8 @@ class TableSource:
 
     def __init__(self, table: pa.Table, name: str = "table") -> None:
         self.name = name
-        self._table = table
-        self.schema = table.schema
+        self._table = without_views(table)
+        self.schema = self._table.schema
         self.rows = table.num_rows
         check_unique_names(self.schema.names, name)
 
@@ -85,7 +85,7 @@ class StreamSource:
 
     def __init__(self, reader: pa.RecordBatchReader) -> None:
         self._reader: pa.RecordBatchReader | None = reader
-        self.schema = reader.schema
+        self.schema = without_views(reader.schema.empty_table()).schema
         check_unique_names(self.schema.names, "the stream")
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
@@ -94,10 +94,23 @@ class StreamSource:
             raise UsageError("the stream has been read already and cannot be read again.", "give a table or a file.")
         reader, self._reader = self._reader, None
         first_row = 0
-        chosen = (batch.select(list(columns)) for batch in reader)
+        chosen = (b for batch in reader for b in without_views(pa.Table.from_batches([batch])).select(list(columns)).to_batches())
         for table in rechunked(chosen, block_rows(len(columns))):
             yield Block(0, first_row, loaded(table))
             first_row += table.num_rows
+
+
+def without_views(table: pa.Table) -> pa.Table:
+    """The same table with plain strings: many of Arrow's functions do not know string views."""
+    for i, field in enumerate(table.schema):
+        column = table.column(i)
+        if pa.types.is_dictionary(field.type) and pa.types.is_string_view(field.type.value_type):
+            plain = pa.dictionary(field.type.index_type, pa.large_string())
+            chunks = [pa.DictionaryArray.from_arrays(c.indices, c.dictionary.cast(pa.large_string())) for c in column.chunks]
+            table = table.set_column(i, field.with_type(plain), pa.chunked_array(chunks, plain))
+        elif pa.types.is_string_view(field.type):
+            table = table.set_column(i, field.with_type(pa.large_string()), column.cast(pa.large_string()))
+    return table
 
 
 def with_target(table: pa.Table, y: object, target: str) -> pa.Table:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradline.errors import SourceError, UsageError
+from gradline.errors import SourceError, UsageError, printable
 from gradline.inputs.source import ReadOptions, check_unique_names
 
 if TYPE_CHECKING:
@@ -81,6 +81,14 @@ def _open_words(words: Sequence[str | Path], options: ReadOptions) -> Source:
 
 def _listed(path: Path) -> tuple[list[Path], Path | None]:
     """The files that a path, glob or folder means, in the order of their names, and the folder they were found under."""
+    files, root = _found(path)
+    for file in files:
+        if not str(file).isascii() and str(file) != str(file).encode("utf-8", "replace").decode():
+            raise SourceError(f"the file name {printable(str(file))!r} is not UTF-8.", "rename the file.")
+    return files, root
+
+
+def _found(path: Path) -> tuple[list[Path], Path | None]:
     if path.is_dir():
         files = sorted(f for f in path.rglob("*") if f.is_file() and _known(f) and not _hidden(f.relative_to(path)))
         if not files:

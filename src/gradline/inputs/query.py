@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -17,15 +17,12 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    Translate = Callable[[Exception], SourceError]
+
 
 def literal(text: str) -> str:
     """A text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def identifier(name: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -35,34 +32,32 @@ def connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _run(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
-    return connection.sql(sql)
-
-
-def query_schema(sql: str, translate: Callable[[duckdb.Error], SourceError]) -> pa.Schema:
+def query_schema(sql: str, translate: Translate) -> pa.Schema:
     """Names and types of a query, without running it."""
     try:
         with connect() as connection:
-            return _run(connection, f"SELECT * FROM ({sql}) LIMIT 0").to_arrow_table().schema
-    except duckdb.Error as error:
+            return connection.sql(sql).limit(0).to_arrow_table().schema
+    except (duckdb.Error, AttributeError) as error:  # AttributeError: a statement that gives no rows
         raise translate(error) from error
 
 
-def stream(sql: str, file: int, columns: int, translate: Callable[[duckdb.Error], SourceError]) -> Iterator[Block]:
-    """The rows of a query as blocks, in order, never all in memory."""
-    rows = block_rows(columns)
+def stream(sql: str, file: int, columns: Sequence[str], translate: Translate) -> Iterator[Block]:
+    """Some columns of a query as blocks, in order, never all in memory."""
+    rows = block_rows(len(columns))
     try:
         with connect() as connection:
-            reader = _run(connection, sql).to_arrow_reader(rows)
+            chosen = connection.sql(sql).select(*(duckdb.ColumnExpression(name) for name in columns))
             first_row = 0
-            for table in rechunked(reader, rows):
+            for table in rechunked(chosen.to_arrow_reader(rows), rows):
                 yield Block(file, first_row, loaded(table))
                 first_row += table.num_rows
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError, RuntimeError) as error:  # OSError: what DuckDB's errors become inside an Arrow stream
+        if "interrupt" in str(error).lower():
+            raise KeyboardInterrupt from error
         raise translate(error) from error
 
 
-def first_lines(error: duckdb.Error) -> str:
+def first_lines(error: Exception) -> str:
     """DuckDB's message without its advice on DuckDB's own options."""
     return " ".join(line.strip() for line in str(error).split("\n\n")[0].splitlines()[:3])
 
@@ -75,18 +70,27 @@ class QuerySource:
 
     def __init__(self, sql: str) -> None:
         self.name = "SQL query"
-        self._sql = sql.strip().rstrip(";")
-        self.schema = query_schema(self._sql, self._translate)
+        self._sql = sql
+        self._check_one_query()
+        self.schema = query_schema(sql, self._translate)
         check_unique_names(self.schema.names, "the query")
-        self.repeatable = re.search(r"\border\s+by\b", self._sql, re.IGNORECASE) is not None
+        self.repeatable = re.search(r"\border\s+by\b", sql, re.IGNORECASE) is not None
+
+    def _check_one_query(self) -> None:
+        try:
+            with connect() as connection:
+                statements = connection.extract_statements(self._sql)
+        except duckdb.Error as error:
+            raise self._translate(error) from error
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise SourceError("the SQL text is not one query.", "give one select statement, which reads and changes nothing.")
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
         """See `Source`."""
-        chosen = ", ".join(identifier(name) for name in columns)
-        return stream(f"SELECT {chosen} FROM ({self._sql})", 0, len(columns), self._translate)
+        yield from stream(self._sql, 0, columns, self._translate)
 
     @staticmethod
-    def _translate(error: duckdb.Error) -> SourceError:
+    def _translate(error: Exception) -> SourceError:
         return SourceError(f"the SQL text cannot be run: {first_lines(error)}", "try it in DuckDB's own shell.")
 
 
@@ -100,27 +104,42 @@ class NdjsonSource:
         self.name = name
         self._paths = paths
         for path in paths:
-            if path.stat().st_size == 0:
-                raise SourceError(f"{path} is empty.", "give a file with at least one object.")
-        files = ", ".join(literal(str(path)) for path in paths)
-        self.schema = query_schema(self._select("*", f"[{files}]"), self._translate)
+            _check_objects(path)
+        everything = self._select("[" + ", ".join(literal(str(path)) for path in paths) + "]")
+        self.schema = query_schema(everything, self._translate)
+        self._types = self._described(everything)
         self.files = tuple(SourceFile(path.name, path.stat().st_size) for path in paths)
 
     @staticmethod
-    def _select(what: str, files: str, types: str = "") -> str:
-        return f"SELECT {what} FROM read_json({files}, format = 'newline_delimited', sample_size = -1{types})"
+    def _select(files: str, types: str = "") -> str:
+        return f"SELECT * FROM read_json({files}, format = 'newline_delimited', sample_size = -1{types})"
+
+    def _described(self, sql: str) -> str:
+        """The types found over all files, so that each is read by the same."""
+        try:
+            with connect() as connection:
+                described = connection.sql("DESCRIBE " + sql).fetchall()
+        except duckdb.Error as error:
+            raise self._translate(error) from error
+        return ", columns = {" + ", ".join(f"{literal(row[0])}: {literal(row[1])}" for row in described) + "}"
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
-        """See `Source`. Each file is read by the types found over all of them."""
-        with connect() as connection:
-            described = _run(
-                connection, "DESCRIBE " + self._select("*", "[" + ", ".join(literal(str(path)) for path in self._paths) + "]")
-            ).fetchall()
-        types = ", columns = {" + ", ".join(f"{literal(row[0])}: {literal(row[1])}" for row in described) + "}"
-        chosen = ", ".join(identifier(name) for name in columns)
+        """See `Source`."""
         for index, path in enumerate(self._paths):
-            sql = self._select(chosen, literal(str(path)), types)
-            yield from stream(sql, index, len(columns), self._translate)
+            yield from stream(self._select(literal(str(path)), self._types), index, columns, self._translate)
 
-    def _translate(self, error: duckdb.Error) -> SourceError:
+    def _translate(self, error: Exception) -> SourceError:
         return SourceError(f"{self.name} cannot be read as newline-delimited JSON: {first_lines(error)}", "one object a line.")
+
+
+def _check_objects(path: Path) -> None:
+    """Raise SourceError unless the first line that is not blank begins an object."""
+    from gradline.inputs.source import text_head
+
+    head = text_head(path).lstrip()
+    if not head:
+        raise SourceError(f"{path} is empty.", "give a file with at least one object.")
+    if not head.startswith("{"):
+        raise SourceError(
+            f"{path} is not newline-delimited JSON: it begins with {head[:20]!r}.", 'one object a line: {"x": 1, "y": 2}.'
+        )

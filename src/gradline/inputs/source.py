@@ -13,6 +13,7 @@ from gradline.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import pyarrow as pa
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 BLOCK_VALUES = 1 << 22  # 32 MB of float64
 MOST_BLOCK_ROWS = 1 << 17
+HEAD_BYTES = 1 << 18
 
 
 class SourceFile(NamedTuple):
@@ -97,6 +99,27 @@ def rechunked(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table
             count += rest.num_rows
     if waiting:
         yield pa.Table.from_batches(waiting)
+
+
+def text_head(path: Path) -> str:
+    """The first characters of a text file, plain, .gz or .zst. Raises SourceError where it cannot be read or is not UTF-8."""
+    import pyarrow as pa
+
+    try:
+        compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
+        with pa.input_stream(str(path), compression=compression) as file:
+            head: bytes = file.read(HEAD_BYTES)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(
+            f"{path} cannot be read: {str(error).splitlines()[0]}", "is it damaged, or not what its name says?"
+        ) from error
+    try:
+        return head.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if len(head) == HEAD_BYTES and error.start > HEAD_BYTES - 4:  # a character cut in two by the end of the head
+            return head[: error.start].decode("utf-8-sig")
+        hint = "convert it: iconv -f latin1 -t utf-8 OLD > NEW."
+        raise SourceError(f"{path} is not UTF-8 text (byte {error.start}).", hint) from error
 
 
 def loaded(table: pa.Table) -> Callable[[], pa.Table]:

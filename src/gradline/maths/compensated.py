@@ -9,25 +9,27 @@ underflows: entries up to about 1e300 and products above about 1e-290.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from gradline.types import FloatArray
 
+Number = TypeVar("Number", "FloatArray", float)
+
 SPLITTER = 134217729.0  # 2^27 + 1
 
 
-def two_sum(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """a + b as the rounded sum and its error."""
+def two_sum(a: Number, b: Number) -> tuple[Number, Number]:
+    """A + b as the rounded sum and its error."""
     s = a + b
     z = s - a
     return s, (a - (s - z)) + (b - z)
 
 
 def _split(a: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """a = high + low, each with at most 26 bits."""
+    """A = high + low, each with at most 26 bits."""
     scaled = SPLITTER * a
     high = scaled - (scaled - a)
     return high, a - high

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray
 
 
+NAMES = ("standard", "none")
+
+
 class UserParameters(NamedTuple):
     """Parameters in the user's units: `coefficients` (p,) in target units per feature unit, `intercept` in target units."""
 
@@ -39,6 +42,8 @@ class Coordinates:
     @classmethod
     def of(cls, name: str, mean: FloatArray, deviation: FloatArray, *, intercept: bool) -> Coordinates:
         """Coordinates by their name, `standard` or `none`."""
+        if name not in NAMES:
+            raise ValueError(f"there are no coordinates {name!r}, only {' and '.join(NAMES)}")
         zeros, ones = np.zeros_like(mean), np.ones_like(mean)
         standard = name == "standard"
         return cls(

@@ -18,11 +18,12 @@ sums by level.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradline.maths.compensated import two_sum
 from gradline.types import CategoryColumn, NumberColumn, Part, RawColumn
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Moments:
     """Weighted moments of `q` raw columns.
 
     columns: what each of the q columns is.  rows: how many rows.  weight: the sum of their weights (= rows without weights).
-    mean: (q,).  comoment: (q, q), Σ w (z − mean)(z − mean)'.
+    mean + mean_rest: (q,) each, the mean in two parts, so that it keeps its digits beside an offset of 1e9.
+    comoment: (q, q), Σ w (z − mean)(z − mean)'.
     """
 
     columns: tuple[RawColumn, ...]
@@ -46,6 +48,12 @@ class Moments:
     weight: float
     mean: FloatArray
     comoment: FloatArray
+    mean_rest: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        """Without a rest, the mean is its float64."""
+        if len(self.mean_rest) != len(self.mean):
+            object.__setattr__(self, "mean_rest", np.zeros_like(self.mean))
 
     def index(self) -> dict[RawColumn, int]:
         """Where each column stands."""
@@ -57,46 +65,47 @@ class Moments:
             return self
         where = {column: i for i, column in enumerate(columns)}
         at = np.array([where[column] for column in self.columns], dtype=np.intp)
-        mean = np.zeros(len(columns))
+        mean, mean_rest = np.zeros(len(columns)), np.zeros(len(columns))
         comoment = np.zeros((len(columns), len(columns)))
-        mean[at] = self.mean
+        mean[at], mean_rest[at] = self.mean, self.mean_rest
         comoment[np.ix_(at, at)] = self.comoment
-        return replace(self, columns=columns, mean=mean, comoment=comoment)
+        return replace(self, columns=columns, mean=mean, comoment=comoment, mean_rest=mean_rest)
 
     def without(self, names: set[str]) -> Moments:
         """The moments of the other columns only."""
         keep = [i for i, column in enumerate(self.columns) if column.column not in names]
         if len(keep) == len(self.columns):
             return self
-        at = np.array(keep, dtype=np.intp)
-        columns = tuple(self.columns[i] for i in keep)
-        return replace(self, columns=columns, mean=self.mean[at], comoment=self.comoment[np.ix_(at, at)])
+        return self._chosen(np.array(keep, dtype=np.intp), tuple(self.columns[i] for i in keep))
 
-    def refilled(self, value: int, indicator: int, fill: float) -> Moments:
-        """The same rows with the missing values of one column imputed by `fill`: x ← x + (fill − mean)·z."""
-        shift = fill - self.mean[value]
+    def _chosen(self, at: IntArray, columns: tuple[RawColumn, ...]) -> Moments:
+        comoment = self.comoment[np.ix_(at, at)]
+        return replace(self, columns=columns, mean=self.mean[at], comoment=comoment, mean_rest=self.mean_rest[at])
+
+    def refilled(self, value: int, indicator: int, fill: float, fill_rest: float = 0.0) -> Moments:
+        """The same rows with the missing values of one column imputed by `fill + fill_rest`: x ← x + (fill − mean)·z."""
+        shift = (fill - self.mean[value]) + (fill_rest - self.mean_rest[value])
         if shift == 0.0 or self.mean[indicator] == 0.0:
             return self
-        mean, comoment = self.mean.copy(), self.comoment.copy()
-        mean[value] += shift * mean[indicator]
+        mean, mean_rest, comoment = self.mean.copy(), self.mean_rest.copy(), self.comoment.copy()
+        mean[value], mean_rest[value] = two_sum(mean[value], mean_rest[value] + shift * mean[indicator])
         comoment[value, :] += shift * comoment[indicator, :]
         comoment[:, value] += shift * comoment[:, indicator]
-        return replace(self, mean=mean, comoment=comoment)
+        return replace(self, mean=mean, comoment=comoment, mean_rest=mean_rest)
 
     def aggregated(self, groups: Sequence[Sequence[int]], names: tuple[RawColumn, ...]) -> Moments:
         """The moments of sums of columns: new column g is Σ of the columns in `groups[g]` (an empty group is zero)."""
         if all(len(group) == 1 for group in groups):
-            at = np.array([group[0] for group in groups], dtype=np.intp)
-            return replace(self, columns=names, mean=self.mean[at], comoment=self.comoment[np.ix_(at, at)])
+            return self._chosen(np.array([group[0] for group in groups], dtype=np.intp), names)
         pick = np.zeros((len(groups), len(self.columns)))
         for g, group in enumerate(groups):
             pick[g, list(group)] = 1.0
-        return replace(self, columns=names, mean=pick @ self.mean, comoment=pick @ self.comoment @ pick.T)
+        comoment = pick @ self.comoment @ pick.T
+        return replace(self, columns=names, mean=pick @ self.mean, comoment=comoment, mean_rest=pick @ self.mean_rest)
 
-
-def _present_mean(moments: Moments, value: int, indicator: int) -> tuple[float, float]:
-    """The mean of a column's present rows and their weight."""
-    return float(moments.mean[value]), moments.weight * (1.0 - float(moments.mean[indicator]))
+    def present_weight(self, indicator: int) -> float:
+        """The weight of the rows in which a column is not missing."""
+        return self.weight * (1.0 - float(self.mean[indicator]))
 
 
 def indicator_pairs(columns: tuple[RawColumn, ...]) -> list[tuple[int, int]]:
@@ -123,11 +132,11 @@ def merge(a: Moments, b: Moments) -> Moments:
         columns = columns + tuple(column for column in b.columns if column not in known)
     a, b = a.expanded(columns), b.expanded(columns)
     for value, indicator in indicator_pairs(columns):
-        mean_a, weight_a = _present_mean(a, value, indicator)
-        mean_b, weight_b = _present_mean(b, value, indicator)
-        if weight_a + weight_b > 0.0:
-            fill = mean_a + (mean_b - mean_a) * (weight_b / (weight_a + weight_b))
-            a, b = a.refilled(value, indicator, fill), b.refilled(value, indicator, fill)
+        present_a, present_b = a.present_weight(indicator), b.present_weight(indicator)
+        if present_a + present_b > 0.0:
+            delta = (b.mean[value] - a.mean[value]) + (b.mean_rest[value] - a.mean_rest[value])
+            fill = two_sum(a.mean[value], a.mean_rest[value] + delta * (present_b / (present_a + present_b)))
+            a, b = a.refilled(value, indicator, *fill), b.refilled(value, indicator, *fill)
     with np.errstate(over="ignore", invalid="ignore"):
         return _sum(a, b)
 
@@ -138,10 +147,10 @@ def _sum(a: Moments, b: Moments) -> Moments:
     weight = a.weight + b.weight
     if weight == 0.0:
         return replace(a, rows=a.rows + b.rows)
-    delta = b.mean - a.mean  # (q,)
-    mean = a.mean + delta * (b.weight / weight)
+    delta = (b.mean - a.mean) + (b.mean_rest - a.mean_rest)  # (q,)
+    mean, mean_rest = two_sum(a.mean, a.mean_rest + delta * (b.weight / weight))
     comoment = a.comoment + b.comoment + np.outer(delta, delta) * (a.weight * b.weight / weight)
-    return Moments(columns, a.rows + b.rows, weight, mean, comoment)
+    return Moments(columns, a.rows + b.rows, weight, mean, comoment, mean_rest)
 
 
 def block_moments(
@@ -161,7 +170,7 @@ def _block_moments(
     total = float(rows) if weight is None else float(weight.sum())
     if rows == 0 or total == 0.0:
         return Moments((), rows, 0.0, np.zeros(0), np.zeros((0, 0)))
-    columns, dense, mean = _centred_numbers(numbers, rows, weight, total)
+    columns, dense, mean, rest = _centred_numbers(numbers, rows, weight, total)
     weighted = dense if weight is None else dense * weight
     counted = [_counted(category, weight) for category in categories]
 
@@ -188,16 +197,18 @@ def _block_moments(
             other += len(other_kept)
         means.append(share)
         start = stop
-    return Moments(tuple(columns), rows, total, np.concatenate(means), comoment)
+    mean_rest = np.zeros(len(columns))
+    mean_rest[:q_dense] = rest
+    return Moments(tuple(columns), rows, total, np.concatenate(means), comoment, mean_rest)
 
 
 def _centred_numbers(
     numbers: Sequence[NumberColumn], rows: int, weight: FloatArray | None, total: float
-) -> tuple[list[RawColumn], FloatArray, FloatArray]:
-    """The numbers and their missing indicators as centred rows of one (q, rows) array, and their means."""
+) -> tuple[list[RawColumn], FloatArray, FloatArray, FloatArray]:
+    """The numbers and their missing indicators as centred rows of one (q, rows) array, and their means in two parts."""
     missing = [np.isnan(column.values) for column in numbers]
     masked = [i for i, mask in enumerate(missing) if mask.any()]
-    columns = [RawColumn(column.name, Part.VALUE) for column in numbers]
+    columns = [RawColumn(column.name, column.part) for column in numbers]
     columns += [RawColumn(numbers[i].name, Part.MISSING) for i in masked]
     dense = np.empty((len(columns), rows))
     for i, column in enumerate(numbers):
@@ -212,7 +223,7 @@ def _centred_numbers(
     dense -= mean[:, None]
     correction = dense.mean(axis=1) if weight is None else dense @ weight / total  # the corrected two-pass algorithm
     dense -= correction[:, None]
-    return columns, dense, mean + correction
+    return columns, dense, *two_sum(mean, correction)
 
 
 def _gram(dense: FloatArray, weighted: FloatArray) -> FloatArray:

@@ -45,7 +45,7 @@ class QuadraticLoss:
         w, b = (theta[:-1], float(theta[-1])) if self.intercept else (theta, 0.0)
         u = np.append(-w, 1.0)
         mean_residual = float(self.offset @ u) - b
-        return 0.5 * (mean_residual**2 + max(float(u @ self.spread @ u), 0.0) + float(self.penalty @ w**2))
+        return 0.5 * (mean_residual * mean_residual + max(float(u @ self.spread @ u), 0.0) + float(self.penalty @ w**2))
 
     def gradient(self, theta: FloatArray) -> FloatArray:
         """∇J(θ) = Hθ − c, (k,); where plain float64 would leave little of it but rounding, in twice the precision."""
@@ -70,7 +70,7 @@ def quadratic_loss(moments: Moments, coordinates: Coordinates, penalty: FloatArr
     scale = np.append(coordinates.scale, 1.0)
     centre = np.append(coordinates.centre, 0.0)
     spread = moments.comoment / moments.weight / scale[:, None] / scale
-    offset = (moments.mean - centre) / scale
+    offset = ((moments.mean - centre) + moments.mean_rest) / scale
     second = spread + np.outer(offset, offset)
     penalty = np.broadcast_to(np.asarray(penalty, dtype=np.float64), (p,))
     hessian = second[:p, :p] + np.diag(penalty)

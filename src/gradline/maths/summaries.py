@@ -50,11 +50,15 @@ class NumberSummary:
 
 @dataclass(frozen=True, slots=True)
 class CategorySummary:
-    """A category over the training rows. counts: rows of each level, None where there are more than can be kept."""
+    """A category over the training rows. counts: rows of each level, None where there are more than can be kept.
+
+    missing_is_level: False for the parts of a date, whose missing values are not counted here.
+    """
 
     rows: int
     missing: int
     counts: Mapping[str, int] | None
+    missing_is_level: bool = True
 
     @property
     def distinct(self) -> int:
@@ -70,7 +74,7 @@ class CategorySummary:
                 counts[level] = counts.get(level, 0) + count
             if len(counts) > MOST_COUNTED_LEVELS:
                 counts = None
-        return CategorySummary(self.rows + later.rows, self.missing + later.missing, counts)
+        return CategorySummary(self.rows + later.rows, self.missing + later.missing, counts, self.missing_is_level)
 
 
 Summary = NumberSummary | CategorySummary
@@ -102,4 +106,5 @@ def category_summary(column: CategoryColumn, training: BoolArray) -> CategorySum
     codes = column.codes[training]
     counts = np.bincount(codes + 1, minlength=len(column.levels) + 1)
     named = {level: int(count) for level, count in zip(column.levels, counts[1:], strict=True) if count}
-    return CategorySummary(len(codes), int(counts[0]), named)
+    missing = int(counts[0]) if column.missing_is_level else 0
+    return CategorySummary(len(codes), missing, named, column.missing_is_level)

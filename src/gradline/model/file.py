@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ def write_model(model: Model, path: Path) -> None:
     }
     members = {"model.json": json.dumps(document, ensure_ascii=False, allow_nan=False).encode()}
     for role, moments in model.moments.items():
-        members[f"moments-{role.label}-mean.npy"] = _npy(moments.mean)
+        members[f"moments-{role.label}-mean.npy"] = _npy(np.stack([moments.mean, moments.mean_rest]))
         members[f"moments-{role.label}-comoment.npy"] = _npy(moments.comoment[np.triu_indices(len(moments.mean))])
     members["history.npy"] = _npy(model.history_array)
     members["sample.npy"] = _npy(np.stack([model.sampled.actual, model.sampled.predicted, model.sampled.roles.astype(float)]))
@@ -81,11 +82,11 @@ def read_model(path: Path) -> Model:
         members = _members(path)
         document = json.loads(members["model.json"])
         return _model(document, members)
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ModelFileError(
             f"{path} is not a whole model file: {error}.", "it was cut off or damaged; copy it again, or train again."
         ) from error
-    except (KeyError, ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, NotImplementedError, RuntimeError) as error:
         raise ModelFileError(f"{path} is not a model that this gradline can read: {error!r}.", "train again.") from error
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror or error}.") from error
@@ -149,8 +150,8 @@ def _model(document: Json, members: dict[str, bytes]) -> Model:
             comoment = np.zeros((p + 1, p + 1))
             comoment[upper] = array(f"moments-{role.label}-comoment.npy", len(upper[0]))
             comoment.T[upper] = comoment[upper]
-            mean = array(f"moments-{role.label}-mean.npy", p + 1)
-            moments[role] = Moments(columns, stated["rows"], stated["weight"], mean, comoment)
+            mean, rest = array(f"moments-{role.label}-mean.npy", 2, p + 1)
+            moments[role] = Moments(columns, stated["rows"], stated["weight"], mean, comoment, rest)
     actual, predicted, roles = array("sample.npy")
     history = array("history.npy")
     if history.ndim != 2 or history.shape[1] != len(HISTORY_COLUMNS):

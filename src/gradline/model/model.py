@@ -95,7 +95,9 @@ class Model:
 
     @property
     def intercept(self) -> float:
-        """The prediction where every feature is 0 and every category at its reference, in the target's unit."""
+        """The prediction where every feature is 0 and every category at its reference, in the target's unit (of log(target), if
+        trained on it).
+        """
         return self.coordinates.to_user(self.theta).intercept
 
     @property
@@ -114,6 +116,12 @@ class Model:
         """What was planned before the first step."""
         plan: Json = self.result["plan"]
         return plan
+
+    @property
+    def data_name(self) -> str:
+        """What the training data were called."""
+        data = self.config.get("data", "")
+        return ", ".join(data) if isinstance(data, list) else str(data)
 
     @property
     def history(self) -> pa.Table:

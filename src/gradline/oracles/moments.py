@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradline.oracles.base import ValueAndGradient
+from gradline.maths.oracle import ValueAndGradient
 
 if TYPE_CHECKING:
     from gradline.maths.quadratic import QuadraticLoss

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gradline.oracles.base import ValueAndGradient
+from gradline.maths.oracle import ValueAndGradient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -75,7 +75,7 @@ def render(model: Model) -> str:
     shown = charts.charts(model)
     page = _template().render(
         title=sentences.title(model),
-        data=model.config.get("data", ""),
+        data=model.data_name,
         rows=_rows(model),
         verdict=sentences.verdict(model),
         formula=sentences.formula(model),
@@ -96,7 +96,7 @@ def render(model: Model) -> str:
         decisions=[(what.replace("_", " "), done) for what, done in model.contract.to_json()["decisions"].items()],
         history=_history(model),
         settings=_settings(model),
-        command=escape(command(model)),  # as it is: it is there to be copied
+        command=escape("\n".join(visible(line) for line in command(model).split("\n"))),
         figures=Markup(embedded({"charts": [chart.figure() for chart in shown], "config": PLOTLY_CONFIG})),  # noqa: S704
         plotly=Markup(get_plotlyjs().replace("</script", "<\\/script")),  # noqa: S704
     )
@@ -356,11 +356,11 @@ def command(model: Model) -> str:
     """What repeats the run: a command line, or a line of Python where the data were in memory."""
     defaults = _defaults()
     chosen = {name: value for name, value in model.config.items() if name in defaults and value != defaults[name]}
-    if not model.files:
+    data = model.config.get("data")
+    if not isinstance(data, list):
         arguments = ", ".join(f"{name}={value!r}" for name, value in chosen.items())
         return f"gradline.train(data, {arguments})"
-    data = str(model.config.get("data", ""))
-    lines = ["gradline train " + " ".join(map(shlex.quote, [data] if len(model.files) == 1 else data.split(", ")))]
+    lines = ["gradline train " + " ".join(map(shlex.quote, data))]
     for name, value in chosen.items():
         flag = "--" + name.replace("_", "-")
         match value:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gradline.errors import plural
+from gradline.errors import plural, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,11 @@ def number(value: float | None, digits: int = 4) -> str:
         return f"{value:.{digits - 1}e}"
     exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])
     return f"{value:,.{max(digits - 1 - exponent, 0)}f}"
+
+
+def _text(words: str, style: str = "") -> Text:
+    """Words in which no name can hold a control character."""
+    return Text(printable(words), style=style)
 
 
 def singular(unit: str) -> str:
@@ -61,7 +66,7 @@ def print_summary(model: Model, path: Path, *, every: bool = False) -> None:
 def _title(model: Model) -> Text:
     columns = list(model.contract.columns)
     what = columns[0] if len(columns) == 1 else f"{len(columns)} columns"
-    return Text.assemble((f"{model.contract.target} from {what}", "bold"), f"   {model.config['data']}")
+    return Text.assemble((printable(f"{model.contract.target} from {what}"), "bold"), "   ", printable(model.data_name))
 
 
 def _rows(model: Model) -> Text:
@@ -71,7 +76,7 @@ def _rows(model: Model) -> Text:
     if rows["dropped"]:
         why = "without a target" if model.config["missing"] != "drop" else "without a target or a feature"
         text += f" · {rows['dropped']:,} left out ({why})"
-    return Text(text, style="dim")
+    return _text(text, style="dim")
 
 
 def _learned(model: Model, *, every: bool) -> list[Any]:
@@ -83,7 +88,7 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
         sign = "+" if slope >= 0 else "−"
         formula = f"{target} ≈ {number(model.intercept)} {sign} {number(abs(slope))} · {names[0]}"
         units = _per_unit(model, names[0])
-        return [Text.assemble("Learned   ", (formula, "bold green"), f"   ({units})" if units else "")]
+        return [Text.assemble("Learned   ", (printable(formula), "bold green"), printable(f"   ({units})") if units else "")]
     deviation = {f.name: f.deviation for f in model.representation.features}
     order = sorted(names, key=lambda name: -abs(coefficients[name] * deviation[name]))
     shown = order if every else order[:SHOWN_COEFFICIENTS]
@@ -93,16 +98,16 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
     table.add_column("per", overflow="fold")
     table.add_column("effect per deviation", justify="right")
     for name in shown:
-        table.add_row(Text(name), number(coefficients[name]), _per(model, name), number(coefficients[name] * deviation[name]))
-    table.add_row(Text("intercept"), number(model.intercept), "", "")
+        table.add_row(_text(name), number(coefficients[name]), _per(model, name), number(coefficients[name] * deviation[name]))
+    table.add_row(_text("intercept"), number(model.intercept), "", "")
     lines: list[Any] = [table]
     if len(order) > len(shown):
-        lines.append(Text(f"… and {len(order) - len(shown):,} more, by the size of their effect: gradline show", style="dim"))
+        lines.append(_text(f"… and {len(order) - len(shown):,} more, by the size of their effect: gradline show", style="dim"))
     references = model.result["references"]
     if references:
-        lines.append(Text("compared with " + ", ".join(f"{c}={level}" for c, level in references.items()), style="dim"))
+        lines.append(_text("compared with " + ", ".join(f"{c}={level}" for c, level in references.items()), style="dim"))
     if model.retransformation is not None:
-        lines.append(Text(f"of log({contract.target}): +0.01 is about +1 % of {contract.target}", style="dim"))
+        lines.append(_text(f"of log({contract.target}): +0.01 is about +1 % of {contract.target}", style="dim"))
     return lines
 
 
@@ -110,10 +115,10 @@ def _per(model: Model, name: str) -> Text:
     feature = next(f for f in model.representation.features if f.name == name)
     column = model.contract.columns.get(feature.column)
     if feature.part != "value":
-        return Text("if so")
+        return _text("if so")
     if feature.column.endswith(".days") and column is None:
-        return Text("day")
-    return Text(singular(column.unit) if column is not None and column.unit else "unit")
+        return _text("day")
+    return _text(singular(column.unit) if column is not None and column.unit else "unit")
 
 
 def _per_unit(model: Model, name: str) -> str:
@@ -163,7 +168,7 @@ def _trust(model: Model) -> Text:
 
 
 def _next(model: Model, path: Path) -> Text:
-    run = shlex.quote(str(path))
+    run = printable(shlex.quote(str(path)))
     return Text.assemble(
         ("Next      ", ""),
         (f"gradline predict {run} NEW.csv --out predictions.csv", "cyan"),
@@ -186,12 +191,12 @@ def print_contract(model: Model) -> None:
             )
         else:
             held = ""
-        table.add_row(Text(column.name), str(column.kind), held, f"{column.null_share:.2%}" if column.null_share else "none")
+        table.add_row(_text(column.name), str(column.kind), held, f"{column.null_share:.2%}" if column.null_share else "none")
     console.print()
     console.print(table)
     decisions = model.contract.decisions
     text = f"null: {decisions.null} · unseen category: {decisions.unseen} · out of range: {decisions.out_of_range} · missing column or other type: error"
-    console.print(Text(text, style="dim"))
+    console.print(_text(text, style="dim"))
 
 
 def print_evaluation(model: Model, document: Json) -> None:
@@ -200,7 +205,7 @@ def print_evaluation(model: Model, document: Json) -> None:
     found, baseline, rows = document["metrics"], document["baseline"], document["rows"]
     unit = f" {model.contract.target_unit}" if model.contract.target_unit else ""
     console.print()
-    console.print(Text(f"{rows['evaluated']:,} of {rows['read']:,} rows evaluated", style="dim"))
+    console.print(_text(f"{rows['evaluated']:,} of {rows['read']:,} rows evaluated", style="dim"))
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("")
     table.add_column("model", justify="right")

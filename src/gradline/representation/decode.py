@@ -26,6 +26,7 @@ MONTHS = tuple(str(month) for month in range(1, 13))
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 HOURS = tuple(str(hour) for hour in range(24))
 DAY_MICROSECONDS = 86_400_000_000
+DATE_PARTS = ("days", "month", "weekday", "hour")
 REST = ""  # the text of the level that stands for all levels not listed; its part is OTHER
 
 
@@ -116,13 +117,24 @@ def _cast(name: str, values: pa.Array, target: pa.DataType, kind: Kind, first_ro
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     values = pc.utf8_trim_whitespace(pc.cast(values, pa.large_string()))
+    texts = values
     if pa.types.is_timestamp(target):  # times are kept in UTC; an offset other than Z is refused, not dropped
         values = pc.replace_substring_regex(values, r"Z$", "")
+    if pa.types.is_time(target):  # Arrow reads times of day only as part of a time
+        values = pc.binary_join_element_wise(
+            pa.scalar("1970-01-01", pa.large_string()), values, pa.scalar(" ", pa.large_string())
+        )
+        target = pa.timestamp("us")
     try:
-        return pc.cast(values, target)
+        parsed = pc.cast(values, target)
+        return pc.cast(parsed, pa.time64("us")) if kind is Kind.TIME else parsed
     except pa.ArrowException:
-        levels, codes = text_codes(values)
-        bad = np.array([not _fits(level, target) for level in levels] + [False])
+        levels, codes = text_codes(texts)
+        if kind is Kind.TIME:
+            levels_as_read = tuple(f"1970-01-01 {level}" for level in levels)
+        else:
+            levels_as_read = levels
+        bad = np.array([not _fits(level, target) for level in levels_as_read] + [False])
         rows = np.flatnonzero(bad[codes])
         raise DataError(
             f"column {name!r}: {len(rows):,} values are no {kind} (first at row {first_row + int(rows[0]):,}: "

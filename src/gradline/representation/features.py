@@ -189,13 +189,13 @@ def represent(
         if isinstance(summary, NumberSummary):
             features += _number_features(name, summary, limits, mean, notices, chosen)
         else:
-            made = _category_features(name, summary, limits, notices, is_part=name.count(".") > 0 and summary.missing == 0)
+            made = _category_features(name, summary, limits, mean, notices)
             if made is not None:
                 schemes[name], levels = made
                 features += levels
     representation = Representation(features, schemes)
     grouped = moments.aggregated(representation.groups(moments.columns), tuple(RawColumn(f.name, f.part) for f in features))
-    variance = np.diag(grouped.comoment) / grouped.weight
+    variance = np.maximum(np.diag(grouped.comoment), 0.0) / grouped.weight
     measured = [
         Feature(f.name, f.column, f.part, f.level, float(m), float(np.sqrt(v)))
         for f, m, v in zip(features, grouped.mean, variance, strict=True)
@@ -232,7 +232,7 @@ def _number_features(
 
 
 def _category_features(
-    name: str, summary: CategorySummary, limits: Limits, notices: list[Notice], *, is_part: bool
+    name: str, summary: CategorySummary, limits: Limits, mean: Mapping[RawColumn, float], notices: list[Notice]
 ) -> tuple[CategoryScheme, list[Feature]] | None:
     present = summary.rows - summary.missing
     counts = summary.counts
@@ -241,7 +241,8 @@ def _category_features(
         text = f"{name!r} has {distinct} in {present:,} rows: an identifier cannot be a feature; left out."
         notices.append(Notice("left_out_identifier", name, text))
         return None
-    frequent = sorted((level for level in counts if counts[level] >= limits.least_rows), key=lambda v: (-counts[v], v))
+    common = (level for level in counts if counts[level] >= limits.least_rows and RawColumn(name, Part.LEVEL, level) in mean)
+    frequent = sorted(common, key=lambda v: (-counts[v], v))
     kept = frequent[: limits.most_levels]
     rare = len(counts) - len(kept)
     few_missing = 0 < summary.missing < limits.least_rows
@@ -251,7 +252,7 @@ def _category_features(
         notices.append(Notice("left_out_rare", name, text))
         return None
     if len(kept) == 1 and not rare and not summary.missing:
-        if not is_part:
+        if summary.missing_is_level:
             notices.append(Notice("left_out_constant", name, f"{name!r} is {kept[0]!r} in every training row; left out."))
         return None
     reference, *others = kept

@@ -52,21 +52,41 @@ def value_hashes(seed: int, values: pa.Array) -> Hashes:
     import pyarrow.compute as pc
 
     salt = mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64))
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
+    values = _canonical(values)
     if pa.types.is_integer(values.type):
         number = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
         bits = number.astype(np.int64 if number.dtype.kind == "i" else np.uint64).view(np.uint64)
     elif pa.types.is_floating(values.type):
-        number = pc.fill_null(pc.cast(values, pa.float64()), 0.0).to_numpy(zero_copy_only=False)
-        whole = (number == np.rint(number)) & (np.abs(number) < 2.0**63)
+        number = pc.fill_null(values, 0.0).to_numpy(zero_copy_only=False)
+        whole = (number == np.rint(number)) & (number >= -(2.0**63)) & (number < 2.0**63)
         bits = np.where(whole, np.where(whole, number, 0.0).astype(np.int64).view(np.uint64), number.view(np.uint64))
+        large = (number >= 2.0**63) & (number < 2.0**64)  # whole numbers that only unsigned integers hold
+        bits[large] = number[large].astype(np.uint64)
     else:
-        bits = _text_hashes(pc.fill_null(pc.cast(values, pa.large_string()), ""))
+        bits = _text_hashes(pc.fill_null(values, ""))
     hashes = mix(bits ^ salt)
     if values.null_count:
         hashes[pc.is_null(values).to_numpy(zero_copy_only=False)] = mix(salt ^ _STEP)[0]
     return hashes
+
+
+def _canonical(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Values of one meaning in one type: integers, float64, or large strings; times as microseconds since 1970."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_integer(values.type):
+        return values
+    if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
+        return pc.cast(values, pa.float64(), safe=False)
+    if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
+        zone = getattr(values.type, "tz", None)
+        return pc.cast(pc.cast(values, pa.timestamp("us", zone), safe=False), pa.int64())
+    return pc.cast(values, pa.large_string())
 
 
 def _text_hashes(text: pa.Array) -> Hashes:

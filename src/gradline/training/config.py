@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -89,6 +90,10 @@ class TrainConfig:
             raise UsageError("--validation and --test together leave no row to train on.", "let them add up to less than 1.")
         if not 0.0 <= self.l2 < float("inf"):
             raise UsageError(f"--l2 {self.l2} is not a penalty.", "give a number from 0.")
+        if not 0.0 < self.tolerance < 1.0:
+            raise UsageError(f"--tolerance {self.tolerance} is not a relative improvement.", "give a number between 0 and 1.")
+        if self.max_seconds is not None and not math.isfinite(self.max_seconds):
+            raise UsageError(f"--max-seconds {self.max_seconds} is not a time.", "give a number of seconds.")
         rate = self.learning_rate
         if rate is not None and not 0.0 < rate < float("inf"):
             raise UsageError(f"--learning-rate {rate} is not a learning rate.", "give a positive number, or auto.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradline.maths.summaries import CategorySummary, NumberSummary
+from gradline.training.stopping import StopReason
 from gradline.types import Notice, Role
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ MOST_COLLINEAR = 5  # so many are spelt out
 LEAKING_CORRELATION = 0.9999
 PERFECT = 1e-14  # J* relative to the baseline, below which it is the rounding of the moments
 EXACT_INTEGERS = 2.0**53
+ADVICE = {
+    StopReason.DIVERGED: "Leave the learning rate to gradline (--learning-rate auto), or take a smaller one.",
+    StopReason.MAX_STEPS: "Leave optimizer and learning rate to gradline, or raise --max-steps.",
+    StopReason.MAX_SECONDS: "Leave optimizer and learning rate to gradline, or raise --max-seconds.",
+}
 
 
 def doubts(
@@ -49,7 +55,7 @@ def doubts(
     notices += _leaks(names, moments, representation)
     notices += _columns(found, texts)
     digits = certificate.trusted_digits
-    if digits is not None and digits < FEW_DIGITS:
+    if digits is not None and digits < FEW_DIGITS and descent.reason.converged:
         text = (
             f"only about {digits:.1f} digits of the coefficients can be trusted (condition {problem.reference.condition:.3g}); "
             "drop a column that nearly repeats others, or add --l2."
@@ -73,10 +79,7 @@ def _not_converged(descent: Descent, plan: Plan, certificate: Certificate) -> li
     if descent.reason.converged:
         return []
     needed = f"; it was predicted to need {plan.predicted_steps:,} steps" if plan.predicted_steps else ""
-    text = (
-        f"{descent.reason.value}. The relative gap left is {certificate.relative_gap:.2g}{needed}. "
-        "Leave optimizer and learning rate to gradline, or raise --max-steps."
-    )
+    text = f"{descent.reason.value}. The relative gap left is {certificate.relative_gap:.2g}{needed}. " + ADVICE[descent.reason]
     return [Notice("not_converged", None, text)]
 
 

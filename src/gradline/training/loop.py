@@ -18,7 +18,7 @@ from gradline.training.stopping import StopReason
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gradline.oracles.base import Oracle
+    from gradline.maths.oracle import Oracle
     from gradline.training.stopping import Step
     from gradline.types import FloatArray
     from gradline.updates.base import UpdateRule

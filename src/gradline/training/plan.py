@@ -111,7 +111,7 @@ def make_plan(config: TrainConfig, problem: Problem, theta: FloatArray, reads: i
         reasons.append(
             "the learning rate is given, so the rule is gradient descent"
             if config.learning_rate is not None
-            else f"gradient descent needs {needed} at condition {solution.condition:,.4g}"
+            else f"gradient descent needs {needed} at condition {solution.condition:,.0f}"
             + ("" if plain else "; conjugate gradients need far fewer")
         )
     stages = (f"{'two reads' if reads == 2 else 'one read'}: moments", f"{optimizer} on {oracle}")

@@ -17,7 +17,7 @@ from gradline.maths.moments import Moments, block_moments, merge
 from gradline.maths.summaries import CategorySummary, NumberSummary, category_summary, number_summary
 from gradline.representation.features import IDENTIFIER_ROWS, IDENTIFIER_SHARE
 from gradline.splits.roles import row_hashes
-from gradline.types import NumberColumn, Role
+from gradline.types import NumberColumn, Part, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -141,6 +141,8 @@ def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows:
             identifiers.add(name)
     rest = engine.map_merge(_chained(found, blocks), lambda item: item if isinstance(item, Survey) else compute(item), merged)
     assert rest is not None
+    if rest.read == 0:
+        raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     if rest.dropped == rest.read:
         raise DataError(
             f"all {rest.read:,} rows were dropped: none has a target {reader.target!r}"
@@ -157,6 +159,8 @@ def _chained(first: Survey, blocks: Iterator[Block]) -> Iterator[Survey | Block]
 
 def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, identifiers: set[str]) -> Survey:
     training = rows.roles == Role.TRAINING
+    if rows.weight is not None:
+        training &= rows.weight > 0.0  # a row without weight is not there
     numbers, categories = rows.decoded.numbers, rows.decoded.categories
     summaries: dict[str, Summary] = {}
     clean = []
@@ -173,13 +177,13 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, identi
     for category in categories:
         if category.name in identifiers:
             missing = int(np.count_nonzero(category.codes[training] < 0))
-            summaries[category.name] = CategorySummary(int(np.count_nonzero(training)), missing, None)
+            summaries[category.name] = CategorySummary(int(np.count_nonzero(training)), missing, None, category.missing_is_level)
             continue
         summaries[category.name] = category_summary(category, training)
         if len(category.levels) > MOST_RAW_LEVELS + 1:
             overflowed.add(category.name)
     counted = [category for category in categories if category.name not in overflowed]
-    target = NumberColumn(reader.target, rows.y)
+    target = NumberColumn(reader.target, rows.y, Part.TARGET)
     moments = {}
     for role in Role:
         mine = rows.roles == role
@@ -254,7 +258,7 @@ def _refuse_faults(found: Survey, source: Source) -> None:
                 f"column {name!r} of {source.name} has values so large that their squares overflow float64 ({role.label} rows).",
                 "choose a larger unit for it, or filter out the rows that are wrong.",
             )
-    if not found.rows(Role.TRAINING):
+    if not found.rows(Role.TRAINING) or found.moments[Role.TRAINING].weight == 0.0:
         return
     empty = [name for name, summary in found.summaries.items() if summary.missing == summary.rows]
     empty = list(

@@ -21,7 +21,7 @@ from gradline.maths.problem import pose
 from gradline.maths.summaries import CategorySummary, NumberSummary
 from gradline.oracles.moments import MomentsOracle
 from gradline.oracles.streamed import Examples, StreamedOracle
-from gradline.representation.decode import Decoder
+from gradline.representation.decode import DATE_PARTS, Decoder
 from gradline.representation.features import Limits, represent
 from gradline.splits.roles import RowRoles, ValueRoles, time_ordinals, time_roles
 from gradline.training.doubts import doubts
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from gradline.inputs.source import Source
     from gradline.maths.certificate import Certificate
     from gradline.maths.engine import Engine
+    from gradline.maths.oracle import Oracle
     from gradline.maths.problem import Problem
-    from gradline.oracles.base import Oracle
     from gradline.representation.features import Representation
     from gradline.splits.roles import Roles
     from gradline.training.config import TrainConfig
@@ -116,7 +116,8 @@ def train(source: Source, config: TrainConfig, engine: Engine, progress: Progres
     if plan.oracle == "streamed":
         oracle = streamed_oracle(source, reader, representation, coordinates, engine, config.l2)
     stop = Stopping(config.stop, config.tolerance, config.patience, plan.budget(config.max_steps), config.max_seconds)
-    descent = descend(oracle, plan.rule(), theta, observer(problem, plan, progress), stop)
+    with np.errstate(over="ignore", invalid="ignore"):  # a run that is let diverge may overflow: the stopping sees it
+        descent = descend(oracle, plan.rule(), theta, observer(problem, plan, progress), stop)
 
     # 6. the certificate
     texts = [name for name, kind in kinds.items() if kind is Kind.TEXT and name not in config.types]
@@ -147,6 +148,12 @@ def feature_kinds(source: Source, config: TrainConfig) -> tuple[dict[str, Kind],
             if column is not None and column not in names:
                 raise UsageError(f"{flag}: {source.name} has no column {column!r}.", did_you_mean(column, names))
     wanted = config.features or tuple(name for name in names if name not in special)
+    for flag, column in {"--key": config.key, "--time": config.time, "--group": config.group, "--weight": config.weight}.items():
+        stored = None if column is None else kind_of(source.schema.field(column).type)
+        if stored is Kind.UNSUPPORTED or (flag == "--weight" and stored not in (None, Kind.NUMBER, Kind.BOOLEAN)):
+            raise UsageError(
+                f"{flag}: column {column!r} is {source.schema.field(column).type}, which cannot serve.", "choose another."
+            )
     kinds: dict[str, Kind] = {}
     notices: list[Notice] = []
     for name in dict.fromkeys(wanted):
@@ -164,9 +171,21 @@ def feature_kinds(source: Source, config: TrainConfig) -> tuple[dict[str, Kind],
             continue
         _check_declared(name, stored, kind)
         kinds[name] = kind
+    _check_part_names(kinds)
     if not kinds:
         raise UsageError(f"{source.name} has no column beside the target to learn from.", "choose columns with --features.")
     return kinds, notices
+
+
+def _check_part_names(kinds: Mapping[str, Kind]) -> None:
+    """A date's parts (`day.month`) must not be named as another column is."""
+    for name, kind in kinds.items():
+        if kind in (Kind.DATE, Kind.TIMESTAMP):
+            for part in DATE_PARTS:
+                if f"{name}.{part}" in kinds:
+                    raise DataError(
+                        f"two features would both be named '{name}.{part}'.", "rename one of the columns with SQL text."
+                    )
 
 
 def _check_declared(name: str, stored: Kind, kind: Kind) -> None:
@@ -220,7 +239,7 @@ def _training_moments(found: Survey, source: Source, config: TrainConfig) -> Mom
             "give more rows, or hold none out: --validation 0 --test 0.",
         )
     training = found.moments[Role.TRAINING]
-    at = training.index()[RawColumn(config.target, Part.VALUE)]
+    at = training.index()[RawColumn(config.target, Part.TARGET)]
     if training.comoment[at, at] <= 0.0:
         raise DataError(
             f"the target {config.target!r} is the same in all {rows:,} training rows.", "give more rows, or another --seed."
@@ -230,10 +249,11 @@ def _training_moments(found: Survey, source: Source, config: TrainConfig) -> Mom
 
 def _feature_moments(moments: Moments, training: Moments, representation: Representation, target: str) -> Moments:
     """The moments of the features, then the target; missing numbers imputed by the training mean, whatever the role."""
-    fill = {raw.column: training.mean[i] for i, raw in enumerate(training.columns) if raw.part is Part.VALUE}
+    where = training.index()
     for value, indicator in indicator_pairs(moments.columns):
-        moments = moments.refilled(value, indicator, float(fill[moments.columns[value].column]))
-    at = moments.index()[RawColumn(target, Part.VALUE)]
+        i = where[moments.columns[value]]
+        moments = moments.refilled(value, indicator, float(training.mean[i]), float(training.mean_rest[i]))
+    at = moments.index()[RawColumn(target, Part.TARGET)]
     groups = representation.groups(moments.columns)
     names = tuple(RawColumn(name, Part.VALUE) for name in (*representation.names, target))
     return moments.aggregated([*groups, [at]], names)

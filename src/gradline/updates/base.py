@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from gradline.oracles.base import Oracle
+    from gradline.maths.oracle import Oracle
     from gradline.types import FloatArray
 
 State = TypeVar("State")

@@ -1,10 +1,11 @@
 """Linear conjugate gradients: gradient descent that never undoes an earlier step.
 
-    d ← −g + β d,  β = g'(g − g₋)/g₋'g₋ (≥ 0);   α = −g'd / d'Hd  (exact line search);   θ ← θ + α d
+    d ← −g, made conjugate to every earlier direction;   α = −g'd / d'Hd  (exact line search);   θ ← θ + α d
 
 In exact arithmetic a quadratic in k coordinates is solved in at most k steps, and the gap shrinks at least as fast as
-4((√κ − 1)/(√κ + 1))^2t (Hestenes & Stiefel 1952; β of Polak & Ribière, which restarts itself where rounding has spoilt
-the conjugacy).
+4((√κ − 1)/(√κ + 1))^2t (Hestenes & Stiefel 1952). The two-term recurrence gives the same directions only until rounding has
+spoilt them, which at a condition of 1e6 takes ten times the steps; so the directions are kept, and each new one is made
+conjugate to all of them. They take no more memory than H.
 """
 
 from __future__ import annotations
@@ -15,21 +16,26 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gradline.maths.oracle import ValueAndGradient
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gradline.maths.oracle import Oracle
     from gradline.maths.quadratic import Solution
-    from gradline.oracles.base import Oracle
     from gradline.types import FloatArray
 
 NAME = "conjugate_gradient"
+MOST_DIRECTIONS = 1_000
+FLAT = 8.0 * float(np.finfo(np.float64).eps)  # curvature relative to the steepest, per coordinate
 
 
 class Conjugate(NamedTuple):
-    """The last direction (k,) and the gradient (k,) it was made from."""
+    """The directions taken, (t, k), scaled to d'Hd = 1, their images Hd, (t, k), and the steepest curvature met."""
 
-    direction: FloatArray
-    gradient: FloatArray
+    directions: FloatArray
+    images: FloatArray
+    steepest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,41 +47,60 @@ class ConjugateGradient:
 
     def init(self, theta: FloatArray) -> Conjugate:
         """No direction yet."""
-        return Conjugate(np.zeros_like(theta), np.zeros_like(theta))
+        return Conjugate(np.zeros((0, len(theta))), np.zeros((0, len(theta))), 0.0)
 
     def update(self, theta: FloatArray, gradient: FloatArray, state: Conjugate, oracle: Oracle) -> tuple[FloatArray, Conjugate]:
         """One exact line search along the next conjugate direction."""
-        before = float(state.gradient @ state.gradient)
-        beta = max(float(gradient @ (gradient - state.gradient)) / before, 0.0) if before > 0.0 else 0.0
-        direction = -gradient + beta * state.direction
-        if float(gradient @ direction) >= 0.0:  # rounding: start again from steepest descent
-            direction = -gradient
-        along = float(direction @ oracle.curvature_along(direction))
-        if along <= 0.0:  # a flat direction: J does not change along it
-            return theta, Conjugate(direction, gradient)
-        return theta - (float(gradient @ direction) / along) * direction, Conjugate(direction, gradient)
+        if len(state.directions) >= min(len(theta), MOST_DIRECTIONS):  # all used up: what is left is rounding; begin again
+            state = self.init(theta)._replace(steepest=state.steepest)
+        direction = -gradient
+        for _ in range(2):  # once is not enough where much cancels (Kahan)
+            direction = direction - state.directions.T @ (state.images @ direction)
+        size = float(np.linalg.norm(direction))
+        if size == 0.0:
+            return theta, self.init(theta)._replace(steepest=state.steepest)
+        direction = direction / size
+        image = oracle.curvature_along(direction)
+        along = float(direction @ image)
+        steepest = max(state.steepest, along)
+        if along <= FLAT * len(theta) * steepest:  # J does not change along it, but for rounding
+            return theta, self.init(theta)._replace(steepest=steepest)
+        direction, image = direction / np.sqrt(along), image / np.sqrt(along)
+        step = -float(gradient @ direction)
+        directions = np.vstack([state.directions, direction])
+        return theta + step * direction, Conjugate(directions, np.vstack([state.images, image]), steepest)
+
+
+class _Diagonal:
+    """The oracle of a diagonal H: what the rule meets in the basis of the eigenvectors."""
+
+    def __init__(self, values: FloatArray) -> None:
+        self._values = values
+
+    def value_and_gradient(self, theta: FloatArray) -> ValueAndGradient:
+        """Of ½ Σ λ_i e_i²."""
+        return ValueAndGradient(0.5 * float(self._values @ theta**2), self._values * theta)
+
+    def curvature_along(self, direction: FloatArray) -> FloatArray:
+        """λ_i d_i."""
+        return self._values * direction
 
 
 def predicted_steps(
     solution: Solution, theta: FloatArray, reached: Callable[[float, Callable[[], FloatArray]], bool], ceiling: int
 ) -> int | None:
-    """The step at which `reached(gap, θ − θ* on request)` holds, from the spectrum and the first error alone: O(k) a step.
+    """The step at which `reached(gap, θ − θ* on request)` holds, from the spectrum and the first error alone.
 
-    The same recurrence in the eigenbasis, where H is diagonal.
+    The rule itself, in the basis of the eigenvectors, where H is diagonal: no data and no H.
     """
-    values = solution.eigenvalues[solution.null :]
+    oracle = _Diagonal(solution.eigenvalues[solution.null :])
+    vectors = solution.vectors[:, solution.null :]
+    rule = ConjugateGradient()
     error = solution.along(theta)[solution.null :]
-    gradient = values * error
-    direction, before = np.zeros_like(error), 0.0
+    state = rule.init(error)
     for step in range(ceiling + 1):
-        gap = 0.5 * float(values @ error**2)
-        if reached(gap, partial(np.matmul, solution.vectors[:, solution.null :], error)):
+        gap, gradient = oracle.value_and_gradient(error)
+        if reached(gap, partial(np.matmul, vectors, error)):
             return step
-        square = float(gradient @ gradient)
-        if square == 0.0:
-            return step
-        direction = -gradient + (square / before if before > 0.0 else 0.0) * direction
-        alpha = square / float(values @ direction**2)
-        error = error + alpha * direction
-        gradient, before = values * error, square
+        error, state = rule.update(error, gradient, state, oracle)
     return None

@@ -17,8 +17,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gradline.maths.oracle import Oracle
     from gradline.maths.quadratic import Solution
-    from gradline.oracles.base import Oracle
     from gradline.types import FloatArray
 
 NAME = "gradient_descent"

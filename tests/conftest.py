@@ -1,0 +1,1 @@
+"""What every test shares. Its place puts this folder on the path: `from reference import …`."""
