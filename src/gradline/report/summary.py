@@ -155,7 +155,7 @@ def _trust(model: Model) -> Text:
     text.append(f"          relative gap {gap} to the global minimum")
     digits = certificate.trusted_digits
     if digits is not None:
-        text.append(f", {digits:.0f} digits of the coefficients can be trusted")
+        text.append(f", {int(digits)} digits of the coefficients can be trusted")
     elif any(notice.code == "collinear" for notice in model.notices):
         text.append(", coefficients not identifiable, predictions are")
     predicted = plan["predicted_steps"]

@@ -21,8 +21,8 @@ STALLED_STEPS = 50  # within the gap, so many steps without a smaller one are th
 class StopReason(Enum):
     """Why the loop ended; the values are the messages that users read."""
 
-    CERTIFIED = "converged: the gap to the global minimum and the distance of every coefficient are within tolerance"
-    ROUNDING = "converged: the gap is within tolerance, and float64 allows no smaller one"
+    CERTIFIED = "converged: the loss and every coefficient are within tolerance of the global minimum"
+    ROUNDING = "converged: the loss is within tolerance of the global minimum, the coefficients as near as float64 allows"
     IMPROVEMENT = "stopped: the loss no longer improves by more than the tolerance"
     MAX_STEPS = "budget spent: the largest number of steps was reached before the tolerance"
     MAX_SECONDS = "budget spent: the time ran out before the tolerance"
