@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gradline.inputs.source import Source
+    from gradline.maths.problem import Problem
     from gradline.training.trainer import Fit
     from gradline.types import FloatArray, Json
 
@@ -221,6 +222,62 @@ def _sampled(found: Fit, config: TrainConfig, retransformation: Retransformation
     score = _score(found, decoded)
     predicted = score if retransformation is None else np.exp(score) * retransformation.factor
     return Sampled(np.asarray(actual), predicted, sample.roles)
+
+
+def plan(data: Any, target: str, **settings: Any) -> Json:
+    """What training would do, without a step of it: the document that `plan --json` prints.
+
+    The plan of these settings, and every rule at its best on these data with its predicted steps and seconds.
+    """
+    config = TrainConfig.from_mapping({"target": target, **settings})
+    return planned(open_source(data, read_options(config)), config)
+
+
+def planned(source: Source, config: TrainConfig, progress: Progress | None = None) -> Json:
+    """The document of `plan --json` for a source."""
+    from threadpoolctl import threadpool_limits
+
+    from gradline.training.plan import candidates
+    from gradline.training.trainer import prepare
+
+    start = time.perf_counter()
+    with threadpool_limits(limits=1):
+        prepared = prepare(source, config, ThreadEngine(config.threads), progress or Progress())
+        problem, seconds = prepared.problem, _seconds_a_step(prepared.problem)
+        table = [
+            {
+                "optimizer": found.rule.name,
+                "learning_rate": found.rule.learning_rate,
+                "learning_rate_limit": found.limit,
+                "predicted_steps": found.steps,
+                "predicted_seconds": None if found.steps is None else found.steps * seconds,
+            }
+            for found in candidates(problem, np.zeros(problem.coordinates.size))
+        ]
+    survey = prepared.survey
+    return {
+        "rows": {"read": survey.read, **{role.label: survey.rows(role) for role in Role}, "dropped": survey.dropped},
+        "features": len(problem.names),
+        "plan": prepared.plan.to_json(),
+        "curvature_max": problem.solution.curvature_max,
+        "curvature_min": problem.solution.curvature_min,
+        "condition": problem.solution.condition,
+        "candidates": table,
+        "warnings": [notice.to_json() for notice in prepared.notices],
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def _seconds_a_step(problem: Problem) -> float:
+    """What a step and its record take on the moments oracle here: the shortest of a few."""
+    theta, taken = np.ones(problem.coordinates.size), []
+    for _ in range(5):
+        start = time.perf_counter()
+        problem.loss.value(theta)
+        problem.loss.gradient(theta)
+        problem.gap(theta)
+        taken.append(time.perf_counter() - start)
+    return min(taken)
 
 
 def evaluate(model: Model, data: Any, **settings: Any) -> Json:

@@ -13,7 +13,8 @@ from gradline.updates.gradient_descent import GradientDescent
 from reference import random_problem
 
 
-def record(step, theta, value, gradient, update_norm):
+def record(iterate):
+    step, theta, value, gradient, update_norm, _ = iterate
     return {"step": step, "theta": theta.copy(), "value": value, "gradient": gradient.copy(), "update_norm": update_norm}
 
 

@@ -31,7 +31,7 @@ def test_few_steps_are_taken_by_gradient_descent_with_the_best_fixed_rate():
     assert found.optimizer == "gradient_descent"
     assert found.learning_rate == pytest.approx(2 / (values[0] + values[-1]))
     assert found.learning_rate_limit == pytest.approx(2 / values[-1])
-    assert found.rule() == GradientDescent(found.learning_rate)
+    assert found.rule == GradientDescent(found.learning_rate)
     assert found.oracle == "moments"
     assert found.coordinates == "standard"
     assert found.overflow_step is None
@@ -42,7 +42,7 @@ def test_many_steps_are_taken_by_conjugate_gradients_without_a_rate():
     assert found.optimizer == "conjugate_gradient"
     assert found.learning_rate is None
     assert found.learning_rate_limit is None
-    assert found.rule() == ConjugateGradient()
+    assert found.rule == ConjugateGradient()
 
 
 def test_what_is_asked_for_is_done():
@@ -51,7 +51,7 @@ def test_what_is_asked_for_is_done():
     given = plan(random_problem(1), learning_rate=0.01)
     assert (given.optimizer, given.learning_rate) == ("gradient_descent", 0.01)
     assert plan(random_problem(1), oracle="streamed").oracle == "streamed"
-    with pytest.raises(UsageError, match="choose their own step sizes"):
+    with pytest.raises(UsageError, match="chooses its own step sizes"):
         plan(random_problem(1), optimizer="conjugate_gradient", learning_rate=0.1)
 
 

@@ -21,7 +21,7 @@ SETTINGS = [{}, {"l2": 0.2}, {"intercept": False}]
 
 def run(problem, alpha, steps):
     oracle, rule = MomentsOracle(problem.loss), GradientDescent(alpha)
-    theta, state = np.zeros(problem.coordinates.size), None
+    theta, state = np.zeros(problem.coordinates.size), rule.init(np.zeros(problem.coordinates.size))
     for _ in range(steps):
         theta, state = rule.update(theta, oracle.value_and_gradient(theta).gradient, state, oracle)
     return theta
@@ -47,7 +47,7 @@ def test_the_update_is_the_textbooks():
     residual = X @ w + b - y
     expected = np.append(w - alpha * X.T @ residual / 30, b - alpha * residual.mean())  # simultaneously
     theta, _ = GradientDescent(alpha).update(
-        np.append(w, b), problem.loss.gradient(np.append(w, b)), None, MomentsOracle(problem.loss)
+        np.append(w, b), problem.loss.gradient(np.append(w, b)), 0, MomentsOracle(problem.loss)
     )
     assert theta == pytest.approx(expected, rel=1e-12)
 

@@ -17,6 +17,7 @@ from gradline.errors import GradlineError, printable
 
 VERBS = {
     "train": ("gradline.cli.train", "Train a model on a table, and certify it."),
+    "plan": ("gradline.cli.train", "Say what training would do: every rule, its steps and its learning rate."),
     "predict": ("gradline.cli.use", "Predict with a model."),
     "evaluate": ("gradline.cli.use", "Measure a model's errors on data that hold the target."),
     "show": ("gradline.cli.use", "Show a model: what it learned, how good it is, whether to trust it."),

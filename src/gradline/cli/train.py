@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gradline.training.config import CHOICES
 
+if TYPE_CHECKING:
+    from gradline.training.config import TrainConfig
+
+SHORT = {"gd": "gradient_descent", "cg": "conjugate_gradient"}
 NOT_SETTINGS = ("data", "out", "config", "as_json", "learning_rate")
 
 
@@ -46,77 +50,98 @@ def _choice(name: str) -> click.Choice[str]:
     return click.Choice(CHOICES[name], case_sensitive=False)
 
 
+OPTIONS = (
+    click.argument("data", nargs=-1),
+    click.option("--target", metavar="COLUMN", help="The column to predict."),
+    click.option("--features", multiple=True, callback=_names, metavar="A,B", help="Columns to learn from. Default: all others."),
+    click.option(
+        "--drop", multiple=True, callback=_names, metavar="A,B", help="Columns to leave out (what is not known in time)."
+    ),
+    click.option(
+        "--types",
+        multiple=True,
+        callback=_pairs,
+        metavar="A=text",
+        help="Declare a type: number, text, boolean, date, timestamp, time.",
+    ),
+    click.option("--units", multiple=True, callback=_pairs, metavar="A=miles", help="Units, for summary and report."),
+    click.option("--validation", type=float, default=0.1, show_default=True, help="Share of the rows watched while training."),
+    click.option("--test", type=float, default=0.1, show_default=True, help="Share of the rows held out to the end."),
+    click.option("--key", metavar="COLUMN", help="Roles by the hash of this column, not of the row number."),
+    click.option("--time", metavar="COLUMN", help="Hold out the latest rows by this column."),
+    click.option("--group", metavar="COLUMN", help="Keep rows of one value together (a customer)."),
+    click.option("--weight", metavar="COLUMN", help="Weights; 2 counts as the row twice."),
+    click.option("--scaling", type=_choice("scaling"), default="standard", show_default=True, help="The loop's coordinates."),
+    click.option(
+        "--missing",
+        type=_choice("missing"),
+        default="impute",
+        show_default=True,
+        help="Null features: mean and indicator, drop the row, or error.",
+    ),
+    click.option("--unseen", type=_choice("unseen"), default="warn", show_default=True, help="New categories at predict."),
+    click.option(
+        "--out-of-range",
+        type=_choice("out_of_range"),
+        default="warn",
+        show_default=True,
+        help="Values outside the training range at predict.",
+    ),
+    click.option(
+        "--min-level-rows", type=int, metavar="N", help="Rarer categories are grouped. Default: a hundredth of the rows, 2 to 10."
+    ),
+    click.option("--max-levels", type=int, default=1000, show_default=True, metavar="N", help="Categories kept of one column."),
+    click.option("--log-target", is_flag=True, help="Learn log(target); predictions are in its unit, bias mended."),
+    click.option("--oracle", type=_choice("oracle"), default="auto", show_default=True, help="Where gradients come from."),
+    click.option(
+        "--optimizer",
+        type=click.Choice([*CHOICES["optimizer"], *SHORT]),
+        default="auto",
+        show_default=True,
+        help="The update rule.",
+    ),
+    click.option(
+        "--schedule", type=_choice("schedule"), default="constant", show_default=True, help="How α changes with the steps."
+    ),
+    click.option("--learning-rate", "--alpha", callback=_rate, default="auto", show_default=True, help="The step size α."),
+    click.option(
+        "--l2", type=float, default=0.0, show_default=True, help="λ of the penalty (λ/2)‖w‖², in the loop's coordinates."
+    ),
+    click.option("--intercept/--no-intercept", default=True, help="Whether to fit b."),
+    click.option(
+        "--stop",
+        type=_choice("stop"),
+        default="certificate",
+        show_default=True,
+        help="On the certified gap, or on the loss no longer improving.",
+    ),
+    click.option(
+        "--tolerance", type=float, default=1e-9, show_default=True, help="Relative improvement, for --stop improvement."
+    ),
+    click.option("--patience", type=int, default=5, show_default=True, help="Steps without it, for --stop improvement."),
+    click.option("--max-steps", type=int, metavar="N", help="Budget of steps."),
+    click.option("--max-seconds", type=float, metavar="S", help="Budget of time for the loop."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of the rows' roles."),
+    click.option("--force", is_flag=True, help="Run a learning rate past its limit, to see it diverge."),
+    click.option("--threads", type=int, metavar="N", help="Workers. Default: one a core. The result is the same."),
+    click.option("--header/--no-header", default=None, help="Whether a CSV's first line names the columns. Default: found out."),
+    click.option("--delimiter", metavar="C", help="Of a CSV. Default: found out."),
+    click.option("--decimal", metavar="C", help="Decimal mark of a CSV. Default: found out."),
+    click.option("--config", type=click.Path(path_type=Path), metavar="F.toml", help="Settings by these names; flags win."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
+)
+
+
+def _options(command: Any) -> Any:
+    """The settings that `train` and `plan` share."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
 @click.command()
-@click.argument("data", nargs=-1)
-@click.option("--target", metavar="COLUMN", help="The column to predict.")
-@click.option("--features", multiple=True, callback=_names, metavar="A,B", help="Columns to learn from. Default: all others.")
-@click.option("--drop", multiple=True, callback=_names, metavar="A,B", help="Columns to leave out (what is not known in time).")
-@click.option(
-    "--types",
-    multiple=True,
-    callback=_pairs,
-    metavar="A=text",
-    help="Declare a type: number, text, boolean, date, timestamp, time.",
-)
-@click.option("--units", multiple=True, callback=_pairs, metavar="A=miles", help="Units, for summary and report.")
-@click.option("--validation", type=float, default=0.1, show_default=True, help="Share of the rows watched while training.")
-@click.option("--test", type=float, default=0.1, show_default=True, help="Share of the rows held out to the end.")
-@click.option("--key", metavar="COLUMN", help="Roles by the hash of this column, not of the row number.")
-@click.option("--time", metavar="COLUMN", help="Hold out the latest rows by this column.")
-@click.option("--group", metavar="COLUMN", help="Keep rows of one value together (a customer).")
-@click.option("--weight", metavar="COLUMN", help="Weights; 2 counts as the row twice.")
-@click.option("--scaling", type=_choice("scaling"), default="standard", show_default=True, help="The loop's coordinates.")
-@click.option(
-    "--missing",
-    type=_choice("missing"),
-    default="impute",
-    show_default=True,
-    help="Null features: mean and indicator, drop the row, or error.",
-)
-@click.option("--unseen", type=_choice("unseen"), default="warn", show_default=True, help="New categories at predict.")
-@click.option(
-    "--out-of-range",
-    type=_choice("out_of_range"),
-    default="warn",
-    show_default=True,
-    help="Values outside the training range at predict.",
-)
-@click.option(
-    "--min-level-rows", type=int, metavar="N", help="Rarer categories are grouped. Default: a hundredth of the rows, 2 to 10."
-)
-@click.option("--max-levels", type=int, default=1000, show_default=True, metavar="N", help="Categories kept of one column.")
-@click.option("--log-target", is_flag=True, help="Learn log(target); predictions are in its unit, bias mended.")
-@click.option("--oracle", type=_choice("oracle"), default="auto", show_default=True, help="Where gradients come from.")
-@click.option(
-    "--optimizer",
-    type=click.Choice([*CHOICES["optimizer"], "gd", "cg"]),
-    default="auto",
-    show_default=True,
-    help="The update rule.",
-)
-@click.option("--learning-rate", "--alpha", callback=_rate, default="auto", show_default=True, help="The step size α.")
-@click.option("--l2", type=float, default=0.0, show_default=True, help="λ of the penalty (λ/2)‖w‖², in the loop's coordinates.")
-@click.option("--intercept/--no-intercept", default=True, help="Whether to fit b.")
-@click.option(
-    "--stop",
-    type=_choice("stop"),
-    default="certificate",
-    show_default=True,
-    help="On the certified gap, or on the loss no longer improving.",
-)
-@click.option("--tolerance", type=float, default=1e-9, show_default=True, help="Relative improvement, for --stop improvement.")
-@click.option("--patience", type=int, default=5, show_default=True, help="Steps without it, for --stop improvement.")
-@click.option("--max-steps", type=int, metavar="N", help="Budget of steps.")
-@click.option("--max-seconds", type=float, metavar="S", help="Budget of time for the loop.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the rows' roles.")
-@click.option("--force", is_flag=True, help="Run a learning rate past its limit, to see it diverge.")
-@click.option("--threads", type=int, metavar="N", help="Workers. Default: one a core. The result is the same.")
-@click.option("--header/--no-header", default=None, help="Whether a CSV's first line names the columns. Default: found out.")
-@click.option("--delimiter", metavar="C", help="Of a CSV. Default: found out.")
-@click.option("--decimal", metavar="C", help="Decimal mark of a CSV. Default: found out.")
-@click.option("--config", type=click.Path(path_type=Path), metavar="F.toml", help="Settings by these names; flags win.")
+@_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="RUN", help="The run directory. Default: runs/TARGET.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def train(ctx: click.Context, /, **given: Any) -> int:
     """Train a model on DATA: csv, parquet or ndjson files, globs, folders, or SQL text ("select …").
@@ -150,6 +175,31 @@ def train(ctx: click.Context, /, **given: Any) -> int:
     return 0 if document["stopped"]["reason"] in ("certified", "rounding", "improvement") else 3
 
 
+@click.command()
+@_options
+@click.pass_context
+def plan(ctx: click.Context, /, **given: Any) -> int:
+    """Say what training on DATA would do: every rule at its best, with the steps it would take, and none taken."""
+    from gradline.api import planned, read_options
+    from gradline.cli.terminal import TerminalProgress, print_json, print_notices
+    from gradline.inputs.opening import open_source
+    from gradline.report.summary import print_plan
+    from gradline.training.trainer import Progress
+    from gradline.types import Notice
+
+    settings, data, _ = _settings(ctx, given | {"out": None})
+    config = _config(settings)
+    source = open_source(data, read_options(config))
+    with TerminalProgress(source.rows) as shown:
+        document = planned(source, config, Progress(shown.rows, shown.step))
+    print_notices(Notice(**notice) for notice in document["warnings"])
+    if given["as_json"]:
+        print_json(document)
+    else:
+        print_plan(document, config.target)
+    return 0
+
+
 def _settings(ctx: click.Context, given: dict[str, Any]) -> tuple[dict[str, Any], list[str], str | None]:
     """Flags over the configuration file over defaults; the data and the run directory apart."""
     from click.core import ParameterSource
@@ -162,9 +212,7 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> tuple[dict[str, Any]
     settings |= {name: value for name, value in file.items() if name not in ("data", "out") and name not in by_hand}
     if "learning_rate" in by_hand or "learning_rate" not in file:
         settings["learning_rate"] = given["learning_rate"]
-    settings["optimizer"] = {"gd": "gradient_descent", "cg": "conjugate_gradient"}.get(
-        settings["optimizer"], settings["optimizer"]
-    )
+    settings["optimizer"] = SHORT.get(settings["optimizer"], settings["optimizer"])
     if settings.get("features") == ():
         settings["features"] = None
     data = list(given["data"]) or file.get("data", [])
@@ -176,7 +224,7 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> tuple[dict[str, Any]
     return settings, data, given["out"] or file.get("out")
 
 
-def _config(settings: dict[str, Any]):  # type: ignore[no-untyped-def]
+def _config(settings: dict[str, Any]) -> TrainConfig:
     from gradline.errors import UsageError
     from gradline.training.config import TrainConfig
 

@@ -219,3 +219,30 @@ def print_evaluation(model: Model, document: Json) -> None:
     ):
         table.add_row(label, number(found[key]), number(baseline.get(key)))
     console.print(table)
+
+
+def print_plan(document: Json, target: str) -> None:
+    """What training would do, and the table of all rules."""
+    console = _console()
+    plan = document["plan"]
+    console.print()
+    console.print(Text.assemble((printable(f"plan for {target}"), "bold"), f"   {plural(document['features'], 'feature')}"))
+    low, high = number(document["curvature_min"]), number(document["curvature_max"])
+    console.print(_text(f"curvature μ {low} to L {high}, condition {number(document['condition'])}", style="dim"))
+    console.print()
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("rule", "learning rate α", "stable below", "predicted steps", "seconds"):
+        table.add_column(name, justify="left" if name == "rule" else "right")
+    for row in document["candidates"]:
+        steps, seconds = row["predicted_steps"], row["predicted_seconds"]
+        table.add_row(
+            ("→ " if row["optimizer"] == plan["optimizer"] else "  ") + row["optimizer"].replace("_", " "),
+            number(row["learning_rate"]) if row["learning_rate"] is not None else "its own",
+            number(row["learning_rate_limit"]),
+            f"{steps:,}" if steps is not None else "not foretold",
+            number(seconds, 2),
+        )
+    console.print(table)
+    console.print()
+    for reason in plan["reasons"]:
+        console.print(_text(f"· {reason}", style="dim"))

@@ -19,7 +19,8 @@ CHOICES = {
     "unseen": ("warn", "error"),
     "out_of_range": ("warn", "clip", "error"),
     "oracle": ("auto", "moments", "streamed"),
-    "optimizer": ("auto", "gradient_descent", "conjugate_gradient"),
+    "optimizer": ("auto", "gradient_descent", "momentum", "nesterov", "barzilai_borwein", "conjugate_gradient", "lbfgs", "adam"),
+    "schedule": ("constant", "inverse_time", "cosine"),
     "stop": ("certificate", "improvement"),
 }
 
@@ -34,7 +35,7 @@ class TrainConfig:
     rows are held out.  weight: column of weights.
     scaling: `standard` or `none`.  missing, unseen, out_of_range: decisions of the contract.
     min_level_rows, max_levels: when levels of a category are grouped.  log_target: train on log(target).
-    oracle, optimizer, learning_rate: `auto` or as named.  l2: λ of (λ/2)‖w‖² in the loop's coordinates.
+    oracle, optimizer, learning_rate: `auto` or as named.  schedule: how α changes with the steps, to `max_steps`.  l2: λ of (λ/2)‖w‖² in the loop's coordinates.
     stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `improvement` (relative improvement of J below
     `tolerance` for `patience` steps).  max_steps, max_seconds: budgets.
     force: run a learning rate past its limit.  threads: workers (None: one a core).
@@ -62,6 +63,7 @@ class TrainConfig:
     oracle: str = "auto"
     optimizer: str = "auto"
     learning_rate: float | None = None
+    schedule: str = "constant"
     l2: float = 0.0
     intercept: bool = True
     stop: str = "certificate"

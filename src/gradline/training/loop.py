@@ -29,6 +29,17 @@ ALL_STEPS = 10_000  # so many are all in the history,
 STRIDE = 100  # then every so many
 
 
+class Iterate(NamedTuple):
+    """What the loop knows at a step: θ (k,), J(θ), ∇J(θ) (k,), ‖θ − θ₋‖, and α of the next update if it is known."""
+
+    step: int
+    theta: FloatArray
+    value: float
+    gradient: FloatArray
+    update_norm: float
+    learning_rate: float | None
+
+
 class Descent(NamedTuple):
     """Where the loop ended: θ (k,), why, and the steps on the way (of a long run, after the first many, every hundredth)."""
 
@@ -41,7 +52,7 @@ def descend(
     oracle: Oracle,
     rule: UpdateRule[State],
     theta: FloatArray,
-    observe: Callable[[int, FloatArray, float, FloatArray, float], Step],
+    observe: Callable[[Iterate], Step],
     stop: Callable[[Step], StopReason | None],
 ) -> Descent:
     """Repeat until there is a reason to stop. `observe` makes a step's record; a diverged run returns its best iterate."""
@@ -52,7 +63,7 @@ def descend(
     for step in count():
         value, gradient = oracle.value_and_gradient(theta)
         best = min(best, (value, theta), key=itemgetter(0))
-        record = observe(step, theta, value, gradient, update_norm)
+        record = observe(Iterate(step, theta, value, gradient, update_norm, rule.rate(state)))
         reason = stop(record)
         if reason is not None or step < ALL_STEPS or step % STRIDE == 0:
             history.append(record)

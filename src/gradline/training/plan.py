@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from gradline.errors import StabilityError, UsageError, plural
 from gradline.maths.quadratic import EPSILON
 from gradline.training.stopping import COEFFICIENT_TOLERANCE, GAP_TOLERANCE
 from gradline.types import finite_or_none
-from gradline.updates import conjugate_gradient, gradient_descent
+from gradline.updates import conjugate_gradient, gradient_descent, heavy_ball, nesterov, rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gradline.training.config import TrainConfig
     from gradline.types import FloatArray, Json
     from gradline.updates.base import UpdateRule
+    from gradline.updates.rules import Candidate
 
 FEW_STEPS = 1_000  # up to so many, plain gradient descent is taken: a step costs microseconds
 FEW_READS = 50  # the same where every step is a read of the data
@@ -32,13 +33,12 @@ MOST_BUDGET = 1_000_000
 class Plan:
     """What will be done. learning_rate_limit: the largest stable α of the rule, None where the rule has none.
 
-    predicted_steps: to the certificate's tolerance, None where it is not reached.  overflow_step: where J would overflow.
+    predicted_steps: to the certificate's tolerance, None where it is not foretold.  overflow_step: where J would overflow.
     stages: what is done in which order.  reasons: why, in sentences.
     """
 
     oracle: str
-    optimizer: str
-    learning_rate: float | None
+    rule: UpdateRule[Any]
     learning_rate_limit: float | None
     coordinates: str
     predicted_steps: int | None
@@ -46,21 +46,29 @@ class Plan:
     stages: tuple[str, ...]
     reasons: tuple[str, ...]
 
+    @property
+    def optimizer(self) -> str:
+        """The rule's name."""
+        return self.rule.name
+
+    @property
+    def learning_rate(self) -> float | None:
+        """α of the first step, None where the rule chooses its own."""
+        return self.rule.learning_rate
+
     def to_json(self) -> Json:
         """The entry `plan` of the JSON documents."""
-        return asdict(self) | {
+        return {
+            "oracle": self.oracle,
+            "optimizer": self.optimizer,
             "learning_rate": finite_or_none(self.learning_rate),
             "learning_rate_limit": finite_or_none(self.learning_rate_limit),
+            "coordinates": self.coordinates,
+            "predicted_steps": self.predicted_steps,
+            "overflow_step": self.overflow_step,
             "stages": list(self.stages),
             "reasons": list(self.reasons),
         }
-
-    def rule(self) -> UpdateRule[Any]:
-        """The update rule."""
-        if self.optimizer == conjugate_gradient.NAME:
-            return conjugate_gradient.ConjugateGradient()
-        assert self.learning_rate is not None
-        return gradient_descent.GradientDescent(self.learning_rate)
 
     def budget(self, asked: int | None) -> int:
         """The largest number of steps: as asked for, or what the prediction needs with room to spare."""
@@ -92,44 +100,68 @@ def make_plan(config: TrainConfig, problem: Problem, theta: FloatArray, reads: i
             f"(over 1e{-int(np.log10(EPSILON)):d}): the loop could not move along {solution.null - problem.reference.null} directions.",
             "use --scaling standard, or subtract offsets from the columns first.",
         )
-    reached = tolerance_reached(problem)
-    limit = gradient_descent.learning_rate_limit(solution)
-    alpha = config.learning_rate or gradient_descent.best_learning_rate(solution)
-    descent_steps = gradient_descent.predicted_steps(solution, theta, alpha, reached)
     oracle = "streamed" if config.oracle == "streamed" else "moments"
-    few = FEW_READS if oracle == "streamed" else FEW_STEPS
     reasons = [
         "one read gives the moments, and with them every later gradient exactly"
         if oracle == "moments"
         else "every step reads all rows, as asked for; the moments of the first read serve scaling and certificate"
     ]
-    optimizer = config.optimizer
-    if optimizer == "auto":
-        plain = config.learning_rate is not None or (descent_steps is not None and descent_steps <= few)
-        optimizer = gradient_descent.NAME if plain else conjugate_gradient.NAME
-        needed = plural(descent_steps, "step") if descent_steps is not None else "too many steps"
-        reasons.append(
-            "the learning rate is given, so the rule is gradient descent"
-            if config.learning_rate is not None
-            else f"gradient descent needs {needed} at condition {solution.condition:,.0f}"
-            + ("" if plain else "; conjugate gradients need far fewer")
-        )
-    stages = (f"{'two reads' if reads == 2 else 'one read'}: moments", f"{optimizer} on {oracle}")
-    if optimizer == conjugate_gradient.NAME:
-        if config.learning_rate is not None:
-            raise UsageError("conjugate gradients choose their own step sizes; --learning-rate has no meaning there.")
-        ceiling = 10 * len(theta) + 1_000
-        steps = conjugate_gradient.predicted_steps(solution, theta, reached, ceiling)
-        return Plan(oracle, optimizer, None, None, coordinates.name, steps, None, stages, tuple(reasons))
-    overflow = None
-    if alpha >= limit:
-        overflow = gradient_descent.overflow_step(solution, theta, alpha)
-        if not config.force:
-            raise StabilityError(*_refusal(alpha, limit, solution, problem.names, overflow))
-    reasons.append(
-        "the learning rate is the best fixed one, 2/(μ + L)" if config.learning_rate is None else "the learning rate is as given"
+    chosen, why = _chosen(config, problem, theta, FEW_READS if oracle == "streamed" else FEW_STEPS)
+    reasons += why
+    if not chosen.stable and not config.force:
+        raise StabilityError(*_refusal(chosen, solution, problem.names))
+    return Plan(
+        oracle,
+        chosen.rule,
+        chosen.limit,
+        coordinates.name,
+        chosen.steps,
+        chosen.overflow,
+        (f"{'two reads' if reads == 2 else 'one read'}: moments", f"{chosen.rule.name} on {oracle}"),
+        tuple(reasons),
     )
-    return Plan(oracle, optimizer, alpha, limit, coordinates.name, descent_steps, overflow, stages, tuple(reasons))
+
+
+def candidates(problem: Problem, theta: FloatArray) -> list[Candidate]:
+    """Every rule at its best on a problem, for the table that `gradline plan` shows."""
+    return [rules.candidate(name, problem.solution, theta, tolerance_reached(problem)) for name in rules.NAMES]
+
+
+def _chosen(config: TrainConfig, problem: Problem, theta: FloatArray, few: int) -> tuple[Candidate, list[str]]:
+    """The rule asked for, or the plainest that is quick; and why."""
+    reached = tolerance_reached(problem)
+    given = config.learning_rate is not None
+    if given and config.optimizer in rules.SELF_PACED:
+        raise UsageError(f"{config.optimizer} chooses its own step sizes; --learning-rate has no meaning there.")
+    if config.schedule != "constant" and config.optimizer not in rules.SCHEDULED:
+        raise UsageError(
+            f"--schedule {config.schedule} needs a rule that takes one.", f"--optimizer {' or '.join(rules.SCHEDULED)}."
+        )
+
+    def candidate(name: str) -> Candidate:
+        horizon = config.max_steps or LEAST_BUDGET
+        return rules.candidate(name, problem.solution, theta, reached, config.learning_rate, config.schedule, horizon)
+
+    if config.optimizer != "auto":
+        return candidate(config.optimizer), [_rate_reason(config.optimizer, given=given)]
+    plain = candidate(gradient_descent.NAME)
+    if given:
+        return plain, ["the learning rate is given, so the rule is gradient descent"]
+    needed = plural(plain.steps, "step") if plain.steps is not None else "too many steps"
+    at = f"gradient descent needs {needed} at condition {problem.solution.condition:,.0f}"
+    if plain.steps is not None and plain.steps <= few:
+        return plain, [at, _rate_reason(gradient_descent.NAME, given=False)]
+    return candidate(conjugate_gradient.NAME), [at + "; conjugate gradients need far fewer"]
+
+
+def _rate_reason(optimizer: str, *, given: bool) -> str:
+    if optimizer in rules.SELF_PACED:
+        return "the rule chooses its own step sizes"
+    if given:
+        return "the learning rate is as given"
+    return "the learning rate is the best fixed one for the spectrum" + (
+        ", 2/(μ + L)" if optimizer == gradient_descent.NAME else ""
+    )
 
 
 def steepest_features(solution: Solution, names: Sequence[str], most: int = 3) -> list[str]:
@@ -141,15 +173,26 @@ def steepest_features(solution: Solution, names: Sequence[str], most: int = 3) -
     return [labels[j] for j in order if share[j] >= 0.1 * share[order[0]]]
 
 
-def _refusal(alpha: float, limit: float, solution: Solution, names: Sequence[str], overflow: int | None) -> tuple[str, str]:
-    growth = alpha * solution.curvature_max - 1.0
+LIMITS = {gradient_descent.NAME: "2/L", heavy_ball.NAME: "2(1 + β)/L", nesterov.NAME: "(2 + 2β)/((1 + 2β)L)"}
+
+
+def _refusal(chosen: Candidate, solution: Solution, names: Sequence[str]) -> tuple[str, str]:
+    alpha, limit = chosen.rule.learning_rate, chosen.limit
+    assert alpha is not None
+    assert limit is not None
     where = " and ".join(steepest_features(solution, names))
+    growth = (
+        f"{alpha * solution.curvature_max - 1.0:.3g}-fold a step"
+        if chosen.rule.name == gradient_descent.NAME
+        else "without bound"
+    )
     what = (
-        f"the error along {where} would grow {growth:.3g}-fold a step, and the loss would overflow at step {overflow:,}"
-        if overflow is not None
+        f"the error along {where} would grow {growth}, and the loss would overflow at step {chosen.overflow:,}"
+        if chosen.overflow is not None
         else f"the error along {where} would never shrink"
     )
+    name = chosen.rule.name.replace("_", " ")
     return (
-        f"the learning rate {alpha:.6g} is not stable: gradient descent needs less than 2/L = {limit:.6g}; {what}.",
+        f"the learning rate {alpha:.6g} is not stable: {name} needs less than {LIMITS[chosen.rule.name]} = {limit:.6g}; {what}.",
         f"leave it to gradline (--learning-rate auto), take {limit / 2:.6g}, or see it diverge with --force.",
     )

@@ -1,6 +1,6 @@
 """A training run, from a source to a certified fit. Read top to bottom; each part stands in a module of its own.
 
-read once → represent → plan → descend → certify
+read once → represent → plan → descend → certify: `prepare` is the first three, `train` all of them
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from gradline.representation.features import Representation
     from gradline.splits.roles import Roles
     from gradline.training.config import TrainConfig
-    from gradline.training.loop import Descent
+    from gradline.training.loop import Descent, Iterate
     from gradline.training.plan import Plan
     from gradline.training.survey import Survey
-    from gradline.types import Block, FloatArray
+    from gradline.types import Block
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,59 +72,82 @@ class Fit:
     notices: tuple[Notice, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is known before the first step. kinds: of the feature columns."""
+
+    problem: Problem
+    representation: Representation
+    plan: Plan
+    survey: Survey
+    reader: RowReader
+    kinds: Mapping[str, Kind]
+    notices: tuple[Notice, ...]
+
+
 def train(source: Source, config: TrainConfig, engine: Engine, progress: Progress | None = None) -> Fit:
     """Train on a source. Raises InputError for data and settings that cannot be trained on."""
     progress = progress or Progress()
-    kinds, notices = feature_kinds(source, config)
-    reader = RowReader(
-        Decoder(kinds),
-        make_roles(source, config),
-        config.target,
-        _target_kind(source, config),
-        config.weight,
-        config.missing,
-        config.log_target,
+
+    # 1. one read, the problem, the plan
+    prepared = prepare(source, config, engine, progress)
+    problem, plan, found = prepared.problem, prepared.plan, prepared.survey
+
+    # 2. the loop
+    oracle: Oracle = MomentsOracle(problem.loss)
+    if plan.oracle == "streamed":
+        oracle = streamed_oracle(source, prepared.reader, prepared.representation, problem.coordinates, engine, config.l2)
+    theta = np.zeros(problem.coordinates.size)
+    stop = Stopping(config.stop, config.tolerance, config.patience, plan.budget(config.max_steps), config.max_seconds)
+    with np.errstate(over="ignore", invalid="ignore"):  # a run that is let diverge may overflow: the stopping sees it
+        descent = descend(oracle, plan.rule, theta, observer(problem, progress), stop)
+
+    # 3. the certificate, and what is doubtful
+    certificate = certify(problem, descent.theta)
+    texts = [name for name, kind in prepared.kinds.items() if kind is Kind.TEXT and name not in config.types]
+    notices = doubts(problem, prepared.representation, certificate, descent, plan, found, texts)
+    contract = make_contract(prepared.kinds, found, config, source)
+    return Fit(
+        problem,
+        contract,
+        prepared.representation,
+        plan,
+        descent,
+        certificate,
+        found,
+        prepared.reader,
+        (*prepared.notices, *notices),
     )
 
-    # 1. one read: moments by role
+
+def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progress) -> Prepared:
+    """Everything before the first step."""
+    kinds, notices = feature_kinds(source, config)
+    decoder = Decoder(kinds)
+    roles, target_kind = make_roles(source, config), _target_kind(source, config)
+    reader = RowReader(decoder, roles, config.target, target_kind, config.weight, config.missing, config.log_target)
+
+    # one read: moments by role
     found, reader = survey(source, reader, engine, config.seed, progress.rows)
     training = _training_moments(found, source, config)
 
-    # 2. columns become features
+    # columns become features
     chosen = None if config.features is None else frozenset(config.features)
     limits = Limits.of(training.rows, config.min_level_rows, config.max_levels)
     representation, left_out = represent(training, found.summaries, limits, chosen)
     notices += left_out
     if not representation.features:
-        raise DataError(
-            "there is no feature left to train on.", " ".join(n.message for n in notices) or "choose columns with --features."
-        )
+        why = " ".join(n.message for n in notices) or "choose columns with --features."
+        raise DataError("there is no feature left to train on.", why)
     moments = {role: _feature_moments(m, training, representation, config.target) for role, m in found.moments.items()}
 
-    # 3. the loss, its minimum and its curvature, in the loop's coordinates
+    # the loss, its minimum and its curvature, in the loop's coordinates
     mean = np.array([f.mean for f in representation.features])
     deviation = np.array([f.deviation for f in representation.features])
     coordinates = Coordinates.of(config.scaling, mean, deviation, intercept=config.intercept)
     problem = pose(representation.names, moments, coordinates, config.l2)
-
-    # 4. the plan
-    theta = np.zeros(coordinates.size)
-    plan = make_plan(config, problem, theta, found.reads)
-
-    # 5. the loop
-    oracle: Oracle = MomentsOracle(problem.loss)
-    if plan.oracle == "streamed":
-        oracle = streamed_oracle(source, reader, representation, coordinates, engine, config.l2)
-    stop = Stopping(config.stop, config.tolerance, config.patience, plan.budget(config.max_steps), config.max_seconds)
-    with np.errstate(over="ignore", invalid="ignore"):  # a run that is let diverge may overflow: the stopping sees it
-        descent = descend(oracle, plan.rule(), theta, observer(problem, plan, progress), stop)
-
-    # 6. the certificate
-    texts = [name for name, kind in kinds.items() if kind is Kind.TEXT and name not in config.types]
-    certificate = certify(problem, descent.theta)
-    notices += doubts(problem, representation, certificate, descent, plan, found, texts)
-    contract = make_contract(kinds, found, config, source)
-    return Fit(problem, contract, representation, plan, descent, certificate, found, reader, tuple(notices))
+    plan = make_plan(config, problem, np.zeros(coordinates.size), found.reads)
+    return Prepared(problem, representation, plan, found, reader, kinds, tuple(notices))
 
 
 def feature_kinds(source: Source, config: TrainConfig) -> tuple[dict[str, Kind], list[Notice]]:
@@ -282,11 +305,12 @@ def streamed_oracle(
     return StreamedOracle(engine, lambda: source.blocks(reader.columns), examples, intercept=coordinates.intercept, l2=l2)
 
 
-def observer(problem: Problem, plan: Plan, progress: Progress) -> Callable[[int, FloatArray, float, FloatArray, float], Step]:
+def observer(problem: Problem, progress: Progress) -> Callable[[Iterate], Step]:
     """What makes the record of a step."""
     start = time.perf_counter()
 
-    def observe(step: int, theta: FloatArray, value: float, gradient: FloatArray, update_norm: float) -> Step:
+    def observe(iterate: Iterate) -> Step:
+        step, theta, value, gradient, update_norm, learning_rate = iterate
         gap = problem.gap(theta)
         near = gap <= GAP_TOLERANCE * problem.baseline
         record = Step(
@@ -296,7 +320,7 @@ def observer(problem: Problem, plan: Plan, progress: Progress) -> Callable[[int,
             parameter_norm=float(np.linalg.norm(theta)),
             gradient_norm=float(np.linalg.norm(gradient)),
             update_norm=update_norm,
-            learning_rate=plan.learning_rate,
+            learning_rate=learning_rate,
             gap=gap,
             relative_gap=gap / problem.baseline,
             coefficient_error=problem.coefficient_error(theta) if near else None,

@@ -49,10 +49,14 @@ class Adam:
         return Averages(0, np.zeros_like(theta), np.zeros_like(theta))
 
     def update(self, theta: FloatArray, gradient: FloatArray, state: Averages, oracle: Oracle) -> tuple[FloatArray, Averages]:
-        """See the module."""
+        """θ − α_t m̂ / (√v̂ + ε)."""
         step = state.step + 1
         first = self.beta1 * state.first + (1.0 - self.beta1) * gradient
         second = self.beta2 * state.second + (1.0 - self.beta2) * gradient**2
         mean = first / (1.0 - self.beta1**step)
         size = np.sqrt(second / (1.0 - self.beta2**step)) + self.epsilon
         return theta - self.schedule(state.step) * mean / size, Averages(step, first, second)
+
+    def rate(self, state: Averages) -> float:
+        """α of the next step."""
+        return self.schedule(state.step)

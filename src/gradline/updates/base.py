@@ -23,6 +23,10 @@ class UpdateRule(Protocol[State]):
     @property
     def learning_rate(self) -> float | None: ...
 
+    def rate(self, state: State) -> float | None:
+        """α of the next step, None where it is not known before the step is taken."""
+        ...
+
     def init(self, theta: FloatArray) -> State:
         """The state before the first step."""
         ...

@@ -11,12 +11,11 @@ conjugate to all of them. They take no more memory than H.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gradline.maths.oracle import ValueAndGradient
+from gradline.updates.forecast import walked_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,37 +69,12 @@ class ConjugateGradient:
         directions = np.vstack([state.directions, direction])
         return theta + step * direction, Conjugate(directions, np.vstack([state.images, image]), steepest)
 
-
-class _Diagonal:
-    """The oracle of a diagonal H: what the rule meets in the basis of the eigenvectors."""
-
-    def __init__(self, values: FloatArray) -> None:
-        self._values = values
-
-    def value_and_gradient(self, theta: FloatArray) -> ValueAndGradient:
-        """Of ½ Σ λ_i e_i²."""
-        return ValueAndGradient(0.5 * float(self._values @ theta**2), self._values * theta)
-
-    def curvature_along(self, direction: FloatArray) -> FloatArray:
-        """λ_i d_i."""
-        return self._values * direction
+    def rate(self, state: Conjugate) -> None:
+        """Each step has its own, known when it is taken."""
 
 
 def predicted_steps(
     solution: Solution, theta: FloatArray, reached: Callable[[float, Callable[[], FloatArray]], bool], ceiling: int
 ) -> int | None:
-    """The step at which `reached(gap, θ − θ* on request)` holds, from the spectrum and the first error alone.
-
-    The rule itself, in the basis of the eigenvectors, where H is diagonal: no data and no H.
-    """
-    oracle = _Diagonal(solution.eigenvalues[solution.null :])
-    vectors = solution.vectors[:, solution.null :]
-    rule = ConjugateGradient()
-    error = solution.along(theta)[solution.null :]
-    state = rule.init(error)
-    for step in range(ceiling + 1):
-        gap, gradient = oracle.value_and_gradient(error)
-        if reached(gap, partial(np.matmul, vectors, error)):
-            return step
-        error, state = rule.update(error, gradient, state, oracle)
-    return None
+    """The step at which `reached(gap, θ − θ* on request)` holds, from the spectrum and the first error alone."""
+    return walked_steps(ConjugateGradient(), solution, theta, reached, ceiling)

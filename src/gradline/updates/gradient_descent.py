@@ -20,23 +20,30 @@ if TYPE_CHECKING:
     from gradline.maths.oracle import Oracle
     from gradline.maths.quadratic import Solution
     from gradline.types import FloatArray
+    from gradline.updates.schedules import Schedule
 
 NAME = "gradient_descent"
 
 
 @dataclass(frozen=True, slots=True)
 class GradientDescent:
-    """The rule of the textbook."""
+    """The rule of the textbook; with a schedule, α changes with the steps."""
 
     learning_rate: float
+    schedule: Schedule | None = None
     name: str = NAME
 
-    def init(self, theta: FloatArray) -> None:
-        """Gradient descent remembers nothing."""
+    def init(self, theta: FloatArray) -> int:
+        """No step taken yet."""
+        return 0
 
-    def update(self, theta: FloatArray, gradient: FloatArray, state: None, oracle: Oracle) -> tuple[FloatArray, None]:
+    def update(self, theta: FloatArray, gradient: FloatArray, state: int, oracle: Oracle) -> tuple[FloatArray, int]:
         """θ − α ∇J(θ)."""
-        return theta - self.learning_rate * gradient, None
+        return theta - self.rate(state) * gradient, state + 1
+
+    def rate(self, state: int) -> float:
+        """α of the next step."""
+        return self.learning_rate if self.schedule is None else self.schedule(state)
 
 
 def learning_rate_limit(solution: Solution) -> float:

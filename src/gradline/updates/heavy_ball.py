@@ -37,6 +37,10 @@ class HeavyBall:
         """θ − α ∇J(θ) + β (θ − θ₋)."""
         return theta - self.learning_rate * gradient + self.momentum * (theta - state), theta
 
+    def rate(self, state: FloatArray) -> float:
+        """α."""
+        return self.learning_rate
+
     def limit(self, curvature_max: float) -> float:
         """2(1 + β)/L."""
         return 2.0 * (1.0 + self.momentum) / curvature_max

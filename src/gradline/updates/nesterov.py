@@ -39,6 +39,10 @@ class Nesterov:
         stepped = theta - self.learning_rate * gradient
         return stepped + self.momentum * (stepped - state), stepped
 
+    def rate(self, state: FloatArray) -> float:
+        """α."""
+        return self.learning_rate
+
     def limit(self, curvature_max: float) -> float:
         """(2 + 2β)/((1 + 2β)L)."""
         return (2.0 + 2.0 * self.momentum) / ((1.0 + 2.0 * self.momentum) * curvature_max)

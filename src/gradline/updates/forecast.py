@@ -1,23 +1,58 @@
-"""What rules with a memory of one step will do, from the spectrum alone.
+"""What a rule will do, from the spectrum and the first error alone: no data, no H, and no step taken.
 
-Along each eigenvector of H such a rule is a linear recurrence of order two, e₊ = T(λ) e with a 2×2 matrix T, so its whole
-trajectory is known before the first step. The gap oscillates on its way down: the first step within tolerance is looked for
-step by step up to a bound found by doubling.
+On a quadratic a rule that treats all directions alike does in the basis of the eigenvectors what it does in any other, and
+there H is diagonal: a step costs O(k). Rules with a memory of one step are linear recurrences of order two along each
+eigenvector, e₊ = T(λ) e, so that their far future follows from powers of 2×2 matrices.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+from gradline.maths.oracle import ValueAndGradient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gradline.maths.quadratic import Solution
     from gradline.types import FloatArray
+    from gradline.updates.base import UpdateRule
+
+    Reached = Callable[[float, Callable[[], FloatArray]], bool]
 
 MOST_WALKED = 200_000  # steps followed one by one; past that the bound itself is the prediction
+
+
+class _Diagonal:
+    """The oracle of a diagonal H."""
+
+    def __init__(self, values: FloatArray) -> None:
+        self._values = values
+
+    def value_and_gradient(self, theta: FloatArray) -> ValueAndGradient:
+        """Of ½ Σ λ_i e_i²."""
+        return ValueAndGradient(0.5 * float(self._values @ theta**2), self._values * theta)
+
+    def curvature_along(self, direction: FloatArray) -> FloatArray:
+        """λ_i d_i."""
+        return self._values * direction
+
+
+def walked_steps(rule: UpdateRule[Any], solution: Solution, theta: FloatArray, reached: Reached, ceiling: int) -> int | None:
+    """The step at which `reached(gap, θ − θ* on request)` holds, by walking the rule in the basis of the eigenvectors."""
+    oracle = _Diagonal(solution.eigenvalues[solution.null :])
+    vectors = solution.vectors[:, solution.null :]
+    error = solution.along(theta)[solution.null :]
+    state = rule.init(error)
+    for step in range(ceiling + 1):
+        gap, gradient = oracle.value_and_gradient(error)
+        if reached(gap, partial(np.matmul, vectors, error)):
+            return step
+        error, state = rule.update(error, gradient, state, oracle)
+    return None
 
 
 class Recurrent(Protocol):
@@ -28,9 +63,7 @@ class Recurrent(Protocol):
         ...
 
 
-def predicted_steps(
-    rule: Recurrent, solution: Solution, theta: FloatArray, reached: Callable[[float, Callable[[], FloatArray]], bool]
-) -> int | None:
+def recurrent_steps(rule: Recurrent, solution: Solution, theta: FloatArray, reached: Reached) -> int | None:
     """The first step at which `reached(gap, θ − θ* on request)` holds; None if the rule does not converge."""
     values, vectors = solution.eigenvalues[solution.null :], solution.vectors[:, solution.null :]
     error = solution.along(theta)[solution.null :]

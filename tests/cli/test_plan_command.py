@@ -1,0 +1,46 @@
+"""`gradline plan`: what training would do, without a step of it."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gradline.cli.main import run
+from gradline.updates import rules
+
+
+@pytest.fixture
+def data(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 4)) @ rng.normal(size=(4, 4))
+    columns = {f"x{j}": X[:, j] for j in range(4)} | {"y": X @ [1.0, -2.0, 0.5, 3.0] + rng.normal(size=500)}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    return tmp_path / "t.parquet"
+
+
+def test_the_plan_names_every_rule_and_training_takes_the_steps_it_foretells(data, capsys, tmp_path):
+    assert run(["plan", str(data), "--target", "y", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [row["optimizer"] for row in document["candidates"]] == list(rules.NAMES)
+    for row in document["candidates"]:
+        if row["predicted_steps"] is None:
+            continue
+        words = ["train", str(data), "--target", "y", "--optimizer", row["optimizer"], "--json", "--out", str(tmp_path / "run")]
+        assert run(words) == 0
+        trained = json.loads(capsys.readouterr().out)
+        assert trained["steps"] == pytest.approx(row["predicted_steps"], rel=0.1, abs=1)
+        assert trained["plan"]["learning_rate"] == row["learning_rate"]
+
+
+def test_planning_writes_nothing(data, capsys, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    assert run(["plan", str(data), "--target", "y"]) == 0
+    assert "conjugate gradient" in capsys.readouterr().out
+    assert [file.name for file in data.parent.iterdir()] == ["t.parquet"]
+
+
+def test_a_rate_for_a_rule_that_chooses_its_own_is_refused(data, capsys):
+    assert run(["plan", str(data), "--target", "y", "--optimizer", "lbfgs", "--alpha", "0.1"]) == 2
+    assert "its own step sizes" in capsys.readouterr().err
