@@ -13,9 +13,13 @@ from gradline.updates.gradient_descent import GradientDescent
 from reference import random_problem
 
 
+class Record(dict):
+    validation = None
+
+
 def record(iterate):
     step, theta, value, gradient, update_norm, _ = iterate
-    return {"step": step, "theta": theta.copy(), "value": value, "gradient": gradient.copy(), "update_norm": update_norm}
+    return Record(step=step, theta=theta.copy(), value=value, gradient=gradient.copy(), update_norm=update_norm)
 
 
 def after(steps, reason=StopReason.MAX_STEPS):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gradline.training.stopping import COEFFICIENT_TOLERANCE, GAP_TOLERANCE, Step, Stopping, StopReason
+from gradline.training.stopping import StopReason as R
 
 
 def a_step(step=0, objective=1.0, **values):
@@ -101,6 +102,6 @@ def test_stopping_rules_can_be_used_again():
 
 
 def test_only_tolerances_reached_count_as_converged():
-    assert {r for r in StopReason if r.converged} == {StopReason.CERTIFIED, StopReason.ROUNDING, StopReason.IMPROVEMENT}
+    assert {r for r in R if r.converged} == {R.CERTIFIED, R.ROUNDING, R.IMPROVEMENT, R.VALIDATION}
     for reason in StopReason:
         assert reason.to_json() == {"reason": reason.name.lower(), "message": reason.value}

@@ -113,15 +113,26 @@ OPTIONS = (
         type=_choice("stop"),
         default="certificate",
         show_default=True,
-        help="On the certified gap, or on the loss no longer improving.",
+        help="On the certified gap, or when the loss, or the validation loss, no longer improves.",
     ),
     click.option(
-        "--tolerance", type=float, default=1e-9, show_default=True, help="Relative improvement, for --stop improvement."
+        "--tolerance",
+        type=float,
+        default=1e-9,
+        show_default=True,
+        help="Relative improvement, for --stop improvement or validation.",
     ),
-    click.option("--patience", type=int, default=5, show_default=True, help="Steps without it, for --stop improvement."),
+    click.option("--patience", type=int, default=5, show_default=True, help="Steps without it."),
     click.option("--max-steps", type=int, metavar="N", help="Budget of steps."),
     click.option("--max-seconds", type=float, metavar="S", help="Budget of time for the loop."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of the rows' roles."),
+    click.option(
+        "--on-divergence",
+        type=_choice("on_divergence"),
+        default="stop",
+        show_default=True,
+        help="Stop, or go back to the best step and on with half the learning rate.",
+    ),
     click.option("--force", is_flag=True, help="Run a learning rate past its limit, to see it diverge."),
     click.option("--threads", type=int, metavar="N", help="Workers. Default: one a core. The result is the same."),
     click.option("--header/--no-header", default=None, help="Whether a CSV's first line names the columns. Default: found out."),
@@ -157,6 +168,7 @@ def train(ctx: click.Context, /, **given: Any) -> int:
     from gradline.report.run import write_run
     from gradline.report.summary import print_summary
     from gradline.storage import check_replaceable
+    from gradline.training.stopping import StopReason
     from gradline.training.trainer import Progress
 
     settings, data, out = _settings(ctx, given)
@@ -172,7 +184,7 @@ def train(ctx: click.Context, /, **given: Any) -> int:
         print_json(document)
     else:
         print_summary(model, run_path)
-    return 0 if document["stopped"]["reason"] in ("certified", "rounding", "improvement") else 3
+    return 0 if StopReason[document["stopped"]["reason"].upper()].converged else 3
 
 
 @click.command()

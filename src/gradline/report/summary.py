@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradline.errors import plural, printable
+from gradline.training.stopping import StopReason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,7 +149,7 @@ def _quality(model: Model) -> Table:
 
 def _trust(model: Model) -> Text:
     stopped, plan, certificate = model.result["stopped"], model.plan, model.certificate
-    good = stopped["reason"] in ("certified", "rounding", "improvement")
+    good = StopReason[stopped["reason"].upper()].converged
     mark = ("✓ ", "bold green") if good else ("✗ ", "bold red")
     text = Text.assemble("Trust     ", mark, (stopped["message"], "bold" if good else "bold red"), "\n")
     gap = f"{certificate.relative_gap:.1e}" if certificate.relative_gap is not None else "–"

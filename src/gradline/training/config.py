@@ -21,7 +21,8 @@ CHOICES = {
     "oracle": ("auto", "moments", "streamed"),
     "optimizer": ("auto", "gradient_descent", "momentum", "nesterov", "barzilai_borwein", "conjugate_gradient", "lbfgs", "adam"),
     "schedule": ("constant", "inverse_time", "cosine"),
-    "stop": ("certificate", "improvement"),
+    "stop": ("certificate", "improvement", "validation"),
+    "on_divergence": ("stop", "shrink"),
 }
 
 
@@ -37,7 +38,8 @@ class TrainConfig:
     min_level_rows, max_levels: when levels of a category are grouped.  log_target: train on log(target).
     oracle, optimizer, learning_rate: `auto` or as named.  schedule: how α changes with the steps, to `max_steps`.  l2: λ of (λ/2)‖w‖² in the loop's coordinates.
     stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `improvement` (relative improvement of J below
-    `tolerance` for `patience` steps).  max_steps, max_seconds: budgets.
+    `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept).  max_steps, max_seconds: budgets.
+    on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.
     force: run a learning rate past its limit.  threads: workers (None: one a core).
     header, delimiter, decimal: how CSV is written, where that is not to be found out.
     """
@@ -72,6 +74,7 @@ class TrainConfig:
     max_steps: int | None = None
     max_seconds: float | None = None
     seed: int = 0
+    on_divergence: str = "stop"
     force: bool = False
     threads: int | None = None
     header: bool | None = None

@@ -50,7 +50,7 @@ def doubts(
     `texts`: the columns taken for categories because they are stored as text, not because the user said so.
     """
     names, moments = problem.names, problem.training
-    notices = _not_converged(descent, plan, certificate)
+    notices = _not_converged(descent, plan, certificate) + _shrunk(descent, plan)
     notices += _collinear(names, problem.reference)
     notices += _leaks(names, moments, representation)
     notices += _columns(found, texts)
@@ -81,6 +81,17 @@ def _not_converged(descent: Descent, plan: Plan, certificate: Certificate) -> li
     needed = f"; it was predicted to need {plan.predicted_steps:,} steps" if plan.predicted_steps else ""
     text = f"{descent.reason.value}. The relative gap left is {certificate.relative_gap:.2g}{needed}. " + ADVICE[descent.reason]
     return [Notice("not_converged", None, text)]
+
+
+def _shrunk(descent: Descent, plan: Plan) -> list[Notice]:
+    last = descent.history[-1].learning_rate
+    if plan.learning_rate is None or last is None or not plan.unstable or last >= plan.learning_rate:
+        return []
+    text = (
+        f"the learning rate {plan.learning_rate:.6g} diverged (it needs less than {plan.learning_rate_limit:.6g}); the run went back to "
+        f"its best step and ended with {last:.6g}. Take that, or leave it to gradline: --learning-rate auto."
+    )
+    return [Notice("learning_rate_shrunk", None, text)]
 
 
 def _collinear(names: tuple[str, ...], solution: Solution) -> list[Notice]:

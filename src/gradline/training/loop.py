@@ -54,21 +54,33 @@ def descend(
     theta: FloatArray,
     observe: Callable[[Iterate], Step],
     stop: Callable[[Step], StopReason | None],
+    retries: int = 0,
 ) -> Descent:
-    """Repeat until there is a reason to stop. `observe` makes a step's record; a diverged run returns its best iterate."""
+    """Repeat until there is a reason to stop. `observe` makes a step's record.
+
+    A diverged run goes back to its best iterate, and on with half the learning rate while there are `retries`. A run stopped by
+    its validation loss returns the iterate that was best by that.
+    """
     state = rule.init(theta)
     history: list[Step] = []
-    best = (np.inf, theta)
+    best = validated = (np.inf, theta)
     update_norm = 0.0
     for step in count():
         value, gradient = oracle.value_and_gradient(theta)
         best = min(best, (value, theta), key=itemgetter(0))
         record = observe(Iterate(step, theta, value, gradient, update_norm, rule.rate(state)))
+        if record.validation is not None:
+            validated = min(validated, (record.validation, theta), key=itemgetter(0))
         reason = stop(record)
         if reason is not None or step < ALL_STEPS or step % STRIDE == 0:
             history.append(record)
+        if reason is StopReason.DIVERGED and retries > 0 and (slower := rule.slowed()) is not None:
+            rule, theta, retries = slower, best[1], retries - 1
+            state = rule.init(theta)
+            continue
         if reason is not None:
-            return Descent(best[1] if reason is StopReason.DIVERGED else theta, reason, history)
+            kept = {StopReason.DIVERGED: best[1], StopReason.VALIDATION: validated[1]}.get(reason, theta)
+            return Descent(kept, reason, history)
         updated, state = rule.update(theta, gradient, state, oracle)
         update_norm = float(np.linalg.norm(updated - theta))
         theta = updated

@@ -56,6 +56,12 @@ class Plan:
         """α of the first step, None where the rule chooses its own."""
         return self.rule.learning_rate
 
+    @property
+    def unstable(self) -> bool:
+        """Whether α is at or past the limit of the rule."""
+        limit, alpha = self.learning_rate_limit, self.learning_rate
+        return limit is not None and alpha is not None and alpha >= limit
+
     def to_json(self) -> Json:
         """The entry `plan` of the JSON documents."""
         return {
@@ -108,7 +114,7 @@ def make_plan(config: TrainConfig, problem: Problem, theta: FloatArray, reads: i
     ]
     chosen, why = _chosen(config, problem, theta, FEW_READS if oracle == "streamed" else FEW_STEPS)
     reasons += why
-    if not chosen.stable and not config.force:
+    if not chosen.stable and not config.force and config.on_divergence != "shrink":
         raise StabilityError(*_refusal(chosen, solution, problem.names))
     return Plan(
         oracle,

@@ -24,6 +24,7 @@ class StopReason(Enum):
     CERTIFIED = "converged: the loss and every coefficient are within tolerance of the global minimum"
     ROUNDING = "converged: the loss is within tolerance of the global minimum, the coefficients as near as float64 allows"
     IMPROVEMENT = "stopped: the loss no longer improves by more than the tolerance"
+    VALIDATION = "stopped early: the validation loss no longer improves; the parameters of its best step are kept"
     MAX_STEPS = "budget spent: the largest number of steps was reached before the tolerance"
     MAX_SECONDS = "budget spent: the time ran out before the tolerance"
     DIVERGED = "diverged: the loss grew without bound; the best parameters seen are kept"
@@ -36,7 +37,7 @@ class StopReason(Enum):
     @property
     def converged(self) -> bool:
         """Whether the tolerance was reached (exit code 0), or not (3)."""
-        return self in (StopReason.CERTIFIED, StopReason.ROUNDING, StopReason.IMPROVEMENT)
+        return self in (StopReason.CERTIFIED, StopReason.ROUNDING, StopReason.IMPROVEMENT, StopReason.VALIDATION)
 
     def to_json(self) -> Json:
         """The entry `stopped` of the JSON documents."""
@@ -72,7 +73,9 @@ class Step:
 class Stopping:
     """The rules of one run, asked once a step.
 
-    on: `certificate` or `improvement` (J fell by less than `tolerance` of itself over each of `patience` steps).
+    on: `certificate`; `improvement` (J fell by less than `tolerance` of itself over each of `patience` steps); or
+    `validation` (the validation loss did not fall below its lowest by `tolerance` of it for `patience` steps).
+    growth: J at so many times its first value is called diverged.
     """
 
     on: str
@@ -80,17 +83,19 @@ class Stopping:
     patience: int
     max_steps: int
     max_seconds: float | None
+    growth: float = 1e6
     _first: float = np.inf
     _before: float = np.inf
     _stale: int = 0
     _best_gap: float = np.inf
     _stalled: int = 0
+    _lowest: float = np.inf
 
     def __call__(self, step: Step) -> StopReason | None:
         """The reason to stop at this step, or None."""
         if step.step == 0:
             self._first, self._before, self._stale = step.objective, np.inf, 0
-        if not np.isfinite(step.objective) or step.objective > 1e6 * max(self._first, step.objective - step.gap):
+        if not np.isfinite(step.objective) or step.objective > self.growth * max(self._first, step.objective - step.gap):
             return StopReason.DIVERGED
         if self.on == "improvement":
             small = self._before - step.objective <= self.tolerance * abs(self._before)
@@ -98,6 +103,12 @@ class Stopping:
             self._before = step.objective
             if self._stale >= self.patience:
                 return StopReason.IMPROVEMENT
+        elif self.on == "validation" and step.validation is not None:
+            lower = step.validation < self._lowest - self.tolerance * abs(self._lowest) or self._lowest == np.inf
+            self._stale = 0 if lower else self._stale + 1
+            self._lowest = min(self._lowest, step.validation)
+            if self._stale >= self.patience:
+                return StopReason.VALIDATION
         elif step.relative_gap <= GAP_TOLERANCE:
             if step.coefficient_error is not None and step.coefficient_error <= COEFFICIENT_TOLERANCE:
                 return StopReason.CERTIFIED

@@ -49,6 +49,11 @@ if TYPE_CHECKING:
     from gradline.types import Block
 
 
+FORCED_GROWTH = 1e3  # of the loss, at which a learning rate known to be unstable has shown it
+HOPELESS_GROWTH = 1e6  # and any other has, past all that momentum can overshoot
+MOST_RETRIES = 60  # halvings of the learning rate
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Where a run tells how far it is; both do nothing by default. rows: rows read. step: the step just recorded."""
@@ -98,9 +103,14 @@ def train(source: Source, config: TrainConfig, engine: Engine, progress: Progres
     if plan.oracle == "streamed":
         oracle = streamed_oracle(source, prepared.reader, prepared.representation, problem.coordinates, engine, config.l2)
     theta = np.zeros(problem.coordinates.size)
-    stop = Stopping(config.stop, config.tolerance, config.patience, plan.budget(config.max_steps), config.max_seconds)
+    if config.stop == "validation" and problem.validation is None:
+        raise UsageError("--stop validation needs validation rows, and there are none.", "hold some out: --validation 0.1.")
+    budget = plan.budget(config.max_steps)
+    growth = FORCED_GROWTH if plan.unstable else HOPELESS_GROWTH
+    stop = Stopping(config.stop, config.tolerance, config.patience, budget, config.max_seconds, growth)
+    retries = MOST_RETRIES if config.on_divergence == "shrink" else 0
     with np.errstate(over="ignore", invalid="ignore"):  # a run that is let diverge may overflow: the stopping sees it
-        descent = descend(oracle, plan.rule, theta, observer(problem, progress), stop)
+        descent = descend(oracle, plan.rule, theta, observer(problem, progress), stop, retries)
 
     # 3. the certificate, and what is doubtful
     certificate = certify(problem, descent.theta)

@@ -50,5 +50,8 @@ class BarzilaiBorwein:
             return theta, Last(theta, gradient, False)
         return theta - (square / along) * gradient, Last(theta, gradient, True)
 
+    def slowed(self) -> None:
+        """There is no learning rate to halve."""
+
     def rate(self, state: Last) -> None:
         """Known when the step is taken."""

@@ -23,6 +23,10 @@ class UpdateRule(Protocol[State]):
     @property
     def learning_rate(self) -> float | None: ...
 
+    def slowed(self) -> UpdateRule[State] | None:
+        """The same rule with half the learning rate, None where it has none."""
+        ...
+
     def rate(self, state: State) -> float | None:
         """α of the next step, None where it is not known before the step is taken."""
         ...

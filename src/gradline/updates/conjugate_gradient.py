@@ -69,6 +69,9 @@ class ConjugateGradient:
         directions = np.vstack([state.directions, direction])
         return theta + step * direction, Conjugate(directions, np.vstack([state.images, image]), steepest)
 
+    def slowed(self) -> None:
+        """There is no learning rate to halve."""
+
     def rate(self, state: Conjugate) -> None:
         """Each step has its own, known when it is taken."""
 

@@ -9,10 +9,12 @@ the first step: stable iff 0 < α < 2/L, fastest at α = 2/(μ + L), where ‖θ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from gradline.updates.schedules import Halved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +42,11 @@ class GradientDescent:
     def update(self, theta: FloatArray, gradient: FloatArray, state: int, oracle: Oracle) -> tuple[FloatArray, int]:
         """θ − α ∇J(θ)."""
         return theta - self.rate(state) * gradient, state + 1
+
+    def slowed(self) -> GradientDescent:
+        """The same rule with half the learning rate."""
+        schedule = None if self.schedule is None else Halved(self.schedule)
+        return replace(self, learning_rate=self.learning_rate / 2.0, schedule=schedule)
 
     def rate(self, state: int) -> float:
         """α of the next step."""

@@ -8,7 +8,7 @@ shrinks by (√κ − 1)/(√κ + 1) a step in the long run: the best that any f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +36,10 @@ class HeavyBall:
     def update(self, theta: FloatArray, gradient: FloatArray, state: FloatArray, oracle: Oracle) -> tuple[FloatArray, FloatArray]:
         """θ − α ∇J(θ) + β (θ − θ₋)."""
         return theta - self.learning_rate * gradient + self.momentum * (theta - state), theta
+
+    def slowed(self) -> HeavyBall:
+        """The same rule with half the learning rate."""
+        return replace(self, learning_rate=self.learning_rate / 2.0)
 
     def rate(self, state: FloatArray) -> float:
         """α."""

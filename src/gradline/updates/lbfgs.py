@@ -63,6 +63,9 @@ class LBFGS:
         alpha = _backtracked(oracle, theta, direction, slope, alpha)
         return theta + alpha * direction, Pairs(steps, turns, theta, gradient, True)
 
+    def slowed(self) -> None:
+        """There is no learning rate to halve."""
+
     def rate(self, state: Pairs) -> None:
         """Known when the step is taken."""
 

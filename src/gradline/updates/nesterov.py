@@ -9,7 +9,7 @@ Introductory Lectures on Convex Optimization, 2.2.22).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +38,10 @@ class Nesterov:
         """x₊ + β (x₊ − x)."""
         stepped = theta - self.learning_rate * gradient
         return stepped + self.momentum * (stepped - state), stepped
+
+    def slowed(self) -> Nesterov:
+        """The same rule with half the learning rate."""
+        return replace(self, learning_rate=self.learning_rate / 2.0)
 
     def rate(self, state: FloatArray) -> float:
         """α."""

@@ -46,3 +46,14 @@ class Cosine:
     def __call__(self, step: int) -> float:
         """Zero from step T on."""
         return 0.5 * self.alpha * (1.0 + math.cos(math.pi * min(step / self.steps, 1.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Halved:
+    """Half of another schedule."""
+
+    schedule: Schedule
+
+    def __call__(self, step: int) -> float:
+        """α_t / 2."""
+        return self.schedule(step) / 2.0
