@@ -62,7 +62,7 @@ def test_no_step_is_taken_where_the_start_is_the_end():
 class Scripted:
     """J is 5, 3, 4, 9, NaN, ∞ at θ = 0, 1, 2, …"""
 
-    def value_and_gradient(self, theta):
+    def value_and_gradient(self, theta, step):
         return ValueAndGradient([5.0, 3.0, 4.0, 9.0, np.nan, np.inf][int(theta[0])], np.array([-1.0]))
 
 

@@ -37,7 +37,7 @@ class Quadratic:
         self.hessian = (vectors * values) @ vectors.T
         self.start = np.zeros(len(values))
 
-    def value_and_gradient(self, theta):
+    def value_and_gradient(self, theta, step=0):
         error = theta - self.solution.minimiser
         return ValueAndGradient(0.5 * float(error @ self.hessian @ error), self.hessian @ error)
 

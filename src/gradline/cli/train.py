@@ -94,6 +94,12 @@ OPTIONS = (
     click.option("--log-target", is_flag=True, help="Learn log(target); predictions are in its unit, bias mended."),
     click.option("--oracle", type=_choice("oracle"), default="auto", show_default=True, help="Where gradients come from."),
     click.option(
+        "--batch-size", type=int, default=256, show_default=True, metavar="B", help="Rows a step, for --oracle minibatch."
+    ),
+    click.option(
+        "--sampling", type=_choice("sampling"), default="shuffled", show_default=True, help="Of mini-batches: epochs, or anew."
+    ),
+    click.option(
         "--optimizer",
         type=click.Choice([*CHOICES["optimizer"], *SHORT]),
         default="auto",

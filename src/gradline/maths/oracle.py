@@ -18,8 +18,8 @@ class ValueAndGradient(NamedTuple):
 class Oracle(Protocol):
     """A source of gradients of J over the training rows, in the loop's coordinates."""
 
-    def value_and_gradient(self, theta: FloatArray) -> ValueAndGradient:
-        """J and ∇J at θ (k,)."""
+    def value_and_gradient(self, theta: FloatArray, step: int = 0) -> ValueAndGradient:
+        """J and ∇J at θ (k,); `step` decides which rows are looked at, where not all of them are."""
         ...
 
     def curvature_along(self, direction: FloatArray) -> FloatArray:

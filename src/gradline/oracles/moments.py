@@ -19,7 +19,7 @@ class MomentsOracle:
     def __init__(self, loss: QuadraticLoss) -> None:
         self._loss = loss
 
-    def value_and_gradient(self, theta: FloatArray) -> ValueAndGradient:
+    def value_and_gradient(self, theta: FloatArray, step: int = 0) -> ValueAndGradient:
         """See `Oracle`."""
         return ValueAndGradient(self._loss.value(theta), self._loss.gradient(theta))
 

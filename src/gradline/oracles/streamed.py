@@ -61,7 +61,7 @@ class StreamedOracle:
         self._intercept = intercept
         self._l2 = l2
 
-    def value_and_gradient(self, theta: FloatArray) -> ValueAndGradient:
+    def value_and_gradient(self, theta: FloatArray, step: int = 0) -> ValueAndGradient:
         """See `Oracle`."""
         sums = self._read(theta, against_target=True)
         penalised = self._penalised(theta)

@@ -18,7 +18,8 @@ CHOICES = {
     "missing": ("impute", "drop", "error"),
     "unseen": ("warn", "error"),
     "out_of_range": ("warn", "clip", "error"),
-    "oracle": ("auto", "moments", "streamed"),
+    "oracle": ("auto", "moments", "streamed", "minibatch"),
+    "sampling": ("shuffled", "replacement"),
     "optimizer": ("auto", "gradient_descent", "momentum", "nesterov", "barzilai_borwein", "conjugate_gradient", "lbfgs", "adam"),
     "schedule": ("constant", "inverse_time", "cosine"),
     "stop": ("certificate", "improvement", "validation"),
@@ -36,7 +37,7 @@ class TrainConfig:
     rows are held out.  weight: column of weights.
     scaling: `standard` or `none`.  missing, unseen, out_of_range: decisions of the contract.
     min_level_rows, max_levels: when levels of a category are grouped.  log_target: train on log(target).
-    oracle, optimizer, learning_rate: `auto` or as named.  schedule: how α changes with the steps, to `max_steps`.  l2: λ of (λ/2)‖w‖² in the loop's coordinates.
+    oracle, optimizer, learning_rate: `auto` or as named.  batch_size, sampling: of the mini-batch oracle: rows a step; `shuffled` epochs or `replacement`.  schedule: how α changes with the steps, to `max_steps`.  l2: λ of (λ/2)‖w‖² in the loop's coordinates.
     stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `improvement` (relative improvement of J below
     `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept).  max_steps, max_seconds: budgets.
     on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.
@@ -63,6 +64,8 @@ class TrainConfig:
     max_levels: int = 1_000
     log_target: bool = False
     oracle: str = "auto"
+    batch_size: int = 256
+    sampling: str = "shuffled"
     optimizer: str = "auto"
     learning_rate: float | None = None
     schedule: str = "constant"
@@ -107,6 +110,7 @@ class TrainConfig:
             "max_seconds": 0,
             "patience": 1,
             "max_levels": 2,
+            "batch_size": 1,
             "min_level_rows": 1,
             "threads": 1,
         }.items():
@@ -150,7 +154,7 @@ class TrainConfig:
 
 
 _NUMBERS = ("validation", "test", "learning_rate", "l2", "tolerance", "max_seconds")
-_INTEGERS = ("min_level_rows", "max_levels", "patience", "max_steps", "seed", "threads")
+_INTEGERS = ("batch_size", "min_level_rows", "max_levels", "patience", "max_steps", "seed", "threads")
 _FLAGS = ("log_target", "intercept", "force", "header")
 _MAPPINGS = ("types", "units")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from gradline.updates import conjugate_gradient, gradient_descent, heavy_ball, n
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gradline.maths.noise import GradientNoise
     from gradline.maths.problem import Problem
     from gradline.maths.quadratic import Solution
     from gradline.training.config import TrainConfig
@@ -34,6 +35,8 @@ class Plan:
     """What will be done. learning_rate_limit: the largest stable α of the rule, None where the rule has none.
 
     predicted_steps: to the certificate's tolerance, None where it is not foretold.  overflow_step: where J would overflow.
+    noise_scale: the batch size beyond which a larger one hardly makes a better first step; noise_floor: the gap at which a constant
+    α ends; both for mini-batches only.
     stages: what is done in which order.  reasons: why, in sentences.
     """
 
@@ -45,6 +48,8 @@ class Plan:
     overflow_step: int | None
     stages: tuple[str, ...]
     reasons: tuple[str, ...]
+    noise_scale: float | None = None
+    noise_floor: float | None = None
 
     @property
     def optimizer(self) -> str:
@@ -74,6 +79,8 @@ class Plan:
             "overflow_step": self.overflow_step,
             "stages": list(self.stages),
             "reasons": list(self.reasons),
+            "noise_scale": finite_or_none(self.noise_scale),
+            "noise_floor": finite_or_none(self.noise_floor),
         }
 
     def budget(self, asked: int | None) -> int:
@@ -97,8 +104,11 @@ def tolerance_reached(problem: Problem) -> Callable[[float, Callable[[], FloatAr
     return reached
 
 
-def make_plan(config: TrainConfig, problem: Problem, theta: FloatArray, reads: int) -> Plan:
-    """The plan for a problem, from the start θ. Raises StabilityError for an unstable α."""
+def make_plan(config: TrainConfig, problem: Problem, theta: FloatArray, reads: int, noise: GradientNoise | None = None) -> Plan:
+    """The plan for a problem, from the start θ; `noise` where the gradients are of mini-batches.
+
+    Raises StabilityError for an unstable α.
+    """
     solution, coordinates = problem.solution, problem.coordinates
     if solution.null > problem.reference.null and not config.force:
         raise StabilityError(
@@ -106,6 +116,8 @@ def make_plan(config: TrainConfig, problem: Problem, theta: FloatArray, reads: i
             f"(over 1e{-int(np.log10(EPSILON)):d}): the loop could not move along {solution.null - problem.reference.null} directions.",
             "use --scaling standard, or subtract offsets from the columns first.",
         )
+    if noise is not None:
+        return _minibatch_plan(config, problem, theta, noise)
     oracle = "streamed" if config.oracle == "streamed" else "moments"
     reasons = [
         "one read gives the moments, and with them every later gradient exactly"
@@ -125,6 +137,42 @@ def make_plan(config: TrainConfig, problem: Problem, theta: FloatArray, reads: i
         chosen.overflow,
         (f"{'two reads' if reads == 2 else 'one read'}: moments", f"{chosen.rule.name} on {oracle}"),
         tuple(reasons),
+    )
+
+
+def _minibatch_plan(config: TrainConfig, problem: Problem, theta: FloatArray, noise: GradientNoise) -> Plan:
+    """With mini-batches the stable α shrinks with B, and a constant α ends at a floor."""
+    solution, batch = problem.solution, config.batch_size
+    optimizer = gradient_descent.NAME if config.optimizer == "auto" else config.optimizer
+    if optimizer in rules.SELF_PACED:
+        raise UsageError(
+            f"{optimizer} needs exact gradients; mini-batches are noisy.", "--optimizer gradient_descent, momentum or adam."
+        )
+    limit = noise.limit(solution, batch)
+    plain = optimizer == gradient_descent.NAME
+    alpha = config.learning_rate if config.learning_rate is not None or not plain else limit / 2.0
+    horizon = config.max_steps or LEAST_BUDGET
+    chosen = rules.candidate(optimizer, solution, theta, tolerance_reached(problem), alpha, config.schedule, horizon)
+    chosen = replace(chosen, limit=limit if plain else chosen.limit, steps=None)
+    if not chosen.stable and not config.force and config.on_divergence != "shrink":
+        raise StabilityError(
+            f"the learning rate {alpha:.6g} is not stable: with batches of {batch:,} rows gradient descent needs less than {chosen.limit:.6g} "
+            "(mean-square bound, from a sample of the rows).",
+            "leave it to gradline (--learning-rate auto), take larger batches, or see it diverge with --force.",
+        )
+    floor = noise.floor(solution, alpha, batch) if plain and alpha is not None and config.schedule == "constant" else None
+    reasons = [
+        f"every step reads {batch:,} rows; the moments of the first read serve scaling, stopping and certificate",
+        f"beyond about {noise.scale:,.0f} rows a larger batch hardly makes a better first step",
+    ]
+    if floor is not None:
+        share = floor / problem.baseline
+        reasons.append(
+            f"with a constant learning rate the gap ends at about {floor:.3g} ({share:.1g} of the variance to explain); a schedule goes below"
+        )
+    stages = ("two reads: moments, rows", f"{optimizer} on minibatch")
+    return Plan(
+        "minibatch", chosen.rule, chosen.limit, problem.coordinates.name, None, None, stages, tuple(reasons), noise.scale, floor
     )
 
 

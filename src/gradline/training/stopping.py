@@ -75,6 +75,7 @@ class Stopping:
 
     on: `certificate`; `improvement` (J fell by less than `tolerance` of itself over each of `patience` steps); or
     `validation` (the validation loss did not fall below its lowest by `tolerance` of it for `patience` steps).
+    window: steps whose mean loss is compared, an epoch of mini-batches: one noisy step decides nothing.
     growth: J at so many times its first value is called diverged.
     """
 
@@ -84,12 +85,14 @@ class Stopping:
     max_steps: int
     max_seconds: float | None
     growth: float = 1e6
+    window: int = 1
     _first: float = np.inf
     _before: float = np.inf
     _stale: int = 0
     _best_gap: float = np.inf
     _stalled: int = 0
     _lowest: float = np.inf
+    _sum: float = 0.0
 
     def __call__(self, step: Step) -> StopReason | None:
         """The reason to stop at this step, or None."""
@@ -97,7 +100,10 @@ class Stopping:
             self._first, self._before, self._stale = step.objective, np.inf, 0
         if not np.isfinite(step.objective) or step.objective > self.growth * max(self._first, step.objective - step.gap):
             return StopReason.DIVERGED
-        if self.on == "improvement":
+        if self.window > 1:
+            if self._window_ended(step) and self._stale >= self.patience:
+                return StopReason.IMPROVEMENT
+        elif self.on == "improvement":
             small = self._before - step.objective <= self.tolerance * abs(self._before)
             self._stale = self._stale + 1 if step.step > 0 and small and step.objective <= self._before else 0
             self._before = step.objective
@@ -116,8 +122,21 @@ class Stopping:
             self._best_gap = min(self._best_gap, step.gap)
             if step.at_rounding or self._stalled >= STALLED_STEPS:
                 return StopReason.ROUNDING
+        near = step.coefficient_error is not None and step.coefficient_error <= COEFFICIENT_TOLERANCE
+        if self.window > 1 and near and step.relative_gap <= GAP_TOLERANCE:
+            return StopReason.CERTIFIED
         if step.step >= self.max_steps:
             return StopReason.MAX_STEPS
         if self.max_seconds is not None and step.seconds >= self.max_seconds:
             return StopReason.MAX_SECONDS
         return None
+
+    def _window_ended(self, step: Step) -> bool:
+        """Count an epoch whose mean loss is not below the lowest so far by `tolerance` of it."""
+        self._sum += step.objective
+        if (step.step + 1) % self.window:
+            return False
+        mean, self._sum = self._sum / self.window, 0.0
+        self._stale = 0 if mean < self._lowest * (1.0 - self.tolerance) else self._stale + 1
+        self._lowest = min(self._lowest, mean)
+        return True

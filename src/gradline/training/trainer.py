@@ -17,8 +17,10 @@ from gradline.kinds import flat_column, kind_of
 from gradline.maths.certificate import certify
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.moments import Moments, indicator_pairs
+from gradline.maths.noise import measure
 from gradline.maths.problem import pose
 from gradline.maths.summaries import CategorySummary, NumberSummary
+from gradline.oracles.minibatch import Batches, ExampleStore, MiniBatchOracle
 from gradline.oracles.moments import MomentsOracle
 from gradline.oracles.streamed import Examples, StreamedOracle
 from gradline.representation.decode import DATE_PARTS, Decoder
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 
 FORCED_GROWTH = 1e3  # of the loss, at which a learning rate known to be unstable has shown it
 HOPELESS_GROWTH = 1e6  # and any other has, past all that momentum can overshoot
+NOISE_ROWS = 8_192  # the sample from which the noise of mini-batches is measured
 MOST_RETRIES = 60  # halvings of the learning rate
 
 
@@ -79,7 +82,7 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is known before the first step. kinds: of the feature columns."""
+    """What is known before the first step. kinds: of the feature columns.  store: the training rows, for mini-batches."""
 
     problem: Problem
     representation: Representation
@@ -88,6 +91,7 @@ class Prepared:
     reader: RowReader
     kinds: Mapping[str, Kind]
     notices: tuple[Notice, ...]
+    store: ExampleStore | None = None
 
 
 def train(source: Source, config: TrainConfig, engine: Engine, progress: Progress | None = None) -> Fit:
@@ -100,6 +104,11 @@ def train(source: Source, config: TrainConfig, engine: Engine, progress: Progres
 
     # 2. the loop
     oracle: Oracle = MomentsOracle(problem.loss)
+    window = 1
+    if prepared.store is not None:
+        batches = Batches(config.seed, len(prepared.store), config.batch_size, config.sampling, blocked=prepared.store.on_disk)
+        oracle = MiniBatchOracle(prepared.store, batches, intercept=config.intercept, l2=config.l2)
+        window = batches.per_epoch
     if plan.oracle == "streamed":
         oracle = streamed_oracle(source, prepared.reader, prepared.representation, problem.coordinates, engine, config.l2)
     theta = np.zeros(problem.coordinates.size)
@@ -107,10 +116,10 @@ def train(source: Source, config: TrainConfig, engine: Engine, progress: Progres
         raise UsageError("--stop validation needs validation rows, and there are none.", "hold some out: --validation 0.1.")
     budget = plan.budget(config.max_steps)
     growth = FORCED_GROWTH if plan.unstable else HOPELESS_GROWTH
-    stop = Stopping(config.stop, config.tolerance, config.patience, budget, config.max_seconds, growth)
+    stop = Stopping(config.stop, config.tolerance, config.patience, budget, config.max_seconds, growth, window)
     retries = MOST_RETRIES if config.on_divergence == "shrink" else 0
     with np.errstate(over="ignore", invalid="ignore"):  # a run that is let diverge may overflow: the stopping sees it
-        descent = descend(oracle, plan.rule, theta, observer(problem, progress), stop, retries)
+        descent = descend(oracle, plan.rule, theta, observer(problem, progress, exact=prepared.store is None), stop, retries)
 
     # 3. the certificate, and what is doubtful
     certificate = certify(problem, descent.theta)
@@ -156,8 +165,16 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     deviation = np.array([f.deviation for f in representation.features])
     coordinates = Coordinates.of(config.scaling, mean, deviation, intercept=config.intercept)
     problem = pose(representation.names, moments, coordinates, config.l2)
-    plan = make_plan(config, problem, np.zeros(coordinates.size), found.reads)
-    return Prepared(problem, representation, plan, found, reader, kinds, tuple(notices))
+    start = np.zeros(coordinates.size)
+    store = noise = None
+    if config.oracle == "minibatch":
+        examples = example_reader(source, reader, representation, coordinates)
+        read = (examples(block) for block in source.blocks(reader.columns))
+        store = ExampleStore(read, training.rows, len(mean), weighted=config.weight is not None)
+        sample = Batches(config.seed, len(store), NOISE_ROWS, "shuffled", blocked=store.on_disk).at(0)
+        noise = measure(store.X[sample], store.y[sample], problem.solution, start, intercept=config.intercept)
+    plan = make_plan(config, problem, start, found.reads, noise)
+    return Prepared(problem, representation, plan, found, reader, kinds, tuple(notices), store)
 
 
 def feature_kinds(source: Source, config: TrainConfig) -> tuple[dict[str, Kind], list[Notice]]:
@@ -301,10 +318,16 @@ def streamed_oracle(
     l2: float,
 ) -> StreamedOracle:
     """The oracle that reads the training rows of a source at every step."""
+    examples = example_reader(source, reader, representation, coordinates)
+    return StreamedOracle(engine, lambda: source.blocks(reader.columns), examples, intercept=coordinates.intercept, l2=l2)
+
+
+def example_reader(
+    source: Source, reader: RowReader, representation: Representation, coordinates: Coordinates
+) -> Callable[[Block], Examples]:
+    """What makes the training rows of a block, in the loop's coordinates."""
     if not source.repeatable and not source.files:
-        raise UsageError(
-            f"the streamed oracle reads the data at every step; {source.name} can be read only once.", "--oracle moments"
-        )
+        raise UsageError(f"this oracle reads the data again, and {source.name} can be read only once.", "--oracle moments")
 
     def examples(block: Block) -> Examples:
         rows = reader.read(block)
@@ -312,11 +335,11 @@ def streamed_oracle(
         X = coordinates.transformed(representation.design(rows.decoded.take(mine)))
         return Examples(X, rows.y[mine], None if rows.weight is None else rows.weight[mine])
 
-    return StreamedOracle(engine, lambda: source.blocks(reader.columns), examples, intercept=coordinates.intercept, l2=l2)
+    return examples
 
 
-def observer(problem: Problem, progress: Progress) -> Callable[[Iterate], Step]:
-    """What makes the record of a step."""
+def observer(problem: Problem, progress: Progress, *, exact: bool) -> Callable[[Iterate], Step]:
+    """What makes the record of a step. `exact`: the loop's J is that of all rows; else it comes from the moments."""
     start = time.perf_counter()
 
     def observe(iterate: Iterate) -> Step:
@@ -325,7 +348,7 @@ def observer(problem: Problem, progress: Progress) -> Callable[[Iterate], Step]:
         near = gap <= GAP_TOLERANCE * problem.baseline
         record = Step(
             step=step,
-            objective=value,
+            objective=value if exact else problem.loss.value(theta),
             validation=None if problem.validation is None else problem.validation.value(theta),
             parameter_norm=float(np.linalg.norm(theta)),
             gradient_norm=float(np.linalg.norm(gradient)),

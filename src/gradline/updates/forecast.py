@@ -32,7 +32,7 @@ class _Diagonal:
     def __init__(self, values: FloatArray) -> None:
         self._values = values
 
-    def value_and_gradient(self, theta: FloatArray) -> ValueAndGradient:
+    def value_and_gradient(self, theta: FloatArray, step: int = 0) -> ValueAndGradient:
         """Of ½ Σ λ_i e_i²."""
         return ValueAndGradient(0.5 * float(self._values @ theta**2), self._values * theta)
 

@@ -1,0 +1,62 @@
+"""The noise of mini-batch gradients: how large a stable α is, where constant-α SGD ends, which batch is large enough.
+
+With x the features and the constant, r the residual at θ*, and Σ = E[r² x x'] the covariance of one example's gradient there:
+
+    mean-square stable   α < 2 / ((1 − 1/B) L + R²/B),   R² the smallest number with E[‖x‖² x x'] ≤ R² H
+    floor                E J − J* ≈ (α/2B) Σ_i σ_i / (2 − αλ_i) / (1 − αR²/2B),   σ_i = q_i'Σq_i along H's eigenvectors
+    noise scale          B_simple(θ) = tr Σ(θ)/‖∇J(θ)‖²: beyond it a larger batch hardly makes a better step
+
+(Bach & Moulines 2013; Jain et al. 2018; McCandlish et al. 2018.) The first is exact for one-feature data of one size and a
+bound otherwise; the second is first order in the multiplicative noise. Both rest on a sample of the rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from gradline.maths.quadratic import Solution
+    from gradline.types import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class GradientNoise:
+    """radius: R².  along: σ_i (k,) in H's eigenbasis, at θ*.  scale: B_simple at the start."""
+
+    radius: float
+    along: FloatArray
+    scale: float
+
+    def limit(self, solution: Solution, batch: int) -> float:
+        """The mean-square stable α of a batch size."""
+        return 2.0 / ((1.0 - 1.0 / batch) * solution.curvature_max + self.radius / batch)
+
+    def floor(self, solution: Solution, alpha: float, batch: int) -> float | None:
+        """The gap at which constant-α SGD ends; None where α is past its limit."""
+        if alpha >= self.limit(solution, batch):
+            return None
+        additive = alpha / (2.0 * batch) * float(np.sum(self.along / (2.0 - alpha * solution.eigenvalues)))
+        return additive / (1.0 - alpha * self.radius / (2.0 * batch))
+
+
+def measure(X: FloatArray, y: FloatArray, solution: Solution, start: FloatArray, *, intercept: bool) -> GradientNoise:
+    """From a sample of the rows, X (n, p) in the loop's coordinates, y (n,)."""
+    Z = np.column_stack([X, np.ones(len(X))]) if intercept else X  # (n, k)
+    square = np.einsum("ij,ij->i", Z, Z)  # (n,)
+    H = Z.T @ Z / len(Z)
+    fourth = (Z * square[:, None]).T @ Z / len(Z)
+    values, vectors = np.linalg.eigh(H)
+    kept = values > 1e-10 * values[-1]
+    root = vectors[:, kept] / np.sqrt(values[kept])
+    radius = float(np.linalg.eigvalsh(root.T @ fourth @ root)[-1])
+    projected = Z @ solution.vectors  # (n, k)
+    residual = Z @ solution.minimiser - y
+    along = np.mean((residual[:, None] * projected) ** 2, axis=0)
+    at_start = (Z @ start - y)[:, None] * Z  # (n, k)
+    gradient = at_start.mean(axis=0)
+    spread = float(np.sum(at_start.var(axis=0)))
+    size = float(gradient @ gradient)
+    return GradientNoise(radius, along, spread / size if size > 0.0 else np.inf)
