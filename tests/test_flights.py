@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -72,3 +73,15 @@ def test_the_streamed_oracle_ends_where_the_moments_do(one):
     assert streamed.plan["oracle"] == "streamed"
     assert streamed.coefficients["distance"] == pytest.approx(one.coefficients["distance"], rel=1e-9)
     assert streamed.intercept == pytest.approx(one.intercept, rel=1e-9)
+
+
+@pytest.mark.parametrize("features", [["distance"], ["carrier", "origin", "month", "hour", "distance"]], ids=["one", "five"])
+def test_a_csv_copy_of_the_parquet_file_agrees_to_twelve_digits(features, table, tmp_path):
+    pyarrow.csv.write_csv(table.select([*features, "air_time"]), tmp_path / "flights.csv")
+    a = gl.train(FLIGHTS, target="air_time", features=features)
+    b = gl.train(tmp_path / "flights.csv", target="air_time", features=features)
+    assert a.result["rows"] == b.result["rows"]
+    deviation = np.array([f.deviation for f in a.representation.features])
+    found, copied = (np.array([m.coefficients[name] for name in a.coefficients]) for m in (a, b))
+    target = np.sqrt(2 * a.certificate.objective) / np.sqrt(1 - a.metrics["train"]["r2"])
+    assert np.max(np.abs(found - copied) * deviation) / target <= 1e-12

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gradline.types import FloatArray, IntArray
 
-PANEL_ROWS = 4096  # fixed: a block's bits must not depend on how it is cut
+PANEL_ROWS = 1024  # fixed: a block's bits must not depend on how it is cut; short: rounding grows with the terms of one sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +183,11 @@ def _block_moments(
     start = q_dense
     for c, (codes, kept) in enumerate(counted):
         size = len(kept)
-        share = np.bincount(codes, weight, size + 1)[:size] / total  # (size,)
+        sums = _LevelSums(codes, size)
+        share = sums.of(weight) / total  # (size,)
         stop = start + size
         for j in range(q_dense):  # Σ w (x − x̄) over the rows of each level: centred already
-            comoment[start:stop, j] = np.bincount(codes, weighted[j], size + 1)[:size]
+            comoment[start:stop, j] = sums.of(weighted[j])
         comoment[:q_dense, start:stop] = comoment[start:stop, :q_dense].T
         comoment[start:stop, start:stop] = total * (np.diag(share) - np.outer(share, share))
         other = q_dense
@@ -231,6 +232,21 @@ def _gram(dense: FloatArray, weighted: FloatArray) -> FloatArray:
     for start in range(0, dense.shape[1], PANEL_ROWS):
         gram += weighted[:, start : start + PANEL_ROWS] @ dense[:, start : start + PANEL_ROWS].T
     return (gram + gram.T) / 2
+
+
+class _LevelSums:
+    """Sums by level, panel by panel: one long running sum would lose digits that a sum of short ones keeps."""
+
+    def __init__(self, codes: IntArray, size: int) -> None:
+        self._size = size
+        self._panels = -(-len(codes) // PANEL_ROWS)
+        self._slots = np.arange(len(codes)) // PANEL_ROWS * (size + 1) + codes
+
+    def of(self, values: FloatArray | None) -> FloatArray:
+        """Σ of `values` (n,), ones if None, over the rows of each level, (size,)."""
+        sums = np.bincount(self._slots, values, self._panels * (self._size + 1))
+        by_level: FloatArray = sums.reshape(self._panels, self._size + 1)[:, : self._size].sum(axis=0, dtype=np.float64)
+        return by_level
 
 
 def _counted(category: CategoryColumn, weight: FloatArray | None) -> tuple[IntArray, list[RawColumn]]:
