@@ -12,8 +12,8 @@ from gradline.storage import RUN_MARKER, atomic_directory, atomic_file, check_re
 
 def fill(path, text="new"):
     (path / RUN_MARKER).write_text(text)
-    (path / "inner").mkdir()
-    (path / "inner" / "more.txt").write_text(text)
+    (path / "history.parquet").mkdir()
+    (path / "history.parquet" / "more.txt").write_text(text)
 
 
 def fill_and_raise(staging, error):
@@ -37,8 +37,8 @@ def test_a_directory_appears_whole_with_its_parents(tmp_path):
     assert snapshot(tmp_path / "a" / "b") == {
         "run": None,
         f"run/{RUN_MARKER}": b"new",
-        "run/inner": None,
-        "run/inner/more.txt": b"new",
+        "run/history.parquet": None,
+        "run/history.parquet/more.txt": b"new",
     }
 
 
@@ -69,11 +69,16 @@ def test_what_was_there_stays_when_the_body_raises(error, tmp_path):
 def test_an_earlier_run_stays_until_the_new_one_is_whole_and_is_then_replaced_altogether(tmp_path):
     with atomic_directory(tmp_path / "run") as staging:
         fill(staging, "old")
-        (staging / "only-old.txt").write_text("old")
+        (staging / "config.toml").write_text("old")
     with atomic_directory(tmp_path / "run") as staging:
         fill(staging)
         assert (tmp_path / "run" / RUN_MARKER).read_text() == "old"
-    assert snapshot(tmp_path) == {"run": None, f"run/{RUN_MARKER}": b"new", "run/inner": None, "run/inner/more.txt": b"new"}
+    assert snapshot(tmp_path) == {
+        "run": None,
+        f"run/{RUN_MARKER}": b"new",
+        "run/history.parquet": None,
+        "run/history.parquet/more.txt": b"new",
+    }
 
 
 def test_an_earlier_run_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):

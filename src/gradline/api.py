@@ -120,7 +120,7 @@ def run(source: Source, config: TrainConfig, progress: Progress | None = None, w
     engine = ThreadEngine(config.threads)
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
         found = fit(source, config, engine, progress)
-        retransformation, metrics = _measured(found, source, config, engine)
+        retransformation, training_mean, metrics = _measured(found, source, config, engine)
         sampled = _sampled(found, config, retransformation)
     user = found.problem.coordinates.to_user(found.descent.theta)
     survey = found.survey
@@ -139,6 +139,7 @@ def run(source: Source, config: TrainConfig, progress: Progress | None = None, w
             "name": config.target,
             "unit": found.contract.target_unit,
             "transform": "log" if config.log_target else None,
+            "training_mean": training_mean,
             "retransformation": None
             if retransformation is None
             else {"method": retransformation.method, "factor": retransformation.factor},
@@ -179,8 +180,10 @@ def _score(found: Fit, decoded: Decoded) -> FloatArray:
     return found.representation.scores(decoded, w, coordinates.centre, coordinates.scale) + b
 
 
-def _measured(found: Fit, source: Source, config: TrainConfig, engine: ThreadEngine) -> tuple[Retransformation | None, Json]:
-    """Metrics by role and the baseline's, from the moments; with a log target, in its own unit by one more read."""
+def _measured(
+    found: Fit, source: Source, config: TrainConfig, engine: ThreadEngine
+) -> tuple[Retransformation | None, float | None, Json]:
+    """The way back from a log, the mean of the target over the training rows, metrics by role and the baseline's, from the moments; with a log target, in its own unit by one more read."""
     training = found.problem.training
     by_role: Json = {role.label: None for role in Role}
     baseline: Json = {role.label: None for role in Role}
@@ -190,11 +193,11 @@ def _measured(found: Fit, source: Source, config: TrainConfig, engine: ThreadEng
             by_role[role.label] = measured.from_loss(loss, moments, found.descent.theta).to_json()
             baseline[role.label] = measured.of_constant(moments, float(training.mean[-1])).to_json()
     if not config.log_target:
-        return None, by_role | {"baseline": baseline}
+        return None, float(training.mean[-1]), by_role | {"baseline": baseline}
     log_scale = by_role | {"baseline": baseline}
     if not source.repeatable and not source.files:
         variance = by_role["train"]["rmse"] ** 2
-        return Retransformation("normal", float(np.exp(variance / 2.0))), log_scale | {"scale": "log"}
+        return Retransformation("normal", float(np.exp(variance / 2.0))), None, log_scale | {"scale": "log"}
     blocks = source.blocks(found.reader.columns)
     raised = retransform.retransformed_moments(blocks, found.reader, lambda rows: _score(found, rows.decoded), engine)
     factor = retransform.smearing_factor(raised)
@@ -204,7 +207,7 @@ def _measured(found: Fit, source: Source, config: TrainConfig, engine: ThreadEng
     for role, moments in raised.items():
         units[role.label] = retransform.in_target_units(moments, factor).to_json()
         units_baseline[role.label] = retransform.baseline_in_target_units(moments, mean).to_json()
-    return Retransformation("smearing", factor), units | {"baseline": units_baseline, "log_scale": log_scale}
+    return Retransformation("smearing", factor), mean, units | {"baseline": units_baseline, "log_scale": log_scale}
 
 
 def _sampled(found: Fit, config: TrainConfig, retransformation: Retransformation | None) -> Sampled:
@@ -309,7 +312,8 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
         raise DataError(
             f"{source.name} has no row with a target {target!r} to evaluate on.", "evaluate on data with known targets."
         )
-    baseline = errors.baseline(_training_mean(model))
+    mean = model.result["target"]["training_mean"]
+    baseline = None if mean is None else errors.baseline(mean)
     notices = list(model.last_notices)
     if source.files and set(source.files) & {tuple(file) for file in model.files}:
         from gradline.types import Notice
@@ -324,8 +328,3 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
         "baseline": None if baseline is None else baseline.to_json(),
         "warnings": [notice.to_json() for notice in notices],
     }
-
-
-def _training_mean(model: Model) -> float:
-    mean = float(model.moments[Role.TRAINING].mean[-1])
-    return float(np.exp(mean)) if model.config.get("log_target") else mean

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WRITING_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 RUN_MARKER = "model.gradline"
+RUN_FILES = (RUN_MARKER, "history.parquet", "config.toml", "result.json", "report.html")
 
 
 def _storage_error(path: Path, error: OSError) -> StorageError:
@@ -56,8 +57,11 @@ def check_replaceable(path: Path) -> None:
         return
     if not path.is_dir():
         raise UsageError(f"--out {path} is a file; a run is a directory.", "give the name of a directory.")
-    if any(path.iterdir()) and not (path / RUN_MARKER).exists():
-        raise UsageError(f"--out {path} holds files that are not a gradline run.", "give a new or an empty directory.")
+    foreign = sorted(file.name for file in path.iterdir() if file.name not in RUN_FILES)
+    if foreign:
+        raise UsageError(
+            f"--out {path} holds files that are not a gradline run's ({foreign[0]}).", "give a new directory, or move them."
+        )
 
 
 @contextmanager
@@ -100,10 +104,10 @@ def _swap_directory(staging: Path, path: Path) -> None:
     try:
         staging.rename(path)
     except BaseException:
-        (aside / path.name).rename(path)
+        (aside / path.name).rename(path)  # where even this fails, the earlier run stays in `aside`
+        aside.rmdir()
         raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager

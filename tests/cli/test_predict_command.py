@@ -98,7 +98,7 @@ def test_a_kept_column_named_prediction_is_not_overwritten(folder, table, capsys
     assert gradline(capsys, "predict", "plain", "q.parquet", "--out", "p.parquet", "--keep", "prediction").code == 0
     found = pq.read_table("p.parquet")
     assert found["prediction"].to_pylist() == table["x0"].to_pylist()
-    assert found.num_columns == 2
+    assert found.column_names == ["row", "prediction", "gradline_prediction"]
 
 
 def test_data_without_the_key_get_row_numbers(folder, table, capsys):

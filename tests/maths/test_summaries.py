@@ -40,12 +40,13 @@ def test_the_summary_of_numbers_is_of_the_training_rows_however_they_are_cut(row
 
 
 @pytest.mark.parametrize("cuts", [[], [3], [1, 2, 3, 4, 5, 6, 7], [5, 9]])
-def test_only_values_that_count_on_through_all_blocks_are_consecutive(cuts):
+def test_only_whole_numbers_that_rise_through_all_blocks_are_consecutive(cuts):
     assert of(range(5, 15), cuts).consecutive
     assert not of([*range(5), *range(5)], [*cuts, 5]).consecutive
-    assert not of([*range(5), *range(6, 11)], [*cuts, 5]).consecutive
+    assert of([*range(5), *range(6, 11)], [*cuts, 5]).consecutive  # rows without a target leave gaps
+    assert not of([0, 1, 1, 2, 3, 4, 5, 6, 7, 8], cuts).consecutive
     assert not of([0, 1, 2, np.nan, 4], cuts).consecutive
-    assert not of([0, 1, 3, 4, 5], cuts).consecutive
+    assert not of([0, 1, 2.5, 4, 5, 6, 7, 8, 9, 10], cuts).consecutive
 
 
 def category(texts):

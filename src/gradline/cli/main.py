@@ -6,6 +6,7 @@ tolerance (the model is saved, and marked); 130 interrupted.
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
 from typing import Any
@@ -62,6 +63,11 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+
+    def end(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)  # so that what was begun is removed
     sys.exit(run(arguments))
 
 

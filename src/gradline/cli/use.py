@@ -48,17 +48,22 @@ def predict(model: str, data: tuple[str, ...], out: Path, keep: tuple[str, ...],
     """
     from gradline.cli.terminal import print_json, print_notices
     from gradline.errors import UsageError, did_you_mean, plural
-    from gradline.inputs.opening import open_source
+    from gradline.inputs.opening import open_source, paths_of
     from gradline.model.model import load
+    from gradline.storage import RUN_MARKER
 
     trained = load(model)
+    for file in (*paths_of(data), Path(model), Path(model) / RUN_MARKER):
+        if out.exists() and file.exists() and out.samefile(file):
+            raise UsageError(f"--out {out} is read by this command itself; it would be replaced.", "give the name of a new file.")
     key: str | None = trained.config.get("key")
     source = open_source(list(data), trained.read_options(keep=(*keep, *([key] if key else [])), **_csv_settings(given)))
     for name in keep:
         if name not in source.schema.names:
             raise UsageError(f"--keep: {source.name} has no column {name!r}.", did_you_mean(name, source.schema.names))
-    kept = tuple(dict.fromkeys([*([key] if key and key in source.schema.names else []), *keep]))
-    result = _written(trained, source, kept, out)
+    keyed = key is not None and key in source.schema.names
+    kept = tuple(dict.fromkeys([*([key] if key is not None and keyed else []), *keep]))
+    result = _written(trained, source, kept, out, numbered=not keyed)
     print_notices(trained.last_notices)
     document = {"out": str(out), **result, "warnings": [notice.to_json() for notice in trained.last_notices]}
     if as_json:
@@ -69,7 +74,7 @@ def predict(model: str, data: tuple[str, ...], out: Path, keep: tuple[str, ...],
     return 0
 
 
-def _written(trained: Any, source: Any, kept: tuple[str, ...], out: Path) -> Json:
+def _written(trained: Any, source: Any, kept: tuple[str, ...], out: Path, *, numbered: bool) -> Json:
     """Write the predictions block by block; the file appears when all are there."""
     import numpy as np
     import pyarrow as pa
@@ -81,14 +86,15 @@ def _written(trained: Any, source: Any, kept: tuple[str, ...], out: Path) -> Jso
     with atomic_file(out) as staging, _writer(out.suffix, staging) as writer:
         for block in trained.predictions(source, kept):
             size = len(block.predicted)
-            arrays = {"row": pa.array(np.arange(rows, rows + size))} if not kept else {}
+            arrays = {"row": pa.array(np.arange(rows, rows + size))} if numbered and "row" not in kept else {}
             arrays |= {name: block.table.column(name) for name in kept}
             arrays[column] = pa.array(block.predicted, from_pandas=True)
             writer.write(pa.table(arrays))
             rows += size
             without += int(np.count_nonzero(np.isnan(block.predicted)))
         if rows == 0:
-            arrays = {name: pa.nulls(0, source.schema.field(name).type) for name in kept} or {"row": pa.array([], pa.int64())}
+            arrays = {"row": pa.array([], pa.int64())} if numbered and "row" not in kept else {}
+            arrays |= {name: pa.nulls(0, source.schema.field(name).type) for name in kept}
             writer.write(pa.table({**arrays, column: pa.array([], pa.float64())}))
     return {"rows": rows, "rows_without_prediction": without}
 

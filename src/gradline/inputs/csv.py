@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 NULLS = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "#N/A")
 SAMPLE_ROWS = 20_000
+INSTANT = pa.timestamp("us", "UTC")
 DELIMITERS = (",", ";", "\t", "|")
 SQL_TYPES = {
     Kind.NUMBER: "DOUBLE",
@@ -40,6 +41,8 @@ SQL_TYPES = {
     Kind.TIME: "TIME",
 }
 _COMMA_NUMBER = r"[+-]?\d+,\d+([eE][+-]?\d+)?"
+_THOUSANDS = r"[+-]?\d{1,3}(,\d{3})+"  # 4,268 is four thousand as likely as four and a quarter
+_ZONED = r"\d\d:\d\d.*[+-]\d\d(:?\d\d)?$"  # a time with an offset from UTC
 
 
 class Dialect(NamedTuple):
@@ -66,20 +69,19 @@ class CsvSource:
                 odd = sorted(set(dialect.names) ^ set(first.names))
                 raise SourceError(f"{path} and {paths[0]} differ in the columns {', '.join(odd)}.", "read files of one kind.")
         self._kinds, self._decimal = self._inferred(options)
-        columns = {column: SQL_TYPES[self._kinds[column]] for column in first.names}
-        sql = "SELECT " + ", ".join(f"CAST(NULL AS {kind}) AS c{i}" for i, kind in enumerate(columns.values()))
+        sql = "SELECT " + ", ".join(f"CAST(NULL AS {SQL_TYPES[self._kinds[c]]}) AS c{i}" for i, c in enumerate(first.names))
         types = query_schema(sql, self._translate(paths[0], first)).types
-        self.schema = pa.schema(list(zip(first.names, types, strict=True)))
+        self.schema = pa.schema([(c, INSTANT if c in self._zoned else t) for c, t in zip(first.names, types, strict=True)])
         self.files = tuple(SourceFile(path.name, path.stat().st_size) for path in paths)
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
         """See `Source`."""
         for index, (path, dialect) in enumerate(zip(self._paths, self._dialects, strict=True)):
             position = {name: i for i, name in enumerate(dialect.names)}
-            kinds = [SQL_TYPES[self._kinds[name]] for name in dialect.names]
+            kinds = ["VARCHAR" if name in self._zoned else SQL_TYPES[self._kinds[name]] for name in dialect.names]
             sql = _select(path, dialect, [position[name] for name in columns], kinds, self._decimal)
             for block in stream(sql, index, [f"c{position[name]}" for name in columns], self._translate(path, dialect)):
-                named = block.load().rename_columns(list(columns))
+                named = _instants(block.load().rename_columns(list(columns)), self._zoned, path, block.first_row)
                 yield block._replace(load=loaded(named))
 
     def _inferred(self, options: ReadOptions) -> tuple[dict[str, Kind], str]:
@@ -90,6 +92,7 @@ class CsvSource:
                 found[column] = found[column].plus(counts) if column in found else counts
         decimal = options.decimal or _decimal_mark(self.name, found)
         kinds = {column: options.kinds.get(column) or counts.kind(decimal) for column, counts in found.items()}
+        self._zoned = {c for c, counts in found.items() if kinds[c] is Kind.TIMESTAMP and counts.zoned}
         return kinds, decimal
 
     def _translate(self, path: Path, dialect: Dialect) -> Translate:
@@ -99,16 +102,33 @@ class CsvSource:
         return translate
 
 
+def _instants(table: pa.Table, zoned: set[str], path: Path, first_row: int) -> pa.Table:
+    """Times with offsets as instants in UTC: DuckDB's timestamps would drop the offset."""
+    for name in zoned & set(table.column_names):
+        try:
+            instants = table.column(name).cast(INSTANT)
+        except pa.ArrowException as error:
+            raise SourceError(
+                f"{path}, rows from {first_row:,}: column {name!r} mixes times with and without an offset from UTC, or holds "
+                f"something else ({str(error).splitlines()[0]}).",
+                f"write all of them with an offset, or read the column as text: --types {name}=text.",
+            ) from error
+        table = table.set_column(table.column_names.index(name), pa.field(name, INSTANT), instants)
+    return table
+
+
 class _Counts(NamedTuple):
     """How many sampled values of a column are not null, and how many of those read as each kind."""
 
     present: int
     number: int
     comma_number: int
+    thousands: int
     point_number: int
     boolean: int
     date: int
     timestamp: int
+    zoned: int
     time: int
 
     def plus(self, other: _Counts) -> _Counts:
@@ -182,11 +202,13 @@ def _sample_counts(path: Path, dialect: Dialect, translate: Translate) -> dict[s
     sample = _select(path, dialect, range(width), ["VARCHAR"] * width, ".", ", ignore_errors = true")
     counts = ", ".join(
         f"count(c{i}), count(try_cast(c{i} AS DOUBLE)), "
-        f"count(*) FILTER (regexp_full_match(trim(c{i}), '{_COMMA_NUMBER}')), "
-        f"count(*) FILTER (contains(c{i}, '.') AND try_cast(c{i} AS DOUBLE) IS NOT NULL), "
-        f"count(*) FILTER (lower(c{i}) IN ('true', 'false')), "
-        f"count(try_cast(c{i} AS DATE)) FILTER (length(c{i}) <= 10), count(try_cast(c{i} AS TIMESTAMP)), "
-        f"count(try_cast(c{i} AS TIME)) FILTER (contains(c{i}, ':'))"
+        f"coalesce(count_if(regexp_full_match(trim(c{i}), '{_COMMA_NUMBER}')), 0), "
+        f"coalesce(count_if(regexp_full_match(trim(c{i}), '{_THOUSANDS}')), 0), "
+        f"coalesce(count_if(contains(c{i}, '.') AND try_cast(c{i} AS DOUBLE) IS NOT NULL), 0), "
+        f"coalesce(count_if(lower(c{i}) IN ('true', 'false')), 0), "
+        f"count(CASE WHEN length(c{i}) <= 10 THEN try_cast(c{i} AS DATE) END), count(try_cast(c{i} AS TIMESTAMP)), "
+        f"coalesce(count_if(regexp_matches(c{i}, '{_ZONED}')), 0), "
+        f"count(CASE WHEN contains(c{i}, ':') THEN try_cast(c{i} AS TIME) END)"
         for i in range(width)
     )
     try:
@@ -201,14 +223,14 @@ def _sample_counts(path: Path, dialect: Dialect, translate: Translate) -> dict[s
 
 def _decimal_mark(name: str, found: Mapping[str, _Counts]) -> str:
     """The comma, if some column consists of numbers only when it is one."""
-    commas = [c for c, n in found.items() if n.comma_number and n.number + n.comma_number == n.present]
+    commas = [c for c, n in found.items() if n.comma_number > n.thousands and n.number + n.comma_number == n.present]
     if not commas:
         return "."
     mixed = [c for c, n in found.items() if (n.point_number and n.kind(".") is Kind.NUMBER) or (c in commas and n.point_number)]
     if mixed:
         raise SourceError(
             f"{name} mixes decimal marks: {commas[0]!r} has decimal commas and {mixed[0]!r} decimal points.",
-            f"declare one of them text (--types {mixed[0]}=text), or convert it with SQL text.",
+            "say which mark it is with --decimal , or --decimal . and the other columns are read as text.",
         )
     return ","
 

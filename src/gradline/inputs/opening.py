@@ -79,6 +79,11 @@ def _open_words(words: Sequence[str | Path], options: ReadOptions) -> Source:
             return NdjsonSource(name, paths)
 
 
+def paths_of(words: Sequence[str | Path]) -> list[Path]:
+    """The files that words of the command line mean; none for SQL text."""
+    return [file for word in words if not is_sql(str(word)) for file in _found(Path(word).expanduser())[0]]
+
+
 def _listed(path: Path) -> tuple[list[Path], Path | None]:
     """The files that a path, glob or folder means, in the order of their names, and the folder they were found under."""
     files, root = _found(path)

@@ -20,7 +20,7 @@ class NumberSummary:
     """A numeric column. rows, missing, minimum, maximum: over the training rows; `infinite` and `first_infinite`: over all
     rows with a target.
 
-    first, last: of all rows; `consecutive`: whether each row's value is the one before it plus 1.
+    first, last: of all rows; `consecutive`: whether the values are whole and each is above the one before it.
     """
 
     rows: int
@@ -44,7 +44,7 @@ class NumberSummary:
             self.first_infinite if self.infinite else later.first_infinite,
             self.first,
             later.last,
-            self.consecutive and later.consecutive and later.first == self.last + 1.0,
+            self.consecutive and later.consecutive and later.first > self.last,
         )
 
 
@@ -97,7 +97,7 @@ def number_summary(column: NumberColumn, training: BoolArray, first_row: int) ->
         first_infinite=first_row + int(np.argmax(infinite)) if count else -1,
         first=float(values[0]) if len(values) else np.nan,
         last=float(values[-1]) if len(values) else np.nan,
-        consecutive=len(values) > 0 and not count and bool(np.all(np.diff(values) == 1.0)),
+        consecutive=len(values) > 0 and not count and bool(np.all(np.diff(values) >= 1.0) and np.all(values == np.rint(values))),
     )
 
 

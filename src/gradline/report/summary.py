@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gradline.types import Json
 
 SHOWN_COEFFICIENTS = 12
-PLAIN_WIDTH = 110  # where the output is no terminal
+PLAIN_WIDTH = 1_000  # where the output is no terminal nothing is wrapped
 
 
 def _console() -> Console:
@@ -59,7 +59,9 @@ def print_summary(model: Model, path: Path, *, every: bool = False) -> None:
     console.print()
     console.print(_quality(model))
     console.print()
-    console.print(_trust(model))
+    trust = Table.grid(padding=(0, 2))  # wraps under its own first column
+    trust.add_row(Text("Trust   "), _trust(model))
+    console.print(trust)
     console.print()
     console.print(_next(model, path))
 
@@ -103,7 +105,9 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
     table.add_row(_text("intercept"), number(model.intercept), "", "")
     lines: list[Any] = [table]
     if len(order) > len(shown):
-        lines.append(_text(f"… and {len(order) - len(shown):,} more, by the size of their effect: gradline show", style="dim"))
+        lines.append(
+            _text(f"… and {len(order) - len(shown):,} more, by the size of their effect: gradline show RUN", style="dim")
+        )
     references = model.result["references"]
     if references:
         lines.append(_text("compared with " + ", ".join(f"{c}={level}" for c, level in references.items()), style="dim"))
@@ -149,18 +153,19 @@ def _quality(model: Model) -> Table:
 
 def _trust(model: Model) -> Text:
     stopped, plan, certificate = model.result["stopped"], model.plan, model.certificate
-    good = StopReason[stopped["reason"].upper()].converged
+    far = any(notice.code == "not_at_minimum" for notice in model.notices)
+    good = StopReason[stopped["reason"].upper()].converged and not far
     mark = ("✓ ", "bold green") if good else ("✗ ", "bold red")
-    text = Text.assemble("Trust     ", mark, (stopped["message"], "bold" if good else "bold red"), "\n")
+    text = Text.assemble(mark, (stopped["message"], "bold" if good else "bold red"), "\n")
     gap = f"{certificate.relative_gap:.1e}" if certificate.relative_gap is not None else "–"
-    text.append(f"          relative gap {gap} to the global minimum")
+    text.append(f"relative gap {gap} to the global minimum")
     digits = certificate.trusted_digits
     if digits is not None:
         text.append(f", {int(digits)} digits of the coefficients can be trusted")
     elif any(notice.code == "collinear" for notice in model.notices):
         text.append(", coefficients not identifiable, predictions are")
     predicted = plan["predicted_steps"]
-    text.append(f"\n          {plan['optimizer'].replace('_', ' ')} on {plan['oracle']}, {plural(model.result['steps'], 'step')}")
+    text.append(f"\n{plan['optimizer'].replace('_', ' ')} on {plan['oracle']}, {plural(model.result['steps'], 'step')}")
     text.append(f" (predicted {predicted:,})" if predicted is not None else "")
     if plan["learning_rate"] is not None:
         text.append(f", α = {number(plan['learning_rate'])} (stable below {number(plan['learning_rate_limit'])})")
@@ -218,7 +223,7 @@ def print_evaluation(model: Model, document: Json) -> None:
         ("largest", "largest error"),
         ("r2", "R²"),
     ):
-        table.add_row(label, number(found[key]), number(baseline.get(key)))
+        table.add_row(label, number(found[key]), number((baseline or {}).get(key)))
     console.print(table)
 
 

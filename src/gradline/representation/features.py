@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 IDENTIFIER_SHARE = 0.9  # distinct values to rows, from which a text column is an identifier
 IDENTIFIER_ROWS = 20  # below so many rows nothing is called one
-IDENTIFIER_NAME = re.compile(r"(^|_|\b)(id|index|idx|key|row|rownum|row_number|unnamed: 0|column0)$|^$", re.IGNORECASE)
+COUNTER_DENSITY = 0.3  # training rows to the span of a column that counts them
+IDENTIFIER_NAME = re.compile(
+    r"(^|_|\b)(id|index|idx|key|row|rownum|row_number|unnamed: 0|column0|__index_level_\d+__)$|^$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +220,10 @@ def _number_features(
     notices: list[Notice],
     chosen: frozenset[str] | None,
 ) -> list[Feature]:
-    if summary.consecutive and summary.rows >= IDENTIFIER_ROWS and IDENTIFIER_NAME.search(name) and chosen is None:
-        text = f"{name!r} counts the rows ({summary.first:g}, {summary.first + 1:g}, …): an identifier; left out. Name it in --features to keep it."
+    # the values of rows without a target are not seen, so that a counter may have gaps
+    counts = summary.consecutive and summary.rows >= COUNTER_DENSITY * (summary.last - summary.first + 1.0)
+    if counts and summary.rows >= IDENTIFIER_ROWS and IDENTIFIER_NAME.search(name) and chosen is None:
+        text = f"{name!r} counts the rows ({summary.first:,.0f} to {summary.last:,.0f}): an identifier; left out. Name it in --features to keep it."
         notices.append(Notice("left_out_identifier", name, text))
         return []
     features = []

@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray
 
 FEW_DIGITS = 6.0
+FAR_FROM_MINIMUM = 1e-3  # relative gap
 MOST_COLLINEAR = 5  # so many are spelt out
 LEAKING_CORRELATION = 0.9999
 PERFECT = 1e-14  # J* relative to the baseline, below which it is the rounding of the moments
+ILL = 1e6  # condition in standard coordinates
+OFFSETS = "columns that vary little beside their size have lost digits before they were read; subtract the offset at the source."
 EXACT_INTEGERS = 2.0**53
 ADVICE = {
     StopReason.DIVERGED: "Leave the learning rate to gradline (--learning-rate auto), or take a smaller one.",
@@ -50,15 +53,16 @@ def doubts(
     `texts`: the columns taken for categories because they are stored as text, not because the user said so.
     """
     names, moments = problem.names, problem.training
-    notices = _not_converged(descent, plan, certificate) + _shrunk(descent, plan)
+    notices = _not_converged(descent, plan, certificate) + _not_at_minimum(descent, certificate) + _shrunk(descent, plan)
     notices += _collinear(names, problem.reference)
     notices += _leaks(names, moments, representation)
     notices += _columns(found, texts)
     digits = certificate.trusted_digits
-    if digits is not None and digits < FEW_DIGITS and descent.reason.converged:
+    at_minimum = descent.reason in (StopReason.CERTIFIED, StopReason.ROUNDING)
+    if digits is not None and digits < FEW_DIGITS and at_minimum:
         text = (
-            f"only about {digits:.1f} digits of the coefficients can be trusted (condition {problem.reference.condition:.3g}); "
-            "drop a column that nearly repeats others, or add --l2."
+            f"only about {digits:.1f} digits of the coefficients can be trusted (condition {problem.reference.condition:.3g}): "
+            + ("drop a column that nearly repeats others, or add --l2." if problem.reference.condition > ILL else OFFSETS)
         )
         notices.append(Notice("few_digits", None, text))
     if certificate.minimum is not None and certificate.minimum <= PERFECT * problem.baseline:
@@ -81,6 +85,18 @@ def _not_converged(descent: Descent, plan: Plan, certificate: Certificate) -> li
     needed = f"; it was predicted to need {plan.predicted_steps:,} steps" if plan.predicted_steps else ""
     text = f"{descent.reason.value}. The relative gap left is {certificate.relative_gap:.2g}{needed}. " + ADVICE[descent.reason]
     return [Notice("not_converged", None, text)]
+
+
+def _not_at_minimum(descent: Descent, certificate: Certificate) -> list[Notice]:
+    """The classic rule can stop far from the minimum: the loss falls slowly there too."""
+    gap = certificate.relative_gap
+    if descent.reason is not StopReason.IMPROVEMENT or gap is None or gap <= FAR_FROM_MINIMUM:
+        return []
+    text = (
+        f"the run stopped because the loss fell slowly, not at the minimum: {gap:.2g} of the target's variance is left to gain. "
+        "Use --stop certificate, a larger learning rate, or a smaller --tolerance."
+    )
+    return [Notice("not_at_minimum", None, text)]
 
 
 def _shrunk(descent: Descent, plan: Plan) -> list[Notice]:
@@ -132,10 +148,15 @@ def _leaks(names: tuple[str, ...], moments: Moments, representation: Representat
             "near_target",
             representation.features[j].column,
             f"{names[j]!r} alone explains the target almost perfectly (r = {correlation[j]:.6f}): "
-            f"is it known before the target is? If not, --drop {representation.features[j].column}.",
+            f"is it known before the target is? If not, --drop {_source_column(representation.features[j].column)}.",
         )
         for j in np.flatnonzero(np.abs(correlation) > LEAKING_CORRELATION)
     ]
+
+
+def _source_column(name: str) -> str:
+    """`sold_on` of its part `sold_on.days`."""
+    return name.removesuffix(".days")
 
 
 def _columns(found: Survey, texts: Collection[str]) -> list[Notice]:
@@ -145,11 +166,35 @@ def _columns(found: Survey, texts: Collection[str]) -> list[Notice]:
             text = f"{name!r} holds numbers past 2^53, where float64 no longer tells neighbouring whole numbers apart."
             notices.append(Notice("past_2_53", name, text))
         if isinstance(summary, CategorySummary) and name in texts and summary.counts and len(summary.counts) > 2:
-            levels = list(summary.counts)
-            numeric = [t for t in levels if re.fullmatch(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*", t)]
-            if len(numeric) >= 0.9 * len(levels):
-                odd = next((t for t in levels if t not in numeric), None)
-                but = "" if odd is None else f" (but {odd[:30]!r})"
-                text = f"{name!r} is text, and its values are numbers{but}: it was taken for a category. To take it as a number: --types {name}=number."
-                notices.append(Notice("text_numbers", name, text))
+            notices += _numbers_as_text(name, list(summary.counts))
     return notices
+
+
+def _numbers_as_text(name: str, levels: list[str]) -> list[Notice]:
+    """A word on text whose values are nearly all numbers; it suggests only what works."""
+    plain = [bool(re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", level)) for level in levels]
+    if all(plain):
+        return [_text_numbers(name, f"its values are all numbers: to take it as one, --types {name}=number.")]
+    dressed = [
+        p or bool(re.fullmatch(r"\s*[^\w\s]?\s*[+-]?\d[\d.,' ]*\s*[^\w\s]?\s*", level))
+        for p, level in zip(plain, levels, strict=True)
+    ]
+    if sum(dressed) < 0.9 * len(levels):
+        return []
+    odd = next(level for level, p in zip(levels, plain, strict=True) if not p)
+    if sum(plain) >= 0.9 * len(levels):
+        return [
+            _text_numbers(
+                name,
+                f"its values are numbers but for a few like {odd[:30]!r}: make those null with SQL text, try_cast({name} as double).",
+            )
+        ]
+    return [
+        _text_numbers(
+            name, f"its values look like numbers with signs, like {odd[:30]!r}: remove these with SQL text and cast the rest."
+        )
+    ]
+
+
+def _text_numbers(name: str, what: str) -> Notice:
+    return Notice("text_numbers", name, f"{name!r} is text, and was not taken as a number. But {what}")

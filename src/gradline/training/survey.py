@@ -20,7 +20,7 @@ from gradline.splits.roles import row_hashes
 from gradline.types import NumberColumn, Part, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import pyarrow as pa
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gradline.types import Block, IntArray
 
 MOST_RAW_LEVELS = 2_500  # of one category, in the moments
+MOST_RAW_LEVELS_TOGETHER = 5_000  # of all of them
 SAMPLE_ROWS = 2_000
 SAMPLE_SALT = 0x5A17
 
@@ -95,7 +96,8 @@ def survey(
 ) -> tuple[Survey, RowReader]:
     """One read of the source (two, where a category has too many levels), and the reader that the later reads must use."""
     found = _read(source, reader, engine, seed, on_rows)
-    crowded = {name: _most_frequent(found.summaries[name]) for name in sorted(found.overflowed)}
+    most = min(MOST_RAW_LEVELS, MOST_RAW_LEVELS_TOGETHER // max(len(found.overflowed), 1))
+    crowded = {name: _most_frequent(found.summaries[name], most) for name in sorted(found.overflowed)}
     listed = {name: levels for name, levels in crowded.items() if levels is not None}
     if not listed:
         return found, reader
@@ -110,25 +112,28 @@ def survey(
     return replace(again, summaries={**again.summaries, **{n: found.summaries[n] for n in listed}}, reads=2), reader
 
 
-def _most_frequent(summary: Summary) -> tuple[str, ...] | None:
+def _most_frequent(summary: Summary, most: int) -> tuple[str, ...] | None:
     """The levels to keep of a crowded category; None for an identifier."""
     assert isinstance(summary, CategorySummary)
     present = summary.rows - summary.missing
     if summary.counts is None or (len(summary.counts) >= IDENTIFIER_SHARE * present and present >= IDENTIFIER_ROWS):
         return None
     counts = summary.counts
-    return tuple(sorted(counts, key=lambda level: (-counts[level], level))[:MOST_RAW_LEVELS])
+    return tuple(sorted(counts, key=lambda level: (-counts[level], level))[:most])
 
 
 def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows: Callable[[int], None]) -> Survey:
-    identifiers: set[str] = set()
+    uncountable: set[str] = set()
 
     def compute(block: Block) -> Survey:
-        return _block_survey(reader.read(block), reader, block, seed, identifiers)
+        return _block_survey(reader.read(block), reader, block, seed, uncountable)
 
     def merged(a: Survey, b: Survey) -> Survey:
         on_rows(a.read + b.read)
-        return _merge(a, b)
+        both = _merge(a, b)
+        # more levels than are kept: later blocks need not count theirs. A block that does so all the same changes nothing.
+        uncountable.update(n for n, s in both.summaries.items() if isinstance(s, CategorySummary) and s.counts is None)
+        return both
 
     blocks = source.blocks(reader.columns)
     first = next(blocks, None)
@@ -136,10 +141,8 @@ def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     found = compute(first)
     on_rows(found.read)
-    for name, summary in found.summaries.items():  # an identifier's levels need not be counted any further
-        if isinstance(summary, CategorySummary) and summary.rows > 1_000 and summary.distinct >= IDENTIFIER_SHARE * summary.rows:
-            identifiers.add(name)
-    rest = engine.map_merge(_chained(found, blocks), lambda item: item if isinstance(item, Survey) else compute(item), merged)
+    items: Iterable[Survey | Block] = chain([found], blocks)
+    rest = engine.map_merge(items, lambda item: item if isinstance(item, Survey) else compute(item), merged)
     assert rest is not None
     if rest.read == 0:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
@@ -153,11 +156,7 @@ def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows:
     return rest
 
 
-def _chained(first: Survey, blocks: Iterator[Block]) -> Iterator[Survey | Block]:
-    return chain([first], blocks)
-
-
-def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, identifiers: set[str]) -> Survey:
+def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, uncountable: set[str]) -> Survey:
     training = rows.roles == Role.TRAINING
     if rows.weight is not None:
         training &= rows.weight > 0.0  # a row without weight is not there
@@ -173,9 +172,9 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, identi
         clean.append(
             column._replace(values=np.where(np.isinf(column.values), np.nan, column.values)) if summary.infinite else column
         )
-    overflowed = set(identifiers)
+    overflowed = set(uncountable)
     for category in categories:
-        if category.name in identifiers:
+        if category.name in uncountable:
             missing = int(np.count_nonzero(category.codes[training] < 0))
             summaries[category.name] = CategorySummary(int(np.count_nonzero(training)), missing, None, category.missing_is_level)
             continue
@@ -225,6 +224,11 @@ def _merge(a: Survey, b: Survey) -> Survey:
     overflowed = set(a.overflowed | b.overflowed)
     summaries = {name: a.summaries[name].plus(b.summaries[name]) for name in a.summaries}  # type: ignore[arg-type]
     overflowed |= {name for name, s in summaries.items() if isinstance(s, CategorySummary) and s.distinct > MOST_RAW_LEVELS + 1}
+    counted = {n: s.distinct for n, s in summaries.items() if isinstance(s, CategorySummary) and n not in overflowed}
+    while sum(counted.values()) > MOST_RAW_LEVELS_TOGETHER:
+        largest = max(counted, key=lambda name: (counted[name], name))
+        overflowed.add(largest)
+        del counted[largest]
     moments = {}
     for role in Role:
         parts = [s.moments[role].without(overflowed) for s in (a, b) if role in s.moments]

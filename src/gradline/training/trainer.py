@@ -125,7 +125,9 @@ def train(source: Source, config: TrainConfig, engine: Engine, progress: Progres
     certificate = certify(problem, descent.theta)
     texts = [name for name, kind in prepared.kinds.items() if kind is Kind.TEXT and name not in config.types]
     notices = doubts(problem, prepared.representation, certificate, descent, plan, found, texts)
-    contract = make_contract(prepared.kinds, found, config, source)
+    used = {feature.column for feature in prepared.representation.features}
+    kinds = {name: kind for name, kind in prepared.kinds.items() if used & {name, *(f"{name}.{part}" for part in DATE_PARTS)}}
+    contract = make_contract(kinds, found, config, source)
     return Fit(
         problem,
         contract,
