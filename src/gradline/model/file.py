@@ -3,6 +3,7 @@
     manifest.json     format, version, and for each other member its size and SHA-256
     model.json        contract, representation, parameters, certificate, result, settings
     *.npy             moments by role, history, sample
+    (comment)         the SHA-256 of all bytes before it: any changed byte shows
 
 A file is believed only after its sizes and checksums are; a later version is refused, not guessed at.
 """
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 FORMAT = "gradline model"
 VERSION = 1
 MOST_BYTES = 4 << 30
+SEAL = 64  # characters of a SHA-256
 DATE = (1980, 1, 1, 0, 0, 0)  # the same model is the same file
 
 
@@ -68,6 +70,14 @@ def write_model(model: Model, path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, data in {"manifest.json": json.dumps(manifest).encode(), **members}.items():
             archive.writestr(zipfile.ZipInfo(name, DATE), data, zipfile.ZIP_DEFLATED, 1)
+        archive.comment = b"0" * SEAL
+    with path.open("r+b") as file:  # the seal: the checksum of all bytes before it, where the archive's comment stands
+        file.seek(-SEAL, io.SEEK_END)
+        place = file.tell()
+        file.seek(0)
+        seal = hashlib.sha256(file.read(place)).hexdigest().encode()
+        file.seek(place)
+        file.write(seal)
 
 
 def _npy(array: np.ndarray[Any, Any]) -> bytes:
@@ -94,6 +104,10 @@ def read_model(path: Path) -> Model:
 
 def _members(path: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(path) as archive:
+        if archive.comment:  # an archive that was unpacked and packed again has none; its members have their own checksums
+            whole = path.read_bytes() if path.stat().st_size <= MOST_BYTES else b""
+            if hashlib.sha256(whole[:-SEAL]).hexdigest().encode() != whole[-SEAL:]:
+                raise _edited(path)
         sizes = {info.filename: info.file_size for info in archive.infolist()}
         if "manifest.json" not in sizes or sizes["manifest.json"] > 1 << 20:
             raise ModelFileError(f"{path} is not a gradline model.", "give the directory or the file that train wrote.")
