@@ -1,5 +1,5 @@
 # What takes longer than `./check`. Each target sets up what it needs.
-.PHONY: check bench soak lock
+.PHONY: check setup bench lock
 
 check:
 	./check
@@ -8,10 +8,8 @@ setup:
 	@./check --collect-only -q > /dev/null
 
 bench: setup        # large data: memory and time
-	.venv/bin/pytest -q -m bench
-
-soak: setup         # long fuzzing
-	.venv/bin/pytest -q -m soak
+	.venv/bin/pytest -q -s -m bench
+	.venv/bin/python benchmarks/predicted_steps.py
 
 lock:               # after a change of dependencies; needs uv
 	uv lock

@@ -1,7 +1,7 @@
 """Sums of products to twice the working precision, from float64 operations alone.
 
     two_sum      a + b = s + e   exactly (Knuth)
-    two_product  a · b = p + e   exactly, by Veltkamp's splitting (Dekker 1971)
+    a product    a · b = p + e   exactly, by Veltkamp's splitting (Dekker 1971)
 
 (Ogita, Rump & Oishi, Accurate sum and dot product, SIAM J. Sci. Comput. 26, 2005.) Exact as long as no product overflows or
 underflows: entries up to about 1e300 and products above about 1e-290.
@@ -22,25 +22,17 @@ SPLITTER = 134217729.0  # 2^27 + 1
 
 
 def two_sum(a: Number, b: Number) -> tuple[Number, Number]:
-    """A + b as the rounded sum and its error."""
+    """The rounded sum of a and b, and its error."""
     s = a + b
     z = s - a
     return s, (a - (s - z)) + (b - z)
 
 
 def _split(a: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """A = high + low, each with at most 26 bits."""
+    """The high and the low half of a, each with at most 26 bits."""
     scaled = SPLITTER * a
     high = scaled - (scaled - a)
     return high, a - high
-
-
-def two_product(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """a·b as the rounded product and its error."""
-    p = a * b
-    a_high, a_low = _split(a)
-    b_high, b_low = _split(b)
-    return p, a_low * b_low - (((p - a_high * b_high) - a_low * b_high) - a_high * b_low)
 
 
 def residual(A: FloatArray, x: FloatArray, b: FloatArray) -> FloatArray:
