@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from gradline.errors import StabilityError
+from gradline.errors import StabilityError, UsageError
 from gradline.maths.noise import measure
 from gradline.maths.quadratic import quadratic_loss, solve
 from gradline.oracles import minibatch
@@ -152,3 +152,9 @@ def test_a_rate_far_past_the_limit_is_refused_and_forced_ends_finite_and_marked(
     assert model.result["stopped"]["reason"] == "diverged"
     assert np.isfinite([*model.coefficients.values(), model.intercept]).all()
     assert any("learning rate" in n.message for n in model.notices if n.code == "not_converged")
+
+
+def test_stopping_by_validation_is_refused_where_each_step_is_noise():
+    rows = examples(m=400)
+    with pytest.raises(UsageError, match="mini-batch"):
+        fit(rows.X, rows.y, oracle="minibatch", stop="validation")

@@ -47,10 +47,10 @@ def from_loss(loss: QuadraticLoss, moments: Moments, theta: FloatArray) -> Metri
     return Metrics(moments.rows, float(np.sqrt(square)), 1.0 - square / variance if variance > 0.0 else None, bias)
 
 
-def of_constant(moments: Moments, constant: float) -> Metrics:
-    """The metrics of always predicting one number."""
-    variance = float(moments.comoment[-1, -1]) / moments.weight
-    bias = constant - float(moments.mean[-1])
+def of_constant(moments: Moments, constant: float, column: int = -1) -> Metrics:
+    """The metrics of always predicting one number for a column of the moments."""
+    variance = float(moments.comoment[column, column]) / moments.weight
+    bias = constant - float(moments.mean[column])
     square = variance + bias**2
     return Metrics(moments.rows, float(np.sqrt(square)), 1.0 - square / variance if variance > 0.0 else None, bias)
 

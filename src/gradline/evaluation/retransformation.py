@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradline.errors import DataError
-from gradline.evaluation.metrics import Metrics
+from gradline.evaluation.metrics import Metrics, of_constant
 from gradline.maths.moments import block_moments, merge
 from gradline.types import NumberColumn, Role
 
@@ -69,7 +69,4 @@ def in_target_units(moments: Moments, factor: float) -> Metrics:
 
 def baseline_in_target_units(moments: Moments, training_mean: float) -> Metrics:
     """The metrics of always predicting the training rows' mean."""
-    variance = float(moments.comoment[1, 1]) / moments.weight
-    bias = training_mean - float(moments.mean[1])
-    square = variance + bias**2
-    return Metrics(moments.rows, float(np.sqrt(square)), 1.0 - square / variance if variance > 0.0 else None, bias)
+    return of_constant(moments, training_mean, 1)

@@ -162,7 +162,7 @@ def _metrics_table(caption: str, metrics: Json) -> Table:
             _number(found["rmse"]),
             _number(mean.get("rmse")),
             _number(found["r2"], r_squared),
-            _number(found["bias"], _rough),
+            _bias(found),
         ]
         rows.append([Cell(ROLES[role]), _count(found["rows"]), *numbers, *(_number(found.get(key)) for key in known)])
     return Table(caption, [(text, i > 0) for i, text in enumerate(head)], rows)

@@ -112,6 +112,10 @@ def train(source: Source, config: TrainConfig, engine: Engine, progress: Progres
     if plan.oracle == "streamed":
         oracle = streamed_oracle(source, prepared.reader, prepared.representation, problem.coordinates, engine, config.l2)
     theta = np.zeros(problem.coordinates.size)
+    if config.stop == "validation" and prepared.store is not None:
+        raise UsageError(
+            "--stop validation asks every step, and a mini-batch step is noise.", "leave --stop to gradline: epochs are compared."
+        )
     if config.stop == "validation" and problem.validation is None:
         raise UsageError("--stop validation needs validation rows, and there are none.", "hold some out: --validation 0.1.")
     budget = plan.budget(config.max_steps)
