@@ -1,5 +1,5 @@
 # What takes longer than `./check`. Each target sets up what it needs.
-.PHONY: check setup bench lock
+.PHONY: check setup bench soak lock
 
 check:
 	./check
@@ -10,6 +10,9 @@ setup:
 bench: setup        # large data: memory and time
 	.venv/bin/pytest -q -s -m bench
 	.venv/bin/python benchmarks/predicted_steps.py
+
+soak: setup         # long: kills and resumes
+	.venv/bin/pytest -q -s -m soak
 
 lock:               # after a change of dependencies; needs uv
 	uv lock

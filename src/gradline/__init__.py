@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from gradline.api import evaluate, train
     from gradline.errors import GradlineError, GradlineWarning, InputError
     from gradline.model.model import Model, load
+    from gradline.training.stopping import Step, StopReason
 
-__all__ = ["GradlineError", "GradlineWarning", "InputError", "Model", "evaluate", "load", "train"]
+__all__ = ["GradlineError", "GradlineWarning", "InputError", "Model", "Step", "StopReason", "evaluate", "load", "train"]
 
 _HOMES = {
     "GradlineError": "gradline.errors",
     "GradlineWarning": "gradline.errors",
     "InputError": "gradline.errors",
     "Model": "gradline.model.model",
+    "Step": "gradline.training.stopping",
+    "StopReason": "gradline.training.stopping",
     "evaluate": "gradline.api",
     "load": "gradline.model.model",
     "train": "gradline.api",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradline.engines.threads import ThreadEngine
-from gradline.errors import GradlineWarning
+from gradline.errors import GradlineWarning, UsageError
 from gradline.evaluation import metrics as measured
 from gradline.evaluation import retransformation as retransform
 from gradline.inputs.opening import open_source
@@ -18,6 +18,7 @@ from gradline.inputs.source import ReadOptions
 from gradline.kinds import flat_column
 from gradline.maths.quadratic import quadratic_loss
 from gradline.model.model import HISTORY_COLUMNS, Model, Retransformation, Sampled
+from gradline.training.checkpoint import Checkpoints, checkpoint_path
 from gradline.training.config import TrainConfig
 from gradline.training.trainer import Progress
 from gradline.training.trainer import train as fit
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from gradline.inputs.source import Source
     from gradline.maths.problem import Problem
+    from gradline.training.stopping import Monitor
     from gradline.training.trainer import Fit
     from gradline.types import FloatArray, Json
 
@@ -44,6 +46,8 @@ def train(
     test: float = 0.1,
     learning_rate: float | str | None = "auto",
     out: str | Path | None = None,
+    resume: bool = False,
+    monitors: Sequence[Monitor] = (),
     **settings: Any,
 ) -> Model:
     """Train linear regression by gradient descent, and certify the result.
@@ -58,6 +62,8 @@ def train(
     validation, test : shares of the rows held out.
     learning_rate : α, or "auto".
     out : a run directory to write (model, history, report); None writes nothing.
+    resume : go on from the checkpoint that a killed run to ``out`` left.
+    monitors : functions that see every `Step` and may return a `StopReason`.
     **settings : every other field of `gradline.training.config.TrainConfig`.
 
     Returns
@@ -96,14 +102,27 @@ def train(
     )
     source = open_source(data, read_options(config), None if named else target, config.target)
     words = [data] if isinstance(data, str | Path) else data if isinstance(data, list | tuple) else []
-    model = run(source, config, words=[str(word) for word in words])
+    names = [str(word) for word in words]
+    if resume and out is None:
+        raise UsageError("resume=True goes on from the checkpoint of a run directory, and none is given.", 'give out="RUN".')
+    checkpoints = None if out is None else checkpoints_of(config, Path(out), names, resume=resume)
+    model = run(source, config, Progress(monitors=monitors), names, checkpoints)
     for notice in model.notices:
         warnings.warn(notice.message, GradlineWarning, stacklevel=2)
     if out is not None:
         from gradline.report.run import write_run
 
         write_run(model, Path(out))
+        if checkpoints is not None and not model.stop_reason.budget:
+            checkpoints.remove()
     return model
+
+
+def checkpoints_of(config: TrainConfig, out: Path, words: Sequence[str] = (), *, resume: bool = False) -> Checkpoints:
+    """The checkpoint beside a run directory."""
+    settings = config.to_json() | {"data": list(words)}
+    every, seconds = config.checkpoint_steps, config.checkpoint_seconds
+    return Checkpoints(checkpoint_path(out), settings, resume, every, seconds, config.max_steps)
 
 
 def read_options(config: TrainConfig) -> ReadOptions:
@@ -112,14 +131,20 @@ def read_options(config: TrainConfig) -> ReadOptions:
     return ReadOptions(config.kinds(), frozenset(c for c in expected if c), config.header, config.delimiter, config.decimal)
 
 
-def run(source: Source, config: TrainConfig, progress: Progress | None = None, words: Sequence[str] = ()) -> Model:
+def run(
+    source: Source,
+    config: TrainConfig,
+    progress: Progress | None = None,
+    words: Sequence[str] = (),
+    checkpoints: Checkpoints | None = None,
+) -> Model:
     """Train on a source, measure, and put the model together. `words`: what the user called the data, for the settings."""
     from threadpoolctl import threadpool_limits
 
     start = time.perf_counter()
     engine = ThreadEngine(config.threads)
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
-        found = fit(source, config, engine, progress)
+        found = fit(source, config, engine, progress, checkpoints)
         retransformation, training_mean, metrics = _measured(found, source, config, engine)
         sampled = _sampled(found, config, retransformation)
     user = found.problem.coordinates.to_user(found.descent.theta)

@@ -154,7 +154,19 @@ def test_a_rate_far_past_the_limit_is_refused_and_forced_ends_finite_and_marked(
     assert any("learning rate" in n.message for n in model.notices if n.code == "not_converged")
 
 
-def test_stopping_by_validation_is_refused_where_each_step_is_noise():
+def test_validation_is_judged_by_epochs_and_a_noisy_gradient_not_at_all():
     rows = examples(m=400)
+    settings = {"oracle": "minibatch", "batch_size": 50, "validation": 0.25, "test": 0.0, "patience": 2, "tolerance": 1e-3}
+    model = fit(rows.X, rows.y, stop="validation", **settings)
+    assert model.result["stopped"]["reason"] == "validation"
+    epoch = -(-model.result["rows"]["train"] // 50)
+    assert (model.result["steps"] + 1) % epoch == 0
     with pytest.raises(UsageError, match="mini-batch"):
-        fit(rows.X, rows.y, oracle="minibatch", stop="validation")
+        fit(rows.X, rows.y, stop="gradient", **settings)
+
+
+def test_epochs_are_a_budget():
+    rows = examples(m=400)
+    model = fit(rows.X, rows.y, oracle="minibatch", batch_size=64, max_epochs=3, **ALL)
+    assert model.result["stopped"]["reason"] == "max_epochs"
+    assert model.result["steps"] == 3 * 7

@@ -16,6 +16,10 @@ from reference import random_problem
 class Record(dict):
     validation = None
 
+    @property
+    def objective(self):
+        return self["value"]
+
 
 def record(iterate):
     step, theta, value, gradient, update_norm, _ = iterate

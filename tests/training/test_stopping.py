@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gradline.training.stopping import COEFFICIENT_TOLERANCE, GAP_TOLERANCE, Step, Stopping, StopReason
+from gradline.training.stopping import COEFFICIENT_TOLERANCE, GAP_TOLERANCE, Budget, Step, StopReason, stopping
 from gradline.training.stopping import StopReason as R
 
 
@@ -15,7 +15,7 @@ def a_step(step=0, objective=1.0, **values):
 
 
 def rules(on="certificate", tolerance=1e-3, patience=3, max_steps=100, max_seconds=None):
-    return Stopping(on, tolerance, patience, max_steps, max_seconds)
+    return stopping([on], tolerance, patience, Budget(max_steps, max_seconds))
 
 
 def test_the_certificate_needs_the_gap_and_the_coefficients():
@@ -102,6 +102,48 @@ def test_stopping_rules_can_be_used_again():
 
 
 def test_only_tolerances_reached_count_as_converged():
-    assert {r for r in R if r.converged} == {R.CERTIFIED, R.ROUNDING, R.IMPROVEMENT, R.VALIDATION}
+    assert {r for r in R if r.converged} == {R.CERTIFIED, R.ROUNDING, R.IMPROVEMENT, R.VALIDATION, R.GRADIENT}
     for reason in StopReason:
         assert reason.to_json() == {"reason": reason.name.lower(), "message": reason.value}
+
+
+def test_the_first_of_several_reasons_ends_the_run():
+    budget = Budget(100)
+    stop = stopping(["validation", "gradient"], 1e-3, 2, budget)
+    assert stop(a_step(0, validation=1.0)) is None
+    assert stop(a_step(1, validation=0.5, gradient_norm=1e-4)) is StopReason.GRADIENT
+    stop = stopping(["validation", "gradient"], 1e-3, 2, budget)
+    found = [stop(a_step(i, validation=1.0)) for i in range(3)]
+    assert found == [None, None, StopReason.VALIDATION]
+
+
+def test_growth_by_a_constant_factor_is_seen_long_before_overflow():
+    stop = rules()
+    for step in range(100):
+        reason = stop(a_step(step, 1.7**step, gap=1.7**step, gradient_norm=1.3**step))
+        if reason is not None:
+            break
+    assert (step, reason) == (10, StopReason.DIVERGED)
+
+
+def test_an_overshoot_that_grows_ever_more_slowly_is_no_divergence():
+    stop = rules()
+    values = [(1 + t) ** 2.0 for t in range(60)]  # heavy ball at a double root
+    assert [stop(a_step(t, v, gap=v, gradient_norm=v**0.5)) for t, v in enumerate(values)] == [None] * 60
+
+
+def test_epochs_are_counted_in_windows():
+    stop = stopping(["certificate"], 1e-3, 3, Budget(1_000, None, 2, 5), noisy=True)
+    assert [stop(a_step(t, 1.0 / (t + 1))) for t in range(11)] == [None] * 10 + [StopReason.MAX_EPOCHS]
+
+
+def test_monitors_see_every_step_and_may_end_the_run():
+    seen = []
+
+    def watch(step):
+        seen.append(step.step)
+        return StopReason.MONITOR if step.step == 2 else None
+
+    stop = stopping(["certificate"], 1e-3, 3, Budget(1_000), monitors=[watch, lambda step: seen.append(step.objective)])
+    assert [stop(a_step(t, 1.0 / (t + 1))) for t in range(3)] == [None, None, StopReason.MONITOR]
+    assert seen == [0, 1.0, 1, 0.5, 2, 1.0 / 3.0]

@@ -79,3 +79,25 @@ class TerminalProgress:
             self._stepping = self._bar.add_task("descending", total=None)
         text = f"step {step.step:>8,}   loss {step.objective:.6g}   gap {step.relative_gap:.1e}"
         self._bar.update(self._stepping, description=text)
+
+
+class StepsTable:
+    """A monitor: the norms of the steps as a table on stderr, every step at first and then at ever longer distances."""
+
+    def __call__(self, step: Step) -> None:
+        """A line for step 0, 1, … 10, 20, … 100, 200, …"""
+        n = step.step
+        if n == 0:
+            click.echo(
+                f"{'step':>9} {'J':>13} {'J validation':>13} {'gap/J(mean)':>11} {'‖∇J‖':>10} {'‖Δθ‖':>10} {'‖θ‖':>10} {'α':>9}",
+                err=True,
+            )
+        if n % 10 ** max(len(str(n)) - 1, 0):
+            return
+        validation = "–" if step.validation is None else f"{step.validation:.7g}"
+        rate = "–" if step.learning_rate is None else f"{step.learning_rate:.3g}"
+        click.echo(
+            f"{n:>9,} {step.objective:>13.7g} {validation:>13} {step.relative_gap:>11.2e} {step.gradient_norm:>10.3g} "
+            f"{step.update_norm:>10.3g} {step.parameter_norm:>10.3g} {rate:>9}",
+            err=True,
+        )

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradline.training.config import CHOICES
+from gradline.training.config import CHOICES, STOPS
 
 if TYPE_CHECKING:
     from gradline.training.config import TrainConfig
+    from gradline.training.stopping import Monitor
 
 SHORT = {"gd": "gradient_descent", "cg": "conjugate_gradient"}
-NOT_SETTINGS = ("data", "out", "config", "as_json", "learning_rate")
+NOT_SETTINGS = ("data", "out", "config", "as_json", "learning_rate", "resume", "steps_table", "tensorboard")
+FREE_ON_RESUME = ("max_steps", "max_epochs", "max_seconds", "threads", "checkpoint_steps", "checkpoint_seconds")
 
 
 def _pairs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -116,21 +118,28 @@ OPTIONS = (
     click.option("--intercept/--no-intercept", default=True, help="Whether to fit b."),
     click.option(
         "--stop",
-        type=_choice("stop"),
-        default="certificate",
+        multiple=True,
+        callback=_names,
+        default=("certificate",),
         show_default=True,
-        help="On the certified gap, or when the loss, or the validation loss, no longer improves.",
+        metavar="RULE,RULE",
+        help=f"The first of: {', '.join(STOPS)}. On the certified gap; when the loss, or the validation loss, no longer improves; on a small gradient.",
     ),
     click.option(
         "--tolerance",
         type=float,
         default=1e-9,
         show_default=True,
-        help="Relative improvement, for --stop improvement or validation.",
+        help="Relative, for --stop improvement, validation or gradient.",
     ),
     click.option("--patience", type=int, default=5, show_default=True, help="Steps without it."),
     click.option("--max-steps", type=int, metavar="N", help="Budget of steps."),
+    click.option("--max-epochs", type=int, metavar="N", help="Budget of times through all rows."),
     click.option("--max-seconds", type=float, metavar="S", help="Budget of time for the loop."),
+    click.option("--checkpoint-steps", type=int, metavar="N", help="Write where the loop stands every N steps."),
+    click.option(
+        "--checkpoint-seconds", type=float, default=60.0, show_default=True, metavar="S", help="And every S seconds of steps."
+    ),
     click.option("--seed", type=int, default=0, show_default=True, help="Of the rows' roles."),
     click.option(
         "--on-divergence",
@@ -159,6 +168,8 @@ def _options(command: Any) -> Any:
 @click.command()
 @_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="RUN", help="The run directory. Default: runs/TARGET.")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a killed run, by its checkpoint.")
+@click.option("--steps-table", is_flag=True, help="Print loss and norms of the steps on stderr.")
 @click.pass_context
 def train(ctx: click.Context, /, **given: Any) -> int:
     """Train a model on DATA: csv, parquet or ndjson files, globs, folders, or SQL text ("select …").
@@ -168,29 +179,62 @@ def train(ctx: click.Context, /, **given: Any) -> int:
     gradline train sales.csv --target price --drop id --types zip=text --time sold_on
     gradline train "select * from 'a.parquet' where y > 0 order by id" --target y
     """
-    from gradline.api import read_options, run
-    from gradline.cli.terminal import TerminalProgress, print_json, print_notices
+    from gradline.api import checkpoints_of, read_options, run
+    from gradline.cli.terminal import StepsTable, TerminalProgress, print_json, print_notices
     from gradline.inputs.opening import open_source
     from gradline.report.run import write_run
     from gradline.report.summary import print_summary
     from gradline.storage import check_replaceable
-    from gradline.training.stopping import StopReason
     from gradline.training.trainer import Progress
 
-    settings, data, out = _settings(ctx, given)
+    resume: Path | None = given["resume"]
+    settings, data, out = _settings(ctx, given) if resume is None else _resumed(ctx, given, resume)
     config = _config(settings)
-    run_path = Path(out) if out is not None else Path("runs") / _file_name(config.target)
+    run_path = resume or (Path(out) if out is not None else Path("runs") / _file_name(config.target))
     check_replaceable(run_path)
     source = open_source(data, read_options(config))
-    with TerminalProgress(source.rows) as shown:
-        model = run(source, config, Progress(shown.rows, shown.step), data)
+    checkpoints = checkpoints_of(config, run_path, data, resume=resume is not None)
+    try:
+        with TerminalProgress(source.rows) as shown:
+            monitors: list[Monitor] = [shown.step, *([StepsTable()] if given["steps_table"] else [])]
+            model = run(source, config, Progress(shown.rows, monitors), data, checkpoints)
+    except KeyboardInterrupt:
+        if checkpoints.written:
+            click.echo(f"gradline: a checkpoint is kept: gradline train --resume {run_path} goes on from there.", err=True)
+        raise
     document = write_run(model, run_path)
+    if not model.stop_reason.budget:
+        checkpoints.remove()
     print_notices(model.notices)
     if given["as_json"]:
         print_json(document)
     else:
         print_summary(model, run_path)
-    return 0 if StopReason[document["stopped"]["reason"].upper()].converged else 3
+    return 0 if model.stop_reason.converged else 3
+
+
+def _resumed(ctx: click.Context, given: dict[str, Any], run: Path) -> tuple[dict[str, Any], list[str], str | None]:
+    """The settings and the data of a checkpoint; budgets may be given anew."""
+    from click.core import ParameterSource
+
+    from gradline.errors import UsageError
+    from gradline.training.checkpoint import checkpoint_path, saved_settings
+
+    settings = saved_settings(checkpoint_path(run))
+    data = list(settings.pop("data"))
+    for name, value in given.items():
+        if ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE or name in ("resume", "as_json", "steps_table"):
+            continue
+        if name == "data":
+            data = list(value)
+        elif name in FREE_ON_RESUME:
+            settings[name] = value
+        else:
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(
+                f"{flag} cannot change on the way: --resume goes on with the settings of {run}.", f"leave {flag} out."
+            )
+    return settings, data, None
 
 
 @click.command()
@@ -209,7 +253,7 @@ def plan(ctx: click.Context, /, **given: Any) -> int:
     config = _config(settings)
     source = open_source(data, read_options(config))
     with TerminalProgress(source.rows) as shown:
-        document = planned(source, config, Progress(shown.rows, shown.step))
+        document = planned(source, config, Progress(shown.rows))
     print_notices(Notice(**notice) for notice in document["warnings"])
     if given["as_json"]:
         print_json(document)

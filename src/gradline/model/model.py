@@ -12,7 +12,7 @@ from gradline.inputs.contract import ContractCheck
 from gradline.inputs.opening import open_source
 from gradline.inputs.source import ReadOptions
 from gradline.representation.decode import Decoder
-from gradline.training.stopping import Step
+from gradline.training.stopping import Step, StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -116,6 +116,11 @@ class Model:
         """What was planned before the first step."""
         plan: Json = self.result["plan"]
         return plan
+
+    @property
+    def stop_reason(self) -> StopReason:
+        """Why the loop ended."""
+        return StopReason[self.result["stopped"]["reason"].upper()]
 
     @property
     def data_name(self) -> str:

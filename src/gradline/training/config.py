@@ -22,9 +22,9 @@ CHOICES = {
     "sampling": ("shuffled", "replacement"),
     "optimizer": ("auto", "gradient_descent", "momentum", "nesterov", "barzilai_borwein", "conjugate_gradient", "lbfgs", "adam"),
     "schedule": ("constant", "inverse_time", "cosine"),
-    "stop": ("certificate", "improvement", "validation"),
     "on_divergence": ("stop", "shrink"),
 }
+STOPS = ("certificate", "improvement", "validation", "gradient")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,9 @@ class TrainConfig:
     min_level_rows, max_levels: when levels of a category are grouped.  log_target: train on log(target).
     oracle, optimizer, learning_rate: `auto` or as named.  batch_size, sampling: of the mini-batch oracle: rows a step; `shuffled` epochs or `replacement`.  schedule: how α changes with the steps, to `max_steps`.  l2: λ of (λ/2)‖w‖² in the loop's coordinates.
     stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `improvement` (relative improvement of J below
-    `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept).  max_steps, max_seconds: budgets.
+    `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept) or `gradient` (its norm
+    at most `tolerance` of the first); several: whichever comes first.  max_steps, max_epochs, max_seconds: budgets.
+    checkpoint_steps, checkpoint_seconds: how often where the loop stands is written beside the run directory.
     on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.
     force: run a learning rate past its limit.  threads: workers (None: one a core).
     header, delimiter, decimal: how CSV is written, where that is not to be found out.
@@ -71,11 +73,14 @@ class TrainConfig:
     schedule: str = "constant"
     l2: float = 0.0
     intercept: bool = True
-    stop: str = "certificate"
+    stop: tuple[str, ...] = ("certificate",)
     tolerance: float = 1e-9
     patience: int = 5
     max_steps: int | None = None
+    max_epochs: int | None = None
     max_seconds: float | None = None
+    checkpoint_steps: int | None = None
+    checkpoint_seconds: float = 60.0
     seed: int = 0
     on_divergence: str = "stop"
     force: bool = False
@@ -89,6 +94,11 @@ class TrainConfig:
             value = getattr(self, name)
             if value not in choices:
                 raise UsageError(f"{_flag(name)} {value!r} is not known.", did_you_mean(str(value), choices))
+        for name in self.stop:
+            if name not in STOPS:
+                raise UsageError(f"--stop {name!r} is not known.", did_you_mean(name, STOPS))
+        if not self.stop:
+            raise UsageError("--stop names nothing.", f"choose of {', '.join(STOPS)}.")
         for name in ("validation", "test"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise UsageError(
@@ -108,6 +118,9 @@ class TrainConfig:
         for name, least in {
             "max_steps": 0,
             "max_seconds": 0,
+            "max_epochs": 0,
+            "checkpoint_steps": 1,
+            "checkpoint_seconds": 0,
             "patience": 1,
             "max_levels": 2,
             "batch_size": 1,
@@ -144,7 +157,7 @@ class TrainConfig:
                 raise UsageError(f"there is no setting {name!r}.", did_you_mean(name, known))
         if values.get("learning_rate") == "auto":
             values["learning_rate"] = None
-        for name in ("features", "drop"):
+        for name in _LISTS:
             if isinstance(values.get(name), str):
                 values[name] = (values[name],)
             elif values.get(name) is not None:
@@ -153,8 +166,19 @@ class TrainConfig:
         return cls(**{name: value for name, value in values.items() if value is not None or name == "learning_rate"})
 
 
-_NUMBERS = ("validation", "test", "learning_rate", "l2", "tolerance", "max_seconds")
-_INTEGERS = ("batch_size", "min_level_rows", "max_levels", "patience", "max_steps", "seed", "threads")
+_NUMBERS = ("validation", "test", "learning_rate", "l2", "tolerance", "max_seconds", "checkpoint_seconds")
+_INTEGERS = (
+    "batch_size",
+    "min_level_rows",
+    "max_levels",
+    "patience",
+    "max_steps",
+    "max_epochs",
+    "checkpoint_steps",
+    "seed",
+    "threads",
+)
+_LISTS = ("features", "drop", "stop")
 _FLAGS = ("log_target", "intercept", "force", "header")
 _MAPPINGS = ("types", "units")
 
@@ -162,8 +186,11 @@ _MAPPINGS = ("types", "units")
 def _check_types(values: Mapping[str, Any]) -> None:
     """Raise UsageError for a value of the wrong type: a configuration file can hold anything."""
     for name, value in values.items():
-        if value is None or name in ("features", "drop"):
-            fits, wanted = value is None or all(isinstance(v, str) for v in value), "a list of column names"
+        if value is None or name in _LISTS:
+            fits, wanted = (
+                value is None or all(isinstance(v, str) for v in value),
+                f"a list of {'names' if name == 'stop' else 'column names'}",
+            )
         elif name in _NUMBERS:
             fits, wanted = isinstance(value, int | float) and not isinstance(value, bool), "a number"
         elif name in _INTEGERS:

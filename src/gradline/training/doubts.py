@@ -35,7 +35,9 @@ EXACT_INTEGERS = 2.0**53
 ADVICE = {
     StopReason.DIVERGED: "Leave the learning rate to gradline (--learning-rate auto), or take a smaller one.",
     StopReason.MAX_STEPS: "Leave optimizer and learning rate to gradline, or raise --max-steps.",
+    StopReason.MAX_EPOCHS: "Leave optimizer and learning rate to gradline, or raise --max-epochs.",
     StopReason.MAX_SECONDS: "Leave optimizer and learning rate to gradline, or raise --max-seconds.",
+    StopReason.MONITOR: "Let it go on: --resume, or without that monitor.",
 }
 
 

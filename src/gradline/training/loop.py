@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import count
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from gradline.training.stopping import Step
     from gradline.types import FloatArray
     from gradline.updates.base import UpdateRule
-
-State = TypeVar("State")
 
 ALL_STEPS = 10_000  # so many are all in the history,
 STRIDE = 100  # then every so many
@@ -48,34 +46,52 @@ class Descent(NamedTuple):
     history: list[Step]
 
 
+class Position(NamedTuple):
+    """All that the loop needs to go on from the top of a step; what is random is a function of the step and the seed.
+
+    best, validated: the lowest J and the lowest validation loss so far, each with its θ.  slowed: halvings of the learning rate.
+    """
+
+    step: int
+    theta: FloatArray
+    state: Any
+    update_norm: float
+    best: tuple[float, FloatArray]
+    validated: tuple[float, FloatArray]
+    slowed: int
+    history: list[Step]
+
+
 def descend(
     oracle: Oracle,
-    rule: UpdateRule[State],
-    theta: FloatArray,
+    rule: UpdateRule[Any],
+    start: FloatArray | Position,
     observe: Callable[[Iterate], Step],
     stop: Callable[[Step], StopReason | None],
     retries: int = 0,
+    keep: Callable[[Position], None] = lambda position: None,
 ) -> Descent:
-    """Repeat until there is a reason to stop. `observe` makes a step's record.
+    """Repeat until there is a reason to stop. `observe` makes a step's record; `keep` is shown where the loop stands.
 
     A diverged run goes back to its best iterate, and on with half the learning rate while there are `retries`. A run stopped by
     its validation loss returns the iterate that was best by that.
     """
-    state = rule.init(theta)
-    history: list[Step] = []
-    best = validated = (np.inf, theta)
-    update_norm = 0.0
-    for step in count():
+    position = start if isinstance(start, Position) else beginning(rule, start)
+    first, theta, state, update_norm, best, validated, slowed, history = position
+    for _ in range(slowed):
+        rule = rule.slowed() or rule
+    for step in count(first):
+        keep(Position(step, theta, state, update_norm, best, validated, slowed, history))
         value, gradient = oracle.value_and_gradient(theta, step)
-        best = min(best, (value, theta), key=itemgetter(0))
         record = observe(Iterate(step, theta, value, gradient, update_norm, rule.rate(state)))
+        best = min(best, (record.objective, theta), key=itemgetter(0))
         if record.validation is not None:
             validated = min(validated, (record.validation, theta), key=itemgetter(0))
         reason = stop(record)
         if reason is not None or step < ALL_STEPS or step % STRIDE == 0:
             history.append(record)
-        if reason is StopReason.DIVERGED and retries > 0 and (slower := rule.slowed()) is not None:
-            rule, theta, retries = slower, best[1], retries - 1
+        if reason is StopReason.DIVERGED and slowed < retries and (slower := rule.slowed()) is not None:
+            rule, theta, slowed = slower, best[1], slowed + 1
             state = rule.init(theta)
             continue
         if reason is not None:
@@ -85,3 +101,9 @@ def descend(
         update_norm = float(np.linalg.norm(updated - theta))
         theta = updated
     raise AssertionError("the loop ends by a reason only")
+
+
+def beginning(rule: UpdateRule[Any], theta: FloatArray) -> Position:
+    """The position before the first step."""
+    nothing = (np.inf, theta)
+    return Position(0, theta, rule.init(theta), 0.0, nothing, nothing, 0, [])

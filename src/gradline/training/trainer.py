@@ -30,12 +30,12 @@ from gradline.training.doubts import doubts
 from gradline.training.loop import descend
 from gradline.training.plan import make_plan
 from gradline.training.rows import RowReader
-from gradline.training.stopping import GAP_TOLERANCE, Step, Stopping
+from gradline.training.stopping import GAP_TOLERANCE, Budget, Step, stopping
 from gradline.training.survey import survey
 from gradline.types import Kind, Notice, Part, RawColumn, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from gradline.inputs.source import Source
     from gradline.maths.certificate import Certificate
@@ -44,11 +44,13 @@ if TYPE_CHECKING:
     from gradline.maths.problem import Problem
     from gradline.representation.features import Representation
     from gradline.splits.roles import Roles
+    from gradline.training.checkpoint import Checkpoints
     from gradline.training.config import TrainConfig
-    from gradline.training.loop import Descent, Iterate
+    from gradline.training.loop import Descent, Iterate, Position
     from gradline.training.plan import Plan
+    from gradline.training.stopping import Monitor, Stopping
     from gradline.training.survey import Survey
-    from gradline.types import Block
+    from gradline.types import Block, FloatArray
 
 
 FORCED_GROWTH = 1e3  # of the loss, at which a learning rate known to be unstable has shown it
@@ -59,10 +61,10 @@ MOST_RETRIES = 60  # halvings of the learning rate
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run tells how far it is; both do nothing by default. rows: rows read. step: the step just recorded."""
+    """Who watches a run: `rows` is told how many rows have been read, each of the monitors sees every step."""
 
     rows: Callable[[int], None] = lambda rows: None
-    step: Callable[[Step], None] = lambda step: None
+    monitors: Sequence[Monitor] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,13 @@ class Prepared:
     store: ExampleStore | None = None
 
 
-def train(source: Source, config: TrainConfig, engine: Engine, progress: Progress | None = None) -> Fit:
+def train(
+    source: Source,
+    config: TrainConfig,
+    engine: Engine,
+    progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Fit:
     """Train on a source. Raises InputError for data and settings that cannot be trained on."""
     progress = progress or Progress()
 
@@ -103,27 +111,17 @@ def train(source: Source, config: TrainConfig, engine: Engine, progress: Progres
     problem, plan, found = prepared.problem, prepared.plan, prepared.survey
 
     # 2. the loop
-    oracle: Oracle = MomentsOracle(problem.loss)
-    window = 1
-    if prepared.store is not None:
-        batches = Batches(config.seed, len(prepared.store), config.batch_size, config.sampling, blocked=prepared.store.on_disk)
-        oracle = MiniBatchOracle(prepared.store, batches, intercept=config.intercept, l2=config.l2)
-        window = batches.per_epoch
-    if plan.oracle == "streamed":
-        oracle = streamed_oracle(source, prepared.reader, prepared.representation, problem.coordinates, engine, config.l2)
+    oracle, epoch = _oracle(source, config, engine, prepared)
     theta = np.zeros(problem.coordinates.size)
-    if config.stop == "validation" and prepared.store is not None:
-        raise UsageError(
-            "--stop validation asks every step, and a mini-batch step is noise.", "leave --stop to gradline: epochs are compared."
-        )
-    if config.stop == "validation" and problem.validation is None:
-        raise UsageError("--stop validation needs validation rows, and there are none.", "hold some out: --validation 0.1.")
-    budget = plan.budget(config.max_steps)
-    growth = FORCED_GROWTH if plan.unstable else HOPELESS_GROWTH
-    stop = Stopping(config.stop, config.tolerance, config.patience, budget, config.max_seconds, growth, window)
+    stop = _stopping(config, prepared, epoch, progress.monitors)
+    start: FloatArray | Position = theta
+    spent = 0.0
+    if checkpoints is not None:
+        start, spent = checkpoints.begin(config, problem, plan.rule, theta, stop)
+    observe = observer(problem, exact=prepared.store is None, spent=spent)
     retries = MOST_RETRIES if config.on_divergence == "shrink" else 0
     with np.errstate(over="ignore", invalid="ignore"):  # a run that is let diverge may overflow: the stopping sees it
-        descent = descend(oracle, plan.rule, theta, observer(problem, progress, exact=prepared.store is None), stop, retries)
+        descent = descend(oracle, plan.rule, start, observe, stop, retries, checkpoints or (lambda position: None))
 
     # 3. the certificate, and what is doubtful
     certificate = certify(problem, descent.theta)
@@ -143,6 +141,31 @@ def train(source: Source, config: TrainConfig, engine: Engine, progress: Progres
         prepared.reader,
         (*prepared.notices, *notices),
     )
+
+
+def _oracle(source: Source, config: TrainConfig, engine: Engine, prepared: Prepared) -> tuple[Oracle, int]:
+    """The oracle that the plan names, and how many of its steps are an epoch."""
+    problem = prepared.problem
+    if prepared.store is not None:
+        batches = Batches(config.seed, len(prepared.store), config.batch_size, config.sampling, blocked=prepared.store.on_disk)
+        return MiniBatchOracle(prepared.store, batches, intercept=config.intercept, l2=config.l2), batches.per_epoch
+    if prepared.plan.oracle == "streamed":
+        return streamed_oracle(source, prepared.reader, prepared.representation, problem.coordinates, engine, config.l2), 1
+    return MomentsOracle(problem.loss), 1
+
+
+def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, monitors: Sequence[Monitor]) -> Stopping:
+    noisy, plan = prepared.store is not None, prepared.plan
+    if "validation" in config.stop and prepared.problem.validation is None:
+        raise UsageError("--stop validation needs validation rows, and there are none.", "hold some out: --validation 0.1.")
+    if "gradient" in config.stop and noisy:
+        raise UsageError("--stop gradient asks the gradient of every step, and a mini-batch's is noise.", "--stop improvement.")
+    steps = plan.budget(config.max_steps)
+    if config.max_epochs is not None and config.max_steps is None:
+        steps = max(steps, config.max_epochs * epoch)
+    budget = Budget(steps, config.max_seconds, config.max_epochs, epoch)
+    growth = FORCED_GROWTH if plan.unstable else HOPELESS_GROWTH
+    return stopping(config.stop, config.tolerance, config.patience, budget, growth, monitors, noisy=noisy)
 
 
 def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progress) -> Prepared:
@@ -344,15 +367,18 @@ def example_reader(
     return examples
 
 
-def observer(problem: Problem, progress: Progress, *, exact: bool) -> Callable[[Iterate], Step]:
-    """What makes the record of a step. `exact`: the loop's J is that of all rows; else it comes from the moments."""
-    start = time.perf_counter()
+def observer(problem: Problem, *, exact: bool, spent: float = 0.0) -> Callable[[Iterate], Step]:
+    """What makes the record of a step. exact: the loop's J is that of all rows; else it comes from the moments.
+
+    spent: seconds before this start, of a run that is resumed.
+    """
+    start = time.perf_counter() - spent
 
     def observe(iterate: Iterate) -> Step:
         step, theta, value, gradient, update_norm, learning_rate = iterate
         gap = problem.gap(theta)
         near = gap <= GAP_TOLERANCE * problem.baseline
-        record = Step(
+        return Step(
             step=step,
             objective=value if exact else problem.loss.value(theta),
             validation=None if problem.validation is None else problem.validation.value(theta),
@@ -366,8 +392,6 @@ def observer(problem: Problem, progress: Progress, *, exact: bool) -> Callable[[
             at_rounding=near and bool(np.all(np.abs(gradient) <= problem.loss.rounding(theta))),
             seconds=time.perf_counter() - start,
         )
-        progress.step(record)
-        return record
 
     return observe
 

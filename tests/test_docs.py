@@ -1,0 +1,21 @@
+"""What the documents show is run."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = [
+    (path.name, code)
+    for path in (ROOT / "docs/monitors.md",)
+    for code in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+]
+
+
+@pytest.mark.parametrize(("page", "code"), BLOCKS, ids=[page for page, _ in BLOCKS])
+def test_code_in_the_documents_runs(page, code, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    found = {}
+    exec(compile(code, page, "exec"), found)
+    assert found["model"].stop_reason is found["gl"].StopReason.MONITOR
