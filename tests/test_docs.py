@@ -13,6 +13,7 @@ BLOCKS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore::gradline.errors.GradlineWarning")
 @pytest.mark.parametrize(("page", "code"), BLOCKS, ids=[page for page, _ in BLOCKS])
 def test_code_in_the_documents_runs(page, code, monkeypatch):
     monkeypatch.chdir(ROOT)
