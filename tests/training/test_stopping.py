@@ -102,7 +102,7 @@ def test_stopping_rules_can_be_used_again():
 
 
 def test_only_tolerances_reached_count_as_converged():
-    assert {r for r in R if r.converged} == {R.CERTIFIED, R.ROUNDING, R.IMPROVEMENT, R.VALIDATION, R.GRADIENT}
+    assert {r for r in R if r.converged} == {R.CERTIFIED, R.ROUNDING, R.GAP, R.IMPROVEMENT, R.VALIDATION, R.GRADIENT}
     for reason in StopReason:
         assert reason.to_json() == {"reason": reason.name.lower(), "message": reason.value}
 

@@ -25,6 +25,8 @@ EXACT = [name for name in rules.NAMES if name != adam.NAME]
 
 
 class Quadratic:
+    quadratic = True
+
     """½ (θ − θ*)'H(θ − θ*) with the residual formed from θ − θ*, so that its gradient keeps its digits."""
 
     def __init__(self, eigenvalues, seed=0):

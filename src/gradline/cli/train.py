@@ -94,6 +94,17 @@ OPTIONS = (
     ),
     click.option("--max-levels", type=int, default=1000, show_default=True, metavar="N", help="Categories kept of one column."),
     click.option("--log-target", is_flag=True, help="Learn log(target); predictions are in its unit, bias mended."),
+    click.option(
+        "--loss",
+        type=_choice("loss"),
+        default="squared",
+        show_default=True,
+        help="Squared error; Huber for outliers; pinball for a quantile.",
+    ),
+    click.option(
+        "--huber-delta", type=float, metavar="D", help="Huber: linear beyond D target units. Default: from the residuals."
+    ),
+    click.option("--quantile", type=float, default=0.5, show_default=True, metavar="Q", help="Pinball: which quantile."),
     click.option("--oracle", type=_choice("oracle"), default="auto", show_default=True, help="Where gradients come from."),
     click.option(
         "--batch-size", type=int, default=256, show_default=True, metavar="B", help="Rows a step, for --oracle minibatch."

@@ -16,12 +16,15 @@ class ValueAndGradient(NamedTuple):
 
 
 class Oracle(Protocol):
-    """A source of gradients of J over the training rows, in the loop's coordinates."""
+    """A source of gradients of J over the training rows, in the loop's coordinates. quadratic: whether J is, so that H is one matrix."""
+
+    @property
+    def quadratic(self) -> bool: ...
 
     def value_and_gradient(self, theta: FloatArray, step: int = 0) -> ValueAndGradient:
         """J and ∇J at θ (k,); `step` decides which rows are looked at, where not all of them are."""
         ...
 
     def curvature_along(self, direction: FloatArray) -> FloatArray:
-        """H·direction, (k,)."""
+        """H·direction, (k,); of a J that is not quadratic, a matrix that bounds its second derivatives."""
         ...

@@ -22,16 +22,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradline.errors import StorageError
+from gradline.maths.losses import SQUARED
 from gradline.maths.oracle import ValueAndGradient
+from gradline.oracles.streamed import Examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gradline.oracles.streamed import Examples
+    from gradline.maths.losses import Loss
     from gradline.types import FloatArray, IntArray
 
 MOST_IN_MEMORY = 1 << 30
 SHUFFLE_BLOCK = 1 << 16
+PART_ROWS = 1 << 14
 
 
 class ExampleStore:
@@ -54,6 +57,15 @@ class ExampleStore:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def parts(self) -> list[range]:
+        """All rows, in parts whose borders depend on their number alone."""
+        return [range(start, min(start + PART_ROWS, len(self))) for start in range(0, len(self), PART_ROWS)]
+
+    def examples(self, part: range) -> Examples:
+        """The rows of a part."""
+        rows = slice(part.start, part.stop)
+        return Examples(self.X[rows], self.y[rows], None if self.weight is None else self.weight[rows])
 
     def _mapped(self, rows: int, width: int) -> FloatArray:
         """An array in a file of its own, which goes when the store does. Raises StorageError where the disk is too small."""
@@ -114,9 +126,11 @@ class MiniBatchOracle:
     """A noisy gradient at the price of B rows: O(B·p) a step."""
 
     name = "minibatch"
+    quadratic = False
 
-    def __init__(self, store: ExampleStore, batches: Batches, *, intercept: bool, l2: float = 0.0) -> None:
+    def __init__(self, store: ExampleStore, batches: Batches, *, intercept: bool, l2: float = 0.0, loss: Loss = SQUARED) -> None:
         self._store = store
+        self._loss = loss
         self._batches = batches
         self._intercept = intercept
         self._l2 = l2
@@ -130,10 +144,12 @@ class MiniBatchOracle:
         w, b = (theta[:-1], theta[-1]) if self._intercept else (theta, 0.0)
         residual = X @ w + b - y
         total = float(len(rows)) * self._mean_weight
-        weighted = residual if self._store.weight is None else residual * self._store.weight[rows]
+        slope = residual if self._loss is SQUARED else self._loss.derivative(residual)
+        weighted = slope if self._store.weight is None else slope * self._store.weight[rows]
         slopes = X.T @ weighted / total
         gradient = np.append(slopes + self._l2 * w, weighted.sum() / total) if self._intercept else slopes + self._l2 * w
-        return ValueAndGradient(0.5 * float(residual @ weighted) / total + 0.5 * self._l2 * float(w @ w), gradient)
+        value = (float(weighted @ residual) - 0.5 * self._loss.width * float(weighted @ slope)) / total
+        return ValueAndGradient(value + 0.5 * self._l2 * float(w @ w), gradient)
 
     def curvature_along(self, direction: FloatArray) -> FloatArray:
         """A batch knows the curvature too badly to be asked."""

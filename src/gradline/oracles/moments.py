@@ -15,6 +15,7 @@ class MomentsOracle:
     """∇J(θ) = Hθ − c: O(k²) a step, and no data."""
 
     name = "moments"
+    quadratic = True
 
     def __init__(self, loss: QuadraticLoss) -> None:
         self._loss = loss

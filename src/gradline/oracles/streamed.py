@@ -2,22 +2,26 @@
 
     ∂J/∂w = (1/m) Σ (f(x_i) − y_i) x_i,   ∂J/∂b = (1/m) Σ (f(x_i) − y_i)
 
-with weights, m is their sum.
+with weights, m is their sum. Any loss φ of the residual fits: φ' takes the place of the residual.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from gradline.maths.losses import SQUARED
 from gradline.maths.oracle import ValueAndGradient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gradline.maths.engine import Engine
-    from gradline.types import Block, FloatArray
+    from gradline.maths.losses import Loss
+    from gradline.types import FloatArray
+
+B = TypeVar("B")
 
 
 class Examples(NamedTuple):
@@ -30,18 +34,18 @@ class Examples(NamedTuple):
 
 class _Sums(NamedTuple):
     weight: float
-    squares: float
+    loss: float
     gradient: FloatArray  # (k,)
 
 
 def _add(a: _Sums, b: _Sums) -> _Sums:
-    return _Sums(a.weight + b.weight, a.squares + b.squares, a.gradient + b.gradient)
+    return _Sums(a.weight + b.weight, a.loss + b.loss, a.gradient + b.gradient)
 
 
-class StreamedOracle:
+class StreamedOracle(Generic[B]):
     """One read of the data a step: O(m·p).
 
-    blocks: begins a new read.  examples: the training rows of a block.  l2: λ of the penalty (λ/2)‖w‖².
+    blocks: begins a new read.  examples: the training rows of a block.  l2: λ of the penalty (λ/2)‖w‖².  loss: φ.
     """
 
     name = "streamed"
@@ -49,45 +53,52 @@ class StreamedOracle:
     def __init__(
         self,
         engine: Engine,
-        blocks: Callable[[], Iterable[Block]],
-        examples: Callable[[Block], Examples],
+        blocks: Callable[[], Iterable[B]],
+        examples: Callable[[B], Examples],
         *,
         intercept: bool,
         l2: float = 0.0,
+        loss: Loss = SQUARED,
     ) -> None:
         self._engine = engine
         self._blocks = blocks
         self._examples = examples
         self._intercept = intercept
         self._l2 = l2
+        self._loss = loss
+        self.quadratic = loss is SQUARED
 
     def value_and_gradient(self, theta: FloatArray, step: int = 0) -> ValueAndGradient:
         """See `Oracle`."""
         sums = self._read(theta, against_target=True)
         penalised = self._penalised(theta)
-        value = 0.5 * sums.squares / sums.weight + 0.5 * self._l2 * float(penalised @ penalised)
+        value = sums.loss / sums.weight + 0.5 * self._l2 * float(penalised @ penalised)
         return ValueAndGradient(value, sums.gradient / sums.weight + self._l2 * penalised)
 
     def curvature_along(self, direction: FloatArray) -> FloatArray:
-        """See `Oracle`."""
+        """See `Oracle`; for another loss than squared error, the bound of its curvature."""
         sums = self._read(direction, against_target=False)
-        return sums.gradient / sums.weight + self._l2 * self._penalised(direction)
+        return self._loss.curvature * sums.gradient / sums.weight + self._l2 * self._penalised(direction)
 
     def _penalised(self, theta: FloatArray) -> FloatArray:
         """θ without the intercept."""
         return np.append(theta[:-1], 0.0) if self._intercept else theta
 
     def _read(self, theta: FloatArray, *, against_target: bool) -> _Sums:
-        def compute(block: Block) -> _Sums:
+        loss = self._loss if against_target else SQUARED
+
+        def compute(block: B) -> _Sums:
             X, y, weight = self._examples(block)
             prediction = X @ theta[:-1] + theta[-1] if self._intercept else X @ theta
             residual = prediction - y if against_target else prediction  # (n,)
-            weighted = residual if weight is None else residual * weight
+            slope = loss.derivative(residual) if loss is not SQUARED else residual
+            weighted = slope if weight is None else slope * weight
             gradient = X.T @ weighted
             if self._intercept:
                 gradient = np.append(gradient, weighted.sum())
             total = float(len(y)) if weight is None else float(weight.sum())
-            return _Sums(total, float(residual @ weighted), gradient)
+            value = float(weighted @ residual) - 0.5 * loss.width * float(weighted @ slope)
+            return _Sums(total, value, gradient)
 
         sums = self._engine.map_merge(self._blocks(), compute, _add)
         if sums is None or sums.weight == 0.0:

@@ -44,6 +44,8 @@ def verdict(model: Model) -> Verdict:
         return Verdict("bad", "Diverged: do not use this model", _sentence(stopped["message"]) + cause + left)
     if not reason.converged:
         return Verdict("bad", "Not converged: the coefficients are not final", _sentence(stopped["message"]) + left)
+    if reason is StopReason.GAP:
+        return Verdict("good", "Converged to the global minimum", _sentence(stopped["message"]) + left)
     if gap is None or gap > GAP_TOLERANCE:
         return Verdict("doubt", "Stopped before the proved minimum", _sentence(stopped["message"]) + left)
     text = "No other coefficients fit the training rows better, as far as double precision can tell."
@@ -191,6 +193,12 @@ def trust(model: Model) -> list[str]:
         sentences.append("The distance to the global minimum is not known: there is no certificate.")
     else:
         gap = number(found.relative_gap, 2)
+        if found.kind == "duality_gap":
+            name = model.result["loss"]["name"]
+            sentences.append(
+                f"The {name} loss is at most {gap} of the best constant's loss above its global minimum (duality gap)."
+            )
+            return [*sentences, _steps(model)]
         text = f"At most {gap} of the R² on the training rows is left to gain (relative gap)"
         if found.relative_gap > GAP_TOLERANCE:
             text = f"R² on the training rows could still rise by {gap} (relative gap)"

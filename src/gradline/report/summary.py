@@ -169,7 +169,14 @@ def _trust(model: Model) -> Text:
     text.append(f" (predicted {predicted:,})" if predicted is not None else "")
     if plan["learning_rate"] is not None:
         text.append(f", α = {number(plan['learning_rate'])} (stable below {number(plan['learning_rate_limit'])})")
-    text.append(f", condition {number(certificate.condition)}")
+    if certificate.condition is not None:
+        text.append(f", condition {number(certificate.condition)}")
+    loss = model.result["loss"]
+    if loss["name"] == "pinball":
+        shares = [f"{100 * share:.1f}% of {role} rows" for role, share in loss["share_below"].items() if share is not None]
+        text.append(f"\nquantile {loss['quantile']:g}: {', '.join(shares)} lie below the prediction")
+    elif loss["name"] == "huber":
+        text.append(f"\nHuber loss, linear beyond {number(loss['delta'])}: far rows count less")
     return text
 
 

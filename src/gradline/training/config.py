@@ -18,6 +18,7 @@ CHOICES = {
     "missing": ("impute", "drop", "error"),
     "unseen": ("warn", "error"),
     "out_of_range": ("warn", "clip", "error"),
+    "loss": ("squared", "huber", "pinball"),
     "oracle": ("auto", "moments", "streamed", "minibatch"),
     "sampling": ("shuffled", "replacement"),
     "optimizer": ("auto", "gradient_descent", "momentum", "nesterov", "barzilai_borwein", "conjugate_gradient", "lbfgs", "adam"),
@@ -37,6 +38,8 @@ class TrainConfig:
     rows are held out.  weight: column of weights.
     scaling: `standard` or `none`.  missing, unseen, out_of_range: decisions of the contract.
     min_level_rows, max_levels: when levels of a category are grouped.  log_target: train on log(target).
+    loss: `squared`, `huber` (linear beyond `huber_delta` target units; None: 1.345 robust deviations of the residuals) or `pinball` (the
+    conditional `quantile`).
     oracle, optimizer, learning_rate: `auto` or as named.  batch_size, sampling: of the mini-batch oracle: rows a step; `shuffled` epochs or `replacement`.  schedule: how α changes with the steps, to `max_steps`.  l2: λ of (λ/2)‖w‖² in the loop's coordinates.
     stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `improvement` (relative improvement of J below
     `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept) or `gradient` (its norm
@@ -65,6 +68,9 @@ class TrainConfig:
     min_level_rows: int | None = None
     max_levels: int = 1_000
     log_target: bool = False
+    loss: str = "squared"
+    huber_delta: float | None = None
+    quantile: float = 0.5
     oracle: str = "auto"
     batch_size: int = 256
     sampling: str = "shuffled"
@@ -108,6 +114,16 @@ class TrainConfig:
             raise UsageError("--validation and --test together leave no row to train on.", "let them add up to less than 1.")
         if not 0.0 <= self.l2 < float("inf"):
             raise UsageError(f"--l2 {self.l2} is not a penalty.", "give a number from 0.")
+        if self.huber_delta is not None and not 0.0 < self.huber_delta < float("inf"):
+            raise UsageError(f"--huber-delta {self.huber_delta} is not a distance.", "give a positive number of target units.")
+        if not 0.0 < self.quantile < 1.0:
+            raise UsageError(f"--quantile {self.quantile} is not between 0 and 1.", "0.5 is the median.")
+        if self.loss != "squared" and self.oracle == "moments":
+            raise UsageError(
+                f"--loss {self.loss} has no moments: its gradient needs the rows.", "--oracle streamed or minibatch."
+            )
+        if self.loss == "pinball" and self.log_target:
+            raise UsageError("--loss pinball and --log-target do not go together.", "a quantile needs no logarithm.")
         if not 0.0 < self.tolerance < 1.0:
             raise UsageError(f"--tolerance {self.tolerance} is not a relative improvement.", "give a number between 0 and 1.")
         if self.max_seconds is not None and not math.isfinite(self.max_seconds):
@@ -166,7 +182,17 @@ class TrainConfig:
         return cls(**{name: value for name, value in values.items() if value is not None or name == "learning_rate"})
 
 
-_NUMBERS = ("validation", "test", "learning_rate", "l2", "tolerance", "max_seconds", "checkpoint_seconds")
+_NUMBERS = (
+    "validation",
+    "test",
+    "learning_rate",
+    "huber_delta",
+    "quantile",
+    "l2",
+    "tolerance",
+    "max_seconds",
+    "checkpoint_seconds",
+)
 _INTEGERS = (
     "batch_size",
     "min_level_rows",

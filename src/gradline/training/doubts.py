@@ -67,7 +67,7 @@ def doubts(
             + ("drop a column that nearly repeats others, or add --l2." if problem.reference.condition > ILL else OFFSETS)
         )
         notices.append(Notice("few_digits", None, text))
-    if certificate.minimum is not None and certificate.minimum <= PERFECT * problem.baseline:
+    if certificate.kind == "exact" and certificate.minimum is not None and certificate.minimum <= PERFECT * problem.baseline:
         text = (
             "the fit is perfect to rounding: the loss and the errors shown are rounding themselves, right in size only. "
             "Is the target computed from the features?"

@@ -11,11 +11,12 @@ from gradline.errors import StabilityError, UsageError, plural
 from gradline.maths.quadratic import EPSILON
 from gradline.training.stopping import COEFFICIENT_TOLERANCE, GAP_TOLERANCE
 from gradline.types import finite_or_none
-from gradline.updates import conjugate_gradient, gradient_descent, heavy_ball, nesterov, rules
+from gradline.updates import adam, conjugate_gradient, gradient_descent, heavy_ball, lbfgs, nesterov, rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gradline.maths.losses import Loss
     from gradline.maths.noise import GradientNoise
     from gradline.maths.problem import Problem
     from gradline.maths.quadratic import Solution
@@ -174,6 +175,49 @@ def _minibatch_plan(config: TrainConfig, problem: Problem, theta: FloatArray, no
     return Plan(
         "minibatch", chosen.rule, chosen.limit, problem.coordinates.name, None, None, stages, tuple(reasons), noise.scale, floor
     )
+
+
+ANY_LOSS = (gradient_descent.NAME, nesterov.NAME, lbfgs.NAME, adam.NAME)  # rules that do not need a quadratic
+
+
+def general_plan(config: TrainConfig, problem: Problem, loss: Loss, noise: GradientNoise | None, reads: int) -> Plan:
+    """For a loss without moments: 1/h times the curvature of squared error bounds its own, and its minimum is not known before."""
+    noisy = noise is not None
+    auto = gradient_descent.NAME if noisy else lbfgs.NAME
+    optimizer = auto if config.optimizer == "auto" else config.optimizer
+    if config.learning_rate is not None and config.optimizer == "auto":
+        optimizer = gradient_descent.NAME
+    if optimizer not in ANY_LOSS or (noisy and optimizer == lbfgs.NAME):
+        allowed = [name for name in ANY_LOSS if not (noisy and name == lbfgs.NAME)]
+        raise UsageError(f"{optimizer} does not suit --loss {loss.name}.", f"--optimizer {', '.join(allowed)}.")
+    if config.schedule != "constant" and optimizer not in rules.SCHEDULED:
+        raise UsageError(
+            f"--schedule {config.schedule} needs a rule that takes one.", f"--optimizer {' or '.join(rules.SCHEDULED)}."
+        )
+    if optimizer == lbfgs.NAME and config.learning_rate is not None:
+        raise UsageError("lbfgs chooses its own step sizes; --learning-rate has no meaning there.")
+    steeper = replace(problem.solution, eigenvalues=problem.solution.eigenvalues * loss.curvature)
+    limit = noise.limit(problem.solution, config.batch_size) / loss.curvature if noise is not None else None
+    alpha = config.learning_rate
+    if alpha is None and optimizer == gradient_descent.NAME:
+        alpha = limit / 2.0 if limit is not None else 1.0 / steeper.curvature_max
+    start, horizon = np.zeros_like(steeper.minimiser), config.max_steps or LEAST_BUDGET
+    chosen = rules.candidate(optimizer, steeper, start, lambda gap, distance: True, alpha, config.schedule, horizon)
+    if limit is not None and optimizer == gradient_descent.NAME:
+        chosen = replace(chosen, limit=limit)
+    if not chosen.stable and not config.force and config.on_divergence != "shrink":
+        raise StabilityError(
+            f"the learning rate {chosen.rule.learning_rate:.6g} is not known to be stable: --loss {loss.name} needs less than {chosen.limit:.6g}.",
+            "leave it to gradline (--learning-rate auto), or try it with --force.",
+        )
+    oracle = "minibatch" if noisy else "streamed"
+    reasons = [f"{loss.name} loss has no moments: the rows are kept, and every step reads {'some' if noisy else 'all'} of them"]
+    reasons.append("least squares, from the moments, is the start; the duality gap proves how far the minimum is")
+    if loss.name == "pinball":
+        reasons.append(f"the corner of the pinball loss is smoothed over {loss.width:.3g}; the certificate is of the loss itself")
+    stages = (f"{reads} reads: moments, rows", "least squares from the moments", f"{optimizer} on {oracle}")
+    scale = None if noise is None else noise.scale
+    return Plan(oracle, chosen.rule, chosen.limit, problem.coordinates.name, None, None, stages, tuple(reasons), scale, None)
 
 
 def candidates(problem: Problem, theta: FloatArray) -> list[Candidate]:

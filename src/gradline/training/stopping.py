@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gradline.types import Json
 
 GAP_TOLERANCE = 1e-12
+DUALITY_TOLERANCE = 1e-8  # of losses that have no moments
 COEFFICIENT_TOLERANCE = 1e-10  # ten times inside the promised 1e-9, which the rounding of the data has to fit into as well
 STALLED_STEPS = 50  # within the gap, so many steps without a smaller one are the rounding of the oracle
 GROWING_STEPS = 10  # so many in a row at which J and its gradient both grow by
@@ -25,6 +26,7 @@ class StopReason(Enum):
 
     CERTIFIED = "converged: the loss and every coefficient are within tolerance of the global minimum"
     ROUNDING = "converged: the loss is within tolerance of the global minimum, the coefficients as near as float64 allows"
+    GAP = "converged: the loss is proved to be within tolerance of the global minimum, by the duality gap"
     IMPROVEMENT = "stopped: the loss no longer improves by more than the tolerance"
     VALIDATION = "stopped early: the validation loss no longer improves; the parameters of its best step are kept"
     GRADIENT = "converged: the gradient is smaller than the first one by the tolerance"
@@ -54,7 +56,14 @@ class StopReason(Enum):
         return {"reason": self.word, "message": self.value}
 
 
-CONVERGED = (StopReason.CERTIFIED, StopReason.ROUNDING, StopReason.IMPROVEMENT, StopReason.VALIDATION, StopReason.GRADIENT)
+CONVERGED = (
+    StopReason.CERTIFIED,
+    StopReason.ROUNDING,
+    StopReason.GAP,
+    StopReason.IMPROVEMENT,
+    StopReason.VALIDATION,
+    StopReason.GRADIENT,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +147,17 @@ class Certified:
         self._stalled = 0 if step.gap < self._best_gap else self._stalled + 1
         self._best_gap = min(self._best_gap, step.gap)
         return StopReason.ROUNDING if step.at_rounding or self._stalled >= STALLED_STEPS else None
+
+
+@dataclass
+class ProvedGap:
+    """The relative duality gap is within tolerance."""
+
+    tolerance: float
+
+    def __call__(self, step: Step) -> StopReason | None:
+        """See `Criterion`."""
+        return StopReason.GAP if step.relative_gap <= self.tolerance else None
 
 
 @dataclass
@@ -256,14 +276,15 @@ def stopping(
     monitors: Sequence[Monitor] = (),
     *,
     noisy: bool = False,
+    solved: bool = True,
 ) -> Stopping:
     """The criteria of a run: divergence, what was asked for (`certificate`, `improvement`, `validation`, `gradient`), budgets.
 
-    noisy: the gradients are of mini-batches; then a loss is judged by its mean over the epoch, and J always is.
+    solved: the minimum is known, not only bounded.  noisy: the gradients are of mini-batches; then a loss is judged by its mean over the epoch, and J always is.
     """
     window = budget.window if noisy else 1
     known: dict[str, Criterion] = {
-        "certificate": Certified(),
+        "certificate": Certified() if solved else ProvedGap(DUALITY_TOLERANCE),
         "improvement": Watched(StopReason.IMPROVEMENT, tolerance, patience, window)
         if noisy
         else Improvement(tolerance, patience),

@@ -16,6 +16,7 @@ from gradline.inputs.contract import MOST_LEVELS, ColumnContract, Contract, Deci
 from gradline.kinds import flat_column, kind_of
 from gradline.maths.certificate import certify
 from gradline.maths.coordinates import Coordinates
+from gradline.maths.losses import SQUARED
 from gradline.maths.moments import Moments, indicator_pairs
 from gradline.maths.noise import measure
 from gradline.maths.problem import pose
@@ -27,8 +28,9 @@ from gradline.representation.decode import DATE_PARTS, Decoder
 from gradline.representation.features import Limits, represent
 from gradline.splits.roles import RowRoles, ValueRoles, time_ordinals, time_roles
 from gradline.training.doubts import doubts
+from gradline.training.general import pose_general
 from gradline.training.loop import descend
-from gradline.training.plan import make_plan
+from gradline.training.plan import general_plan, make_plan
 from gradline.training.rows import RowReader
 from gradline.training.stopping import GAP_TOLERANCE, Budget, Step, stopping
 from gradline.training.survey import survey
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from gradline.splits.roles import Roles
     from gradline.training.checkpoint import Checkpoints
     from gradline.training.config import TrainConfig
+    from gradline.training.general import GeneralProblem
     from gradline.training.loop import Descent, Iterate, Position
     from gradline.training.plan import Plan
     from gradline.training.stopping import Monitor, Stopping
@@ -80,11 +83,15 @@ class Fit:
     survey: Survey
     reader: RowReader
     notices: tuple[Notice, ...]
+    general: GeneralProblem | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is known before the first step. kinds: of the feature columns.  store: the training rows, for mini-batches."""
+    """What is known before the first step. kinds: of the feature columns.  start: the first θ.
+
+    store: the training rows, for mini-batches and for losses without moments.  general: the problem of such a loss.
+    """
 
     problem: Problem
     representation: Representation
@@ -93,7 +100,9 @@ class Prepared:
     reader: RowReader
     kinds: Mapping[str, Kind]
     notices: tuple[Notice, ...]
+    start: FloatArray
     store: ExampleStore | None = None
+    general: GeneralProblem | None = None
 
 
 def train(
@@ -112,19 +121,22 @@ def train(
 
     # 2. the loop
     oracle, epoch = _oracle(source, config, engine, prepared)
-    theta = np.zeros(problem.coordinates.size)
+    theta, general, noisy = prepared.start, prepared.general, plan.oracle == "minibatch"
     stop = _stopping(config, prepared, epoch, progress.monitors)
     start: FloatArray | Position = theta
     spent = 0.0
     if checkpoints is not None:
         start, spent = checkpoints.begin(config, problem, plan.rule, theta, stop)
-    observe = observer(problem, exact=prepared.store is None, spent=spent)
+    if general is None:
+        observe = observer(problem, exact=not noisy, spent=spent)
+    else:
+        observe = general.observer(exact=not noisy, epoch=epoch, spent=spent)
     retries = MOST_RETRIES if config.on_divergence == "shrink" else 0
     with np.errstate(over="ignore", invalid="ignore"):  # a run that is let diverge may overflow: the stopping sees it
         descent = descend(oracle, plan.rule, start, observe, stop, retries, checkpoints or (lambda position: None))
 
     # 3. the certificate, and what is doubtful
-    certificate = certify(problem, descent.theta)
+    certificate = certify(problem, descent.theta) if general is None else general.certify(descent.theta)
     texts = [name for name, kind in prepared.kinds.items() if kind is Kind.TEXT and name not in config.types]
     notices = doubts(problem, prepared.representation, certificate, descent, plan, found, texts)
     used = {feature.column for feature in prepared.representation.features}
@@ -140,22 +152,27 @@ def train(
         found,
         prepared.reader,
         (*prepared.notices, *notices),
+        general,
     )
 
 
 def _oracle(source: Source, config: TrainConfig, engine: Engine, prepared: Prepared) -> tuple[Oracle, int]:
     """The oracle that the plan names, and how many of its steps are an epoch."""
-    problem = prepared.problem
-    if prepared.store is not None:
+    problem, general = prepared.problem, prepared.general
+    if prepared.plan.oracle == "minibatch" and prepared.store is not None:
+        loss = SQUARED if general is None else general.loss
         batches = Batches(config.seed, len(prepared.store), config.batch_size, config.sampling, blocked=prepared.store.on_disk)
-        return MiniBatchOracle(prepared.store, batches, intercept=config.intercept, l2=config.l2), batches.per_epoch
+        return MiniBatchOracle(prepared.store, batches, intercept=config.intercept, l2=config.l2, loss=loss), batches.per_epoch
+    if general is not None:
+        return general.oracle(), 1
     if prepared.plan.oracle == "streamed":
         return streamed_oracle(source, prepared.reader, prepared.representation, problem.coordinates, engine, config.l2), 1
     return MomentsOracle(problem.loss), 1
 
 
 def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, monitors: Sequence[Monitor]) -> Stopping:
-    noisy, plan = prepared.store is not None, prepared.plan
+    plan, solved = prepared.plan, prepared.general is None
+    noisy = plan.oracle == "minibatch"
     if "validation" in config.stop and prepared.problem.validation is None:
         raise UsageError("--stop validation needs validation rows, and there are none.", "hold some out: --validation 0.1.")
     if "gradient" in config.stop and noisy:
@@ -165,7 +182,7 @@ def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, monitors: Seq
         steps = max(steps, config.max_epochs * epoch)
     budget = Budget(steps, config.max_seconds, config.max_epochs, epoch)
     growth = FORCED_GROWTH if plan.unstable else HOPELESS_GROWTH
-    return stopping(config.stop, config.tolerance, config.patience, budget, growth, monitors, noisy=noisy)
+    return stopping(config.stop, config.tolerance, config.patience, budget, growth, monitors, noisy=noisy, solved=solved)
 
 
 def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progress) -> Prepared:
@@ -195,15 +212,38 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     coordinates = Coordinates.of(config.scaling, mean, deviation, intercept=config.intercept)
     problem = pose(representation.names, moments, coordinates, config.l2)
     start = np.zeros(coordinates.size)
-    store = noise = None
-    if config.oracle == "minibatch":
-        examples = example_reader(source, reader, representation, coordinates)
-        read = (examples(block) for block in source.blocks(reader.columns))
-        store = ExampleStore(read, training.rows, len(mean), weighted=config.weight is not None)
+    store = noise = general = None
+    if config.oracle == "minibatch" or config.loss != "squared":
+        store = _stored(source, config, reader, representation, coordinates, found, Role.TRAINING)
+    if store is not None and config.loss != "squared":
+        held_out = _stored(source, config, reader, representation, coordinates, found, Role.VALIDATION)
+        general = pose_general(config, problem, store, held_out, engine)
+        start = general.start
+    if store is not None and config.oracle == "minibatch":
         sample = Batches(config.seed, len(store), NOISE_ROWS, "shuffled", blocked=store.on_disk).at(0)
         noise = measure(store.X[sample], store.y[sample], problem.solution, start, intercept=config.intercept)
-    plan = make_plan(config, problem, start, found.reads, noise)
-    return Prepared(problem, representation, plan, found, reader, kinds, tuple(notices), store)
+    if general is not None:
+        plan = general_plan(config, problem, general.loss, noise, found.reads + 1 + (general.held_out is not None))
+    else:
+        plan = make_plan(config, problem, start, found.reads, noise)
+    return Prepared(problem, representation, plan, found, reader, kinds, tuple(notices), start, store, general)
+
+
+def _stored(
+    source: Source,
+    config: TrainConfig,
+    reader: RowReader,
+    representation: Representation,
+    coordinates: Coordinates,
+    found: Survey,
+    role: Role,
+) -> ExampleStore | None:
+    """The rows of one role as features, by another read; None where there are none."""
+    if role not in found.moments or found.moments[role].weight == 0.0:
+        return None
+    examples = example_reader(source, reader, representation, coordinates, role)
+    read = (examples(block) for block in source.blocks(reader.columns))
+    return ExampleStore(read, found.moments[role].rows, len(coordinates.mean), weighted=config.weight is not None)
 
 
 def feature_kinds(source: Source, config: TrainConfig) -> tuple[dict[str, Kind], list[Notice]]:
@@ -345,22 +385,22 @@ def streamed_oracle(
     coordinates: Coordinates,
     engine: Engine,
     l2: float,
-) -> StreamedOracle:
+) -> StreamedOracle[Block]:
     """The oracle that reads the training rows of a source at every step."""
     examples = example_reader(source, reader, representation, coordinates)
     return StreamedOracle(engine, lambda: source.blocks(reader.columns), examples, intercept=coordinates.intercept, l2=l2)
 
 
 def example_reader(
-    source: Source, reader: RowReader, representation: Representation, coordinates: Coordinates
+    source: Source, reader: RowReader, representation: Representation, coordinates: Coordinates, role: Role = Role.TRAINING
 ) -> Callable[[Block], Examples]:
-    """What makes the training rows of a block, in the loop's coordinates."""
+    """What makes the rows of a role of a block, in the loop's coordinates."""
     if not source.repeatable and not source.files:
         raise UsageError(f"this oracle reads the data again, and {source.name} can be read only once.", "--oracle moments")
 
     def examples(block: Block) -> Examples:
         rows = reader.read(block)
-        mine = rows.roles == Role.TRAINING
+        mine = rows.roles == role
         X = coordinates.transformed(representation.design(rows.decoded.take(mine)))
         return Examples(X, rows.y[mine], None if rows.weight is None else rows.weight[mine])
 

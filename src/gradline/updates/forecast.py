@@ -29,6 +29,8 @@ MOST_WALKED = 200_000  # steps followed one by one; past that the bound itself i
 class _Diagonal:
     """The oracle of a diagonal H."""
 
+    quadratic = True
+
     def __init__(self, values: FloatArray) -> None:
         self._values = values
 

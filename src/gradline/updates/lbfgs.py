@@ -2,7 +2,7 @@
 
     d = −B g,  B from the pairs (s, r) = (θ − θ₋, g − g₋) by the two-loop recursion;   θ ← θ + α d
 
-α is halved from the exact step of a quadratic until J falls by at least c·α·g'd (Armijo). The pairs with
+α is halved from the exact step of a quadratic, or from 1 for another loss, until J falls by at least c·α·g'd (Armijo). The pairs with
 s'r > 0 are kept, ten of them (Nocedal & Wright, Numerical Optimization, algorithm 7.4).
 """
 
@@ -58,8 +58,11 @@ class LBFGS:
         if slope >= 0.0:  # rounding has spoilt the pairs: begin again
             steps, turns, direction = steps[:0], turns[:0], -gradient
             slope = -float(gradient @ gradient)
-        along = float(direction @ oracle.curvature_along(direction))
-        alpha = -slope / along if along > 0.0 else 1.0
+        if oracle.quadratic or not len(steps):  # the exact step, or a safe one
+            along = float(direction @ oracle.curvature_along(direction))
+            alpha = -slope / along if along > 0.0 else 1.0
+        else:
+            alpha = 1.0
         alpha = _backtracked(oracle, theta, direction, slope, alpha)
         return theta + alpha * direction, Pairs(steps, turns, theta, gradient, True)
 

@@ -1,0 +1,187 @@
+"""Losses without moments: the rows are kept, every step reads them, and the minimum is bounded instead of solved for.
+
+Squared error's moments are still of use: H bounds the curvature, the least squares fit is the start, and the projection of the
+dual variables goes through H. How far the iterate is from the minimum is proved by the duality gap, whenever the gradient has
+become so much smaller that a better bound is to be had.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradline.errors import UsageError
+from gradline.maths.certificate import Certificate
+from gradline.maths.duality import lower_bound
+from gradline.maths.losses import huber, pinball
+from gradline.maths.quadratic import quadratic_loss, solve
+from gradline.oracles.streamed import StreamedOracle
+from gradline.training.stopping import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gradline.maths.engine import Engine
+    from gradline.maths.losses import Loss
+    from gradline.maths.problem import Problem
+    from gradline.maths.quadratic import Solution
+    from gradline.oracles.minibatch import ExampleStore
+    from gradline.training.config import TrainConfig
+    from gradline.training.loop import Iterate
+    from gradline.types import FloatArray, Json
+
+HUBER_EFFICIENCY = 1.345  # δ in deviations of the noise: 95% of least squares' efficiency on Gaussian noise (Huber 1981)
+MAD_TO_DEVIATION = 1.4826  # of a Gaussian
+SMOOTHING = 0.01  # h of the pinball loss, in the same deviations
+ROUNDING = 1e-15  # of sums taken in parts
+WORTH_A_BOUND = 0.3  # so much smaller must the gradient be than at the last bound
+
+
+@dataclass
+class GeneralProblem:
+    """A loss φ on kept rows. problem: of squared error on the same rows.  baseline: the loss of the best constant."""
+
+    problem: Problem
+    loss: Loss
+    store: ExampleStore
+    held_out: ExampleStore | None
+    engine: Engine
+    l2: float
+    start: FloatArray
+    baseline: float
+    unpenalised: Solution
+    _bound: float = -np.inf
+    _bound_at: float = np.inf  # ‖∇J‖ where it was found
+
+    @property
+    def intercept(self) -> bool:
+        """Whether θ has a b."""
+        return self.problem.coordinates.intercept
+
+    def oracle(self) -> StreamedOracle[range]:
+        """All rows at every step."""
+        return self._oracle(self.store, self.loss, self.l2)
+
+    def _oracle(self, store: ExampleStore, loss: Loss, l2: float) -> StreamedOracle[range]:
+        return StreamedOracle(self.engine, store.parts, store.examples, intercept=self.intercept, l2=l2, loss=loss)
+
+    def value(self, theta: FloatArray, loss: Loss | None = None) -> float:
+        """J(θ) on the training rows, of the loss without smoothing if none is given."""
+        return self._oracle(self.store, loss or self.loss.exact, self.l2).value_and_gradient(theta).value
+
+    def validation(self, theta: FloatArray) -> float | None:
+        """The mean loss on the validation rows, without smoothing and penalty; None without such rows."""
+        if self.held_out is None:
+            return None
+        return self._oracle(self.held_out, self.loss.exact, 0.0).value_and_gradient(theta).value
+
+    def lower_bound(self, theta: FloatArray, loss: Loss) -> float:
+        """D ≤ J*, from the residuals at θ."""
+        parts, rows = self.store.parts(), self.store.examples
+        return lower_bound(  # u of the smoothed loss is inside the bounds of the exact one too
+            self.loss,
+            theta,
+            parts,
+            rows,
+            self.engine,
+            self.unpenalised,
+            self.l2,
+            intercept=self.intercept,
+            conjugate_width=loss.width,
+        )
+
+    def observer(self, *, exact: bool, epoch: int, spent: float) -> Callable[[Iterate], Step]:
+        """What makes the record of a step. exact: J and ∇J are of all rows; else the bound is renewed once an epoch."""
+        start = time.perf_counter() - spent
+
+        def observe(iterate: Iterate) -> Step:
+            step, theta, value, gradient, update_norm, learning_rate = iterate
+            size = float(np.linalg.norm(gradient))
+            if (exact and size <= WORTH_A_BOUND * self._bound_at) or (not exact and step % epoch == 0):
+                self._bound, self._bound_at = max(self._bound, self.lower_bound(theta, self.loss)), size
+            gap = max(value - self._bound, 0.0)
+            return Step(
+                step=step,
+                objective=value,
+                validation=self.validation(theta) if exact or (step + 1) % epoch == 0 else None,
+                parameter_norm=float(np.linalg.norm(theta)),
+                gradient_norm=size,
+                update_norm=update_norm,
+                learning_rate=learning_rate,
+                gap=gap,
+                relative_gap=gap / self.baseline,
+                coefficient_error=None,
+                at_rounding=False,
+                seconds=time.perf_counter() - start,
+            )
+
+        return observe
+
+    def certify(self, theta: FloatArray) -> Certificate:
+        """The duality gap at θ (k,), of the loss without smoothing."""
+        exact = self.loss.exact
+        objective = self.value(theta)
+        minimum = min(self.lower_bound(theta, exact), objective)  # past it by rounding alone
+        gap = objective - minimum
+        return Certificate(
+            kind="duality_gap",
+            objective=objective,
+            minimum=minimum,
+            gap=gap,
+            relative_gap=gap / self.baseline,
+            coefficient_error=None,
+            rounding=ROUNDING * max(objective, self.baseline),
+            curvature_max=self.loss.curvature * self.problem.solution.curvature_max,
+            curvature_min=None,
+            condition=None,
+            trusted_digits=None,
+        )
+
+    def share_below(self, store: ExampleStore | None, theta: FloatArray) -> float | None:
+        """The share of the rows whose target is not above the prediction: of a quantile τ, about τ. None without rows."""
+        if store is None:
+            return None
+        w, b = self.problem.coordinates.weights_and_bias(theta)
+        below = [store.y[r.start : r.stop] <= store.X[r.start : r.stop] @ w + b for r in store.parts()]
+        return float(np.average(np.concatenate(below), weights=store.weight))
+
+    def to_json(self, config: TrainConfig, theta: FloatArray) -> Json:
+        """The entry `loss` of the JSON documents: what the loss is, its mean and the share of the rows below, at θ (k,)."""
+        means = {"train": self._oracle(self.store, self.loss.exact, 0.0).value_and_gradient(theta).value}
+        shares = {"train": self.share_below(self.store, theta), "validation": self.share_below(self.held_out, theta)}
+        return {
+            "mean": means | {"validation": self.validation(theta)},
+            "share_below": shares,
+            "name": self.loss.name,
+            "delta": self.loss.high if self.loss.name == "huber" else None,
+            "quantile": config.quantile if self.loss.name == "pinball" else None,
+            "smoothing": self.loss.width if self.loss.name == "pinball" else None,
+            "baseline": self.baseline,
+        }
+
+
+def pose_general(
+    config: TrainConfig, problem: Problem, store: ExampleStore, held_out: ExampleStore | None, engine: Engine
+) -> GeneralProblem:
+    """The problem of the loss that was asked for; its scale, where not given, is that of the least squares residuals."""
+    start = problem.solution.minimiser
+    w, b = problem.coordinates.weights_and_bias(start)
+    residual = np.concatenate([store.X[r.start : r.stop] @ w + b - store.y[r.start : r.stop] for r in store.parts()])
+    scale = MAD_TO_DEVIATION * float(np.median(np.abs(residual - np.median(residual))))
+    if not scale > 0.0:  # half of the rows are fitted perfectly
+        scale = float(residual.std()) or problem.target_deviation
+    if config.loss == "huber":
+        loss, constant = huber(config.huber_delta or HUBER_EFFICIENCY * scale), float(np.median(store.y))
+    else:
+        loss, constant = pinball(config.quantile, SMOOTHING * scale), float(np.quantile(store.y, config.quantile))
+    values = loss.exact.value(constant - store.y)
+    baseline = float(np.average(values, weights=store.weight))
+    if baseline <= 0.0:
+        raise UsageError(
+            f"the loss {config.loss} of always saying {constant:g} is zero: there is nothing to learn.", "use --loss squared."
+        )
+    plain = problem.solution if config.l2 == 0.0 else solve(quadratic_loss(problem.training, problem.coordinates))
+    return GeneralProblem(problem, loss, store, held_out, engine, config.l2, start, baseline, plain)
