@@ -413,8 +413,8 @@ STEEP = ("condition 1e6", "condition 1e8")
 EVERY = tuple(RULES)
 LEFT_OUT = [  # (rules, oracles, problems, reason); the first that fits
     (("barzilai_borwein", "conjugate_gradient", "lbfgs"), ("minibatch",), tuple(PROBLEMS), "needs exact gradients: refused, tested below"),
-    (("gradient_descent",), ("moments",), STEEP, "1e7 and 1e9 steps: 10,000 of them are compared with the exact trajectory below"),
-    (("momentum", "nesterov"), ("moments",), ("condition 1e8",), "2e5 and 3e5 steps, half a minute: marked soak; 10,000 of them below"),
+    (("gradient_descent",), ("moments",), STEEP, "1e7 and 1e9 steps: 5,000 of them are compared with the exact trajectory below"),
+    (("momentum", "nesterov"), ("moments",), ("condition 1e8",), "2e5 and 3e5 steps, half a minute: marked soak; 5,000 of them below"),
     (("gradient_descent",), ("streamed", "minibatch"), STEEP, "past a condition of 1e4 gradient descent is tested on moments only"),
     (("gradient_descent",), ("minibatch",), ("condition 1e4",), "1e5 reads of the same rows as the streamed oracle's"),
     (("nesterov",), ("streamed", "minibatch"), STEEP, "3e4 reads and more; momentum and the self-paced rules take the same gradients"),
@@ -424,8 +424,11 @@ LEFT_OUT = [  # (rules, oracles, problems, reason); the first that fits
      "a step reads 8 MB: the two quickest rules read them, all rules run on moments"),
 ]  # fmt: skip
 LOOSER = {  # tolerance past 1e-9, and why
-    # 35,000 reads instead of 106,000
-    ("gradient_descent", "streamed", "condition 1e4"): 1e-3,
+    # 45,000 steps and 25,000 reads instead of 106,000: to 1e-9 it runs in the soak
+    ("gradient_descent", "moments", "condition 1e4"): 1e-4,
+    ("gradient_descent", "streamed", "condition 1e4"): 1e-2,
+    # 15,000 steps instead of 23,000; likewise
+    ("nesterov", "moments", "condition 1e6"): 1e-4,
     # its step sizes come from differences of gradients, in which the rounding of θ along the steep directions (1e-16·L) is all
     # there is once the flat one's share, μ times the error, is as small: an error of ε·κ
     ("barzilai_borwein", "moments", "condition 1e8"): 1e-6,
@@ -461,8 +464,8 @@ def test_the_spectrum_and_the_optimum_that_are_found_are_those_constructed(name)
         assert problem.kappa == pytest.approx(float(name.split()[1]), rel=0.2)
 
 
-def reaches_the_optimum(oracle, name, problem_name):
-    problem, tolerance = known(problem_name), LOOSER.get((name, oracle, problem_name), TOLERANCE)
+def reaches_the_optimum(oracle, name, problem_name, tolerance):
+    problem = known(problem_name)
     ruled = RULES[name]
     ceiling = ruled.ceiling(problem, problem.share(tolerance)) + ruled.slack
     rule = tuned(name, problem)
@@ -481,13 +484,21 @@ def reaches_the_optimum(oracle, name, problem_name):
 
 @pytest.mark.parametrize(("oracle", "name", "problem"), list(cases()))
 def test_every_rule_reaches_the_known_optimum_within_its_ceiling(oracle, name, problem):
-    reaches_the_optimum(oracle, name, problem)
+    reaches_the_optimum(oracle, name, problem, LOOSER.get((name, oracle, problem), TOLERANCE))
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", ["momentum", "nesterov"])
-def test_the_accelerated_rules_reach_the_optimum_at_1e8(name):
-    reaches_the_optimum("moments", name, "condition 1e8")
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("gradient_descent", "condition 1e4"),
+        ("nesterov", "condition 1e6"),
+        ("momentum", "condition 1e8"),
+        ("nesterov", "condition 1e8"),
+    ],
+)
+def test_the_long_runs_reach_the_known_optimum_to_the_last_digit_promised(name, problem):
+    reaches_the_optimum("moments", name, problem, TOLERANCE)
 
 
 def test_the_order_in_which_blocks_are_computed_changes_no_step():
@@ -523,8 +534,8 @@ def raw_basis(problem):
     ],
 )
 def test_where_the_optimum_is_too_far_the_way_there_is_the_exact_one(name, problem):
-    """10,000 steps against e ← (1 − αλ) e and its relatives of order two, along the known eigenvectors."""
-    problem, steps = known(problem), 10_000
+    """5,000 steps against e ← (1 − αλ) e and its relatives of order two, along the known eigenvectors."""
+    problem, steps = known(problem), 5_000
     values, vectors = raw_basis(problem)
     L, mu, root = float(values.max()), float(values.min()), math.sqrt(problem.kappa)
     alpha = {"gradient_descent": 2.0 / (L + mu), "momentum": 4.0 / (math.sqrt(L) + math.sqrt(mu)) ** 2, "nesterov": 1.0 / L}[name]
@@ -678,7 +689,7 @@ def floor_of(problem, rule, batch):
     )  # fmt: skip
 
 
-def tail_gap(problem, rule, batch, steps=8_000, burn=1_000):
+def tail_gap(problem, rule, batch, steps=6_000, burn=500):
     """The mean gap over the tail, J of all rows and not of a batch."""
     Z, _ = design_of(problem)
     hessian, gaps = Z.T @ Z / len(Z), []
@@ -695,7 +706,7 @@ def tail_gap(problem, rule, batch, steps=8_000, burn=1_000):
     return float(np.mean(gaps[burn:]))
 
 
-FLOOR_FACTOR = 1.15  # of the exact stationary gap: what 8,000 correlated steps leave open
+FLOOR_FACTOR = 1.15  # of the exact stationary gap: what 6,000 correlated steps leave open
 FORETOLD_FACTOR = 1.3  # of the noise module's, first order in the multiplicative noise
 
 
