@@ -66,6 +66,7 @@ NOISY_RATE = 0.2
 BATCH_SIZES = (8, 64, 512, 4_096)
 NOISY_STEPS = 5_000
 SETTLED = 500  # steps after which a noisy run has forgotten its start
+SCALED_STEPS = (10, 20, 30)
 SCHEDULE = 50.0  # steps after which the falling learning rate has halved
 RULES = (gradient_descent.NAME, heavy_ball.NAME, nesterov.NAME, conjugate_gradient.NAME)
 MOST_STEPS = 100_000
@@ -314,12 +315,14 @@ class Noisy(NamedTuple):
     walk: Walk
 
 
-def noise_of(problem: Problem, theta: FloatArray) -> GradientNoise:
-    """The noise at θ on the sample that gradline measures it on."""
-    store = prepared(SPREAD, "minibatch").store
-    assert store is not None
-    sample = Batches(0, len(store), NOISE_ROWS).at(0)
-    return measure(store.X[sample], store.y[sample], problem.solution, theta, intercept=True)
+@cache
+def noise_at(step: int, rows: int | None = None) -> GradientNoise:
+    """The noise at the iterate of exact gradient descent after so many steps, on all training rows or a sample of them."""
+    ready = prepared(SPREAD, "minibatch")
+    assert ready.store is not None
+    sample = slice(None) if rows is None else Batches(0, len(ready.store), rows).at(0)
+    theta = walk(ready.problem, GradientDescent(NOISY_RATE), step).path[step]
+    return measure(ready.store.X[sample], ready.store.y[sample], ready.problem.solution, theta, intercept=True)
 
 
 @cache
@@ -330,45 +333,40 @@ def noisy(size: int, *, falling: bool = False) -> Noisy:
     assert ready.store is not None
     oracle = MiniBatchOracle(ready.store, Batches(0, len(ready.store), size, "replacement"), intercept=True)
     rule = GradientDescent(NOISY_RATE, InverseTime(NOISY_RATE, SCHEDULE) if falling else None)
-    floor = None if falling else noise_of(problem, start(problem)).floor(problem.solution, NOISY_RATE, size)
+    floor = None if falling else noise_at(0).floor(problem.solution, NOISY_RATE, size)
     return Noisy(floor, walk(problem, rule, NOISY_STEPS, oracle))
 
 
-def noise_numbers() -> Facts:
+def noise_numbers(*, every: bool = True) -> Facts:
     """Stable rates, noise scale, and floors foretold and found."""
     problem = prepared(SPREAD, "minibatch").problem
     solution = problem.solution
-    at_start = noise_of(problem, start(problem))
+    whole, sample = noise_at(0), noise_at(0, NOISE_ROWS)
     exact = walk(problem, GradientDescent(NOISY_RATE))
     facts = {
         "rate": f"α = {number(NOISY_RATE)}",
-        "spectrum": f"μ = {number(solution.curvature_min)}, L = {number(solution.curvature_max)}, R² = {number(at_start.radius)}",
+        "spectrum": f"μ = {number(solution.curvature_min)}, L = {number(solution.curvature_max)} and R² = {number(whole.radius)}",
         "J*": f"J* = {number(solution.minimum)}",
-        "noise scale": f"B_simple = {number(at_start.scale, 3)} at the start",
+        "noise scale": f"{number(whole.scale, 3)} at the start",
         "steps with all rows": f"{count(exact.history[-1].step)} steps with all rows",
+        "rows of the sample": f"sample of {count(NOISE_ROWS)} rows",
+        "steps": f"steps {count(SETTLED)} to {count(NOISY_STEPS)}",
+        "best RMSE": f"√(2J*) = {number(float(np.sqrt(2.0 * solution.minimum)))} minutes",
     }
-    for step in (10, 30):
-        scale = noise_of(problem, exact.path[step]).scale
-        facts[f"noise scale at step {step}"] = f"{count(round_to(scale, 3))} after {step} steps"
-    for size in BATCH_SIZES:
+    for step in SCALED_STEPS:
+        facts[f"noise scale at step {step}"] = f"{number(noise_at(step).scale, 3)} after {step}"
+    for size in BATCH_SIZES if every else BATCH_SIZES[:2]:
         run = noisy(size)
         found = float(run.walk.gaps[SETTLED:].mean())
-        assert run.floor is not None
         rmse = float(np.sqrt(2.0 * (solution.minimum + found)))
-        limit = at_start.limit(solution, size)
-        facts[f"batches of {size}"] = (
-            f"| {count(size)} | {number(limit)} | {number(run.floor, 3)} | {number(found, 3)} | {number(rmse)} |"
-        )
-    facts["best RMSE"] = f"√(2J*) = {number(float(np.sqrt(2.0 * solution.minimum)))} minutes"
-    falling = noisy(BATCH_SIZES[1], falling=True)
-    last = float(falling.walk.gaps[-SETTLED:].mean())
-    facts["falling rate"] = f"{number(last, 3)} over its last {count(SETTLED)} steps"
+        floors = " | ".join(number(noise.floor(solution, NOISY_RATE, size), 3) for noise in (sample, whole))
+        limit = number(whole.limit(solution, size))
+        facts[f"batches of {size}"] = f"| {count(size)} | {limit} | {floors} | {number(found, 3)} | {number(rmse)} |"
+    if every:
+        last = float(noisy(BATCH_SIZES[1], falling=True).walk.gaps[-SETTLED:].mean())
+        facts["falling rate"] = f"{number(last, 3)} over its last {count(SETTLED)} steps"
+        facts["τ"] = f"τ = {number(SCHEDULE)}"
     return facts
-
-
-def round_to(value: float, digits: int) -> int:
-    """A whole number of so many significant digits."""
-    return int(float(f"{value:.{digits - 1}e}"))
 
 
 def certificate_numbers(*, every: bool = True) -> Facts:
@@ -414,7 +412,241 @@ def numbers(*, every: bool = True) -> Facts:
         "path": path_numbers(),
         "scaling": scaling_numbers(),
         "momentum": momentum_numbers(every=every),
-        "noise": noise_numbers(),
+        "noise": noise_numbers(every=every),
         "certificate": certificate_numbers(every=every),
     }
     return {f"{part}: {name}": text for part, facts in parts.items() for name, text in facts.items()}
+
+
+# ---- the pictures
+
+BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#56B4E9"  # Okabe and Ito, and Tol's purple
+INK, MUTED, FAINT = "#222222", "#666666", "#BBBBBB"
+STYLE = {
+    "svg.hashsalt": "gradline",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 10.0,
+    "axes.titlesize": 10.0,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "path.simplify_threshold": 0.3,
+}
+CONTOURS = (100.0, 400.0, 1_600.0, 6_400.0, 25_600.0)  # squared minutes above J*
+MOST_POINTS = 250  # of a curve
+FLIGHTS_SHOWN = 300
+LINES_SHOWN = (0, 1, 3, 10, 30, 100)
+
+
+def thinned(steps: int) -> list[int]:
+    """The positions of a curve that are drawn on a logarithmic axis: all the early ones, then evenly."""
+    return sorted({round(v) for v in np.geomspace(1, steps, MOST_POINTS)} - {steps} | {steps - 1})
+
+
+def ellipse(solution: Solution, gap: float) -> FloatArray:
+    """The points at which J − J* = gap, (2, n), from the eigenvectors."""
+    angle = np.linspace(0.0, 2.0 * np.pi, 73)
+    radii = np.sqrt(2.0 * gap / solution.eigenvalues)
+    points: FloatArray = solution.minimiser[:, None] + (solution.vectors * radii) @ np.vstack([np.cos(angle), np.sin(angle)])
+    return points
+
+
+def draw_contours(axes: Any, solution: Solution, levels: Iterable[float] = CONTOURS) -> None:
+    """The contours of J, and its minimum."""
+    for level in levels:
+        axes.plot(*ellipse(solution, level), color=FAINT, lw=0.9, zorder=1)
+    axes.plot(*solution.minimiser, marker="+", color=INK, ms=11, mew=1.6, zorder=4)
+
+
+def draw_path(axes: Any, path: FloatArray, colour: str) -> None:
+    """The iterates and the way between them; the start is open."""
+    axes.plot(path[:, 0], path[:, 1], color=colour, lw=1.3, marker="o", ms=3.6, zorder=3)
+    axes.plot(*path[0], marker="o", ms=7.0, mfc="white", mec=colour, mew=1.4, zorder=5)
+
+
+def line_picture(plt: Any) -> Any:
+    """Flights and the line at several steps."""
+    store = prepared(ONE, "minibatch").store
+    assert store is not None
+    shown = Batches(0, len(store), FLIGHTS_SHOWN).at(0)
+    own = prepared(ONE).problem.coordinates
+    miles = store.X[shown, 0] * own.deviation[0] + own.mean[0]
+    problem = in_thousands()
+    path = walk(problem, GradientDescent(SMALL), max(LINES_SHOWN)).path
+    figure, axes = plt.subplots(figsize=(7.4, 4.0), layout="constrained")
+    axes.plot(miles, store.y[shown], ls="", marker="o", ms=3.0, color=FAINT, mew=0.0, rasterized=False)
+    ends = np.array([0.0, 2_700.0])
+    for position, step in enumerate(LINES_SHOWN):
+        w, b = problem.coordinates.to_user(path[step])
+        shade = plt.get_cmap("viridis")(0.92 - 0.92 * position / (len(LINES_SHOWN) - 1))
+        axes.plot(ends, w[0] * ends + b, color=shade, lw=2.0)
+        height = float(w[0] * ends[1] + b)
+        axes.annotate(
+            f"step {step}", (ends[1], height), xytext=(6, LABEL_SHIFTS.get(step, 0)), textcoords="offset points", va="center", size=9
+        )
+    axes.set(xlim=(0.0, 2_980.0), ylim=(-12.0, 420.0), xlabel="distance (miles)", ylabel="air time (minutes)")
+    return figure
+
+
+LABEL_SHIFTS = {10: -7, 30: 8, 100: -4}  # points, where labels would meet
+
+
+def path_picture(plt: Any) -> Any:
+    """The path over the contours for four learning rates."""
+    problem = in_thousands()
+    figure, grid = plt.subplots(2, 2, figsize=(8.6, 6.6), sharex=True, sharey=True, layout="constrained")
+    shown = {"small": 40, "best": 40, "just below the limit": 25, "past the limit": 4}
+    for axes, (name, alpha), colour in zip(grid.flat, rates().items(), (BLUE, GREEN, ORANGE, PURPLE), strict=True):
+        draw_contours(axes, problem.solution)
+        path = walk(problem, GradientDescent(alpha), shown[name]).path
+        draw_path(axes, path, colour)
+        steps = predicted(problem, alpha)
+        end = f"converges in {count(steps)} steps" if steps is not None else "diverges"
+        axes.set_title(f"α = {number(alpha)}, {name}: {end}", color=INK, loc="left")
+        axes.text(0.98, 0.03, f"steps 0 to {len(path) - 1}", transform=axes.transAxes, ha="right", color=MUTED, size=9)
+        axes.set(xlim=(-75.0, 320.0), ylim=(-105.0, 190.0), aspect="equal")
+    for axes in grid[1]:
+        axes.set_xlabel("w (minutes per thousand miles)")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("b (minutes)")
+    return figure
+
+
+def scaling_picture(plt: Any) -> Any:
+    """The same loss in three coordinates, each with the path at its best learning rate."""
+    figure, row = plt.subplots(1, 3, figsize=(10.4, 4.1), layout="constrained")
+    titles = {
+        "x in miles": ("miles", "w (minutes per mile)", (-0.13, 0.39), (-190.0, 235.0), BLUE),
+        "x in thousands of miles": (
+            "thousands of miles",
+            "w (minutes per thousand miles)",
+            (-90.0, 335.0),
+            (-190.0, 235.0),
+            ORANGE,
+        ),
+        "(x − x̄) / s": ("centred and scaled", "w (minutes per deviation)", (-115.0, 310.0), (-50.0, 375.0), GREEN),
+    }
+    for axes, (name, (title, label, across, up, colour)) in zip(row, titles.items(), strict=True):
+        problem = scalings()[name]
+        draw_contours(axes, problem.solution)
+        chosen = tuned(problem, gradient_descent.NAME)
+        draw_path(axes, walk(problem, chosen.rule, 40).path, colour)
+        assert chosen.steps is not None
+        steps = f"{number(chosen.steps / 1e6, 3)} million steps" if chosen.steps > MOST_STEPS else f"{count(chosen.steps)} steps"
+        if chosen.steps == 1:
+            steps = "1 step"
+        axes.set_title(f"{title}\nκ = {number(problem.solution.condition, 3)}, {steps}", loc="left")
+        axes.set(xlabel=label, xlim=across, ylim=up)
+        axes.set_box_aspect(1.0)
+    row[0].set_ylabel("b (minutes)")
+    return figure
+
+
+def momentum_picture(plt: Any) -> Any:
+    """The gap by step for four rules, with the steps foretold."""
+    problem = prepared(CROOKED).problem
+    figure, axes = plt.subplots(figsize=(8.2, 4.6), layout="constrained")
+    tolerance = GAP_TOLERANCE * problem.baseline
+    axes.axhline(tolerance, color=MUTED, lw=1.0, ls="--")
+    axes.text(1.1, tolerance * 2.0, "tolerance of the gap", color=MUTED, size=9)
+    colours = dict(zip(RULES, (BLUE, ORANGE, GREEN, PURPLE), strict=True))
+    dashes = dict(zip(RULES, ("-", "--", "-.", "-"), strict=True))
+    floor = 1e-17
+    for name in RULES:
+        chosen, run = accelerated(name)
+        steps = np.array([step.step for step in run.history])
+        kept = np.unique(np.searchsorted(steps, [v for v in thinned(int(steps[-1]) + 1) if v >= 1]))
+        axes.plot(steps[kept], run.gaps[kept], color=colours[name], lw=1.7, ls=dashes[name])
+        assert chosen.steps is not None
+        axes.plot([chosen.steps] * 2, [floor, floor * 30.0], color=colours[name], lw=2.2)
+        axes.annotate(
+            f"{name.replace('_', ' ').replace('nesterov', 'Nesterov')}\n{count(chosen.steps)}",
+            (chosen.steps, floor * 40.0),
+            xytext=(-5 if name == heavy_ball.NAME else 3, 0),
+            textcoords="offset points",
+            ha="right" if name == heavy_ball.NAME else "left" if name == nesterov.NAME else "center",
+            color=colours[name],
+            size=9,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+        )
+    axes.set(xscale="log", yscale="log", xlim=(1.0, 70_000.0), ylim=(floor, 3e4), xlabel="step", ylabel="J − J* (squared minutes)")
+    return figure
+
+
+def noise_picture(plt: Any) -> Any:
+    """The gap against steps and against rows read, for several batch sizes, with the floors foretold."""
+    ready = prepared(SPREAD, "minibatch")
+    assert ready.store is not None
+    figure, row = plt.subplots(1, 2, figsize=(10.0, 4.4), sharey=True, layout="constrained")
+    runs = [(noisy(size), f"B = {count(size)}", size, "-") for size in BATCH_SIZES]
+    runs.append((noisy(BATCH_SIZES[1], falling=True), f"B = {count(BATCH_SIZES[1])}, falling α", BATCH_SIZES[1], ":"))
+    for (run, label, size, dash), colour in zip(runs, (BLUE, ORANGE, GREEN, PURPLE, INK), strict=True):
+        middles, means = averaged(run.walk.gaps)
+        for axes, scale in zip(row, (1.0, size / len(ready.store)), strict=True):
+            axes.plot(middles * scale, means, color=colour, lw=1.7, ls=dash, label=label)
+            if run.floor is not None:
+                axes.plot([60.0 * scale, NOISY_STEPS * scale], [run.floor] * 2, color=colour, lw=1.0, ls="--")
+    exact = walk(ready.problem, GradientDescent(NOISY_RATE)).gaps
+    shown = exact > 1e-3
+    row[0].plot(np.arange(1, shown.sum() + 1)[1:] - 1, exact[shown][1:], color=MUTED, lw=1.2, label="all rows")
+    row[0].set(xscale="log", yscale="log", xlim=(1.0, NOISY_STEPS), ylim=(4e-3, 2e4), xlabel="step", ylabel="J − J* (squared minutes)")
+    row[1].set(xscale="log", xlabel="epochs (rows read / training rows)")
+    row[0].legend(loc="upper right", fontsize=9)
+    row[0].set_title("by step", loc="left")
+    row[1].set_title("by rows read", loc="left")
+    return figure
+
+
+def averaged(gaps: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Steps and the mean gap around them, over windows that grow with the step: the mean is what is foretold."""
+    edges = np.unique(np.geomspace(1, len(gaps), 70).round().astype(int))
+    windows: Sequence[tuple[int, int]] = list(zip(edges[:-1], edges[1:], strict=True))
+    middles = np.array([(a + b - 1) / 2.0 for a, b in windows])
+    return middles, np.array([gaps[a:b].mean() for a, b in windows])
+
+
+DRAWN = {
+    "line": line_picture,
+    "path": path_picture,
+    "scaling": scaling_picture,
+    "momentum": momentum_picture,
+    "noise": noise_picture,
+}
+
+
+def draw(folder: Path) -> list[Path]:
+    """Write every picture."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    import matplotlib.pyplot as plt
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    with mpl.rc_context(STYLE):
+        for name, picture in DRAWN.items():
+            figure = picture(plt)
+            written.append(folder / f"{name}.svg")
+            figure.savefig(written[-1], metadata={"Date": None, "Creator": None})
+            plt.close(figure)
+    return written
+
+
+def main() -> None:
+    """Print the numbers, write the pictures."""
+    for name, text in numbers().items():
+        print(f"{name}: {text}")
+    for path in draw(PICTURES):
+        print(f"{path.relative_to(ROOT)}: {path.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
