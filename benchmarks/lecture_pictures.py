@@ -290,6 +290,8 @@ def momentum_numbers(*, every: bool = True) -> Facts:
     momentum, ahead = tuned(problem, heavy_ball.NAME), tuned(problem, nesterov.NAME)
     facts = {
         "coordinates": f"{problem.coordinates.size} parameters",
+        "momentum's peak": f"{count(int(np.argmax(accelerated(heavy_ball.NAME).walk.gaps)))} steps, to {number(float(accelerated(heavy_ball.NAME).walk.gaps.max()), 3)}",
+        "gap at the start": f"from {number(problem.gap(start(problem)))}",
         "condition": f"κ = {number(kappa)}, √κ = {number(root)}",
         "spectrum": f"μ = {number(solution.curvature_min)}, then {number(float(solution.eigenvalues[1]))}, … up to L = {number(solution.curvature_max)}",
         "without the smallest": f"{number(solution.curvature_max / float(solution.eigenvalues[1]))} without its smallest eigenvalue",
@@ -482,21 +484,16 @@ def line_picture(plt: Any) -> Any:
     problem = in_thousands()
     path = walk(problem, GradientDescent(SMALL), max(LINES_SHOWN)).path
     figure, axes = plt.subplots(figsize=(7.4, 4.0), layout="constrained")
-    axes.plot(miles, store.y[shown], ls="", marker="o", ms=3.0, color=FAINT, mew=0.0, rasterized=False)
+    axes.plot(miles, store.y[shown], ls="", marker="o", ms=3.0, color=FAINT, mew=0.0)
     ends = np.array([0.0, 2_700.0])
     for position, step in enumerate(LINES_SHOWN):
         w, b = problem.coordinates.to_user(path[step])
         shade = plt.get_cmap("viridis")(0.92 - 0.92 * position / (len(LINES_SHOWN) - 1))
         axes.plot(ends, w[0] * ends + b, color=shade, lw=2.0)
         height = float(w[0] * ends[1] + b)
-        axes.annotate(
-            f"step {step}", (ends[1], height), xytext=(6, LABEL_SHIFTS.get(step, 0)), textcoords="offset points", va="center", size=9
-        )
+        axes.annotate(f"step {step}", (ends[1], height), xytext=(6, 0), textcoords="offset points", va="center", size=9)
     axes.set(xlim=(0.0, 2_980.0), ylim=(-12.0, 420.0), xlabel="distance (miles)", ylabel="air time (minutes)")
     return figure
-
-
-LABEL_SHIFTS = {10: -7, 30: 8, 100: -4}  # points, where labels would meet
 
 
 def path_picture(plt: Any) -> Any:
@@ -522,31 +519,31 @@ def path_picture(plt: Any) -> Any:
 
 def scaling_picture(plt: Any) -> Any:
     """The same loss in three coordinates, each with the path at its best learning rate."""
-    figure, row = plt.subplots(1, 3, figsize=(10.4, 4.1), layout="constrained")
-    titles = {
-        "x in miles": ("miles", "w (minutes per mile)", (-0.13, 0.39), (-190.0, 235.0), BLUE),
-        "x in thousands of miles": (
-            "thousands of miles",
-            "w (minutes per thousand miles)",
-            (-90.0, 335.0),
-            (-190.0, 235.0),
-            ORANGE,
-        ),
-        "(x − x̄) / s": ("centred and scaled", "w (minutes per deviation)", (-115.0, 310.0), (-50.0, 375.0), GREEN),
-    }
-    for axes, (name, (title, label, across, up, colour)) in zip(row, titles.items(), strict=True):
+    figure, grid = plt.subplots(2, 2, figsize=(8.4, 8.2), layout="constrained")
+    upward = (-190.0, 235.0)
+    panels = (
+        ("x in miles", "miles, true to scale", "w (minutes per mile)", (-212.0, 213.0), upward, BLUE),
+        ("x in miles", "miles, w stretched a thousandfold", "w (minutes per mile)", (-0.086, 0.339), upward, BLUE),
+        ("x in thousands of miles", "thousands of miles", "w (minutes per thousand miles)", (-86.0, 339.0), upward, ORANGE),
+        ("(x − x̄) / s", "centred and scaled", "w (minutes per deviation)", (-120.0, 305.0), (-62.0, 363.0), GREEN),
+    )
+    for axes, (name, title, label, across, up, colour) in zip(grid.flat, panels, strict=True):
         problem = scalings()[name]
         draw_contours(axes, problem.solution)
         chosen = tuned(problem, gradient_descent.NAME)
-        draw_path(axes, walk(problem, chosen.rule, 40).path, colour)
         assert chosen.steps is not None
-        steps = f"{number(chosen.steps / 1e6, 3)} million steps" if chosen.steps > MOST_STEPS else f"{count(chosen.steps)} steps"
-        if chosen.steps == 1:
-            steps = "1 step"
-        axes.set_title(f"{title}\nκ = {number(problem.solution.condition, 3)}, {steps}", loc="left")
+        path = walk(problem, chosen.rule, 40).path
+        draw_path(axes, path, colour)
+        steps = f"{number(chosen.steps / 1e6)} million" if chosen.steps > MOST_STEPS else count(chosen.steps)
+        axes.set_title(
+            f"{title}\nκ = {number(problem.solution.condition)}, {steps} step{'' if chosen.steps == 1 else 's'}", loc="left"
+        )
+        shown = f"steps 0 to {len(path) - 1}" if len(path) > 2 else "steps 0 and 1"
+        axes.text(0.98, 0.03, shown, transform=axes.transAxes, ha="right", color=MUTED, size=9)
         axes.set(xlabel=label, xlim=across, ylim=up)
         axes.set_box_aspect(1.0)
-    row[0].set_ylabel("b (minutes)")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("b (minutes)")
     return figure
 
 
@@ -559,25 +556,26 @@ def momentum_picture(plt: Any) -> Any:
     axes.text(1.1, tolerance * 2.0, "tolerance of the gap", color=MUTED, size=9)
     colours = dict(zip(RULES, (BLUE, ORANGE, GREEN, PURPLE), strict=True))
     dashes = dict(zip(RULES, ("-", "--", "-.", "-"), strict=True))
-    floor = 1e-17
+    bottom = 1e-27
     for name in RULES:
         chosen, run = accelerated(name)
         steps = np.array([step.step for step in run.history])
         kept = np.unique(np.searchsorted(steps, [v for v in thinned(int(steps[-1]) + 1) if v >= 1]))
         axes.plot(steps[kept], run.gaps[kept], color=colours[name], lw=1.7, ls=dashes[name])
+        axes.plot(steps[-1], run.gaps[-1], color=colours[name], marker="o", ms=5.0)
         assert chosen.steps is not None
-        axes.plot([chosen.steps] * 2, [floor, floor * 30.0], color=colours[name], lw=2.2)
+        axes.plot([chosen.steps] * 2, [bottom, run.gaps[-1]], color=colours[name], lw=1.0, ls=":")
         axes.annotate(
-            f"{name.replace('_', ' ').replace('nesterov', 'Nesterov')}\n{count(chosen.steps)}",
-            (chosen.steps, floor * 40.0),
-            xytext=(-5 if name == heavy_ball.NAME else 3, 0),
+            f"{name.replace('_', ' ').replace('nesterov', 'Nesterov')}\n{count(chosen.steps)} foretold",
+            (chosen.steps, bottom * 3.0),
+            xytext=(-5 if name == heavy_ball.NAME else 5, 0),
             textcoords="offset points",
-            ha="right" if name == heavy_ball.NAME else "left" if name == nesterov.NAME else "center",
+            ha="right" if name == heavy_ball.NAME else "left",
             color=colours[name],
             size=9,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
         )
-    axes.set(xscale="log", yscale="log", xlim=(1.0, 70_000.0), ylim=(floor, 3e4), xlabel="step", ylabel="J − J* (squared minutes)")
+    axes.set(xscale="log", yscale="log", xlim=(1.0, 400_000.0), ylim=(bottom, 1e7))
+    axes.set(xlabel="step", ylabel="J − J* (squared minutes)")
     return figure
 
 
