@@ -62,6 +62,7 @@ CROOKED = ("distance", "carrier", "origin", "month", "hour", "sched_dep_time")  
 THOUSAND = 1_000.0  # miles: the unit of the first pictures
 SMALL, LARGE, TOO_LARGE = 0.1, 0.81, 0.9  # learning rates around the best one and the limit
 CERTIFIED_STEP = 20
+CONTOURS = (100.0, 400.0, 1_600.0, 6_400.0, 25_600.0)  # squared minutes above J*
 NOISY_RATE = 0.2
 BATCH_SIZES = (8, 64, 512, 4_096)
 NOISY_STEPS = 5_000
@@ -174,6 +175,7 @@ def line_numbers() -> Facts:
         "RMSE": f"√(2J*) = {number(score.rmse)} minutes",
         "R²": f"R² = {number(score.r2)}",
         "the gap, relative": f"1 − J*/J(0, ȳ) = {number(1.0 - solution.minimum / problem.baseline)}",
+        "J after ten steps": f"J = {number(walk(thousands, GradientDescent(SMALL), 10).history[-1].objective)}",
         "mean distance": f"E[x] = {number(float(second[0, 1]))}",
         "mean square distance": f"E[x²] = {number(float(second[0, 0]))}",
         "mean air time": f"E[y] = {number(float(thousands.loss.linear[1]))}",
@@ -202,7 +204,8 @@ def path_numbers() -> Facts:
         "best rate": f"2/(μ + L) = {number(gradient_descent.best_learning_rate(solution))}",
         "contraction": f"(κ − 1)/(κ + 1) = {number((kappa - 1.0) / (kappa + 1.0))}",
     }
-    first = np.array([0.0, 0.0])
+    first = start(problem)
+    facts["contours"] = f"J − J* = {', '.join(count(int(level)) for level in CONTOURS[:3])}, …"
     facts["gap at the start"] = f"{number(problem.gap(first))} at the start"
     facts["tolerance"] = f"{number(GAP_TOLERANCE * problem.baseline)} squared minutes"
     for name, alpha in rates().items():
@@ -288,10 +291,10 @@ def momentum_numbers(*, every: bool = True) -> Facts:
     solution = problem.solution
     kappa, root = solution.condition, float(np.sqrt(solution.condition))
     momentum, ahead = tuned(problem, heavy_ball.NAME), tuned(problem, nesterov.NAME)
+    climb = accelerated(heavy_ball.NAME).walk.gaps
     facts = {
         "coordinates": f"{problem.coordinates.size} parameters",
-        "momentum's peak": f"{count(int(np.argmax(accelerated(heavy_ball.NAME).walk.gaps)))} steps, to {number(float(accelerated(heavy_ball.NAME).walk.gaps.max()), 3)}",
-        "gap at the start": f"from {number(problem.gap(start(problem)))}",
+        "momentum's peak": f"{count(int(np.argmax(climb)))} steps, to {number(float(climb.max()))} from {number(float(climb[0]))}",
         "condition": f"κ = {number(kappa)}, √κ = {number(root)}",
         "spectrum": f"μ = {number(solution.curvature_min)}, then {number(float(solution.eigenvalues[1]))}, … up to L = {number(solution.curvature_max)}",
         "without the smallest": f"{number(solution.curvature_max / float(solution.eigenvalues[1]))} without its smallest eigenvalue",
@@ -442,7 +445,6 @@ STYLE = {
     "axes.facecolor": "white",
     "path.simplify_threshold": 0.3,
 }
-CONTOURS = (100.0, 400.0, 1_600.0, 6_400.0, 25_600.0)  # squared minutes above J*
 MOST_POINTS = 250  # of a curve
 FLIGHTS_SHOWN = 300
 LINES_SHOWN = (0, 1, 3, 10, 30, 100)
@@ -595,7 +597,9 @@ def noise_picture(plt: Any) -> Any:
     exact = walk(ready.problem, GradientDescent(NOISY_RATE)).gaps
     shown = exact > 1e-3
     row[0].plot(np.arange(1, shown.sum() + 1)[1:] - 1, exact[shown][1:], color=MUTED, lw=1.2, label="all rows")
-    row[0].set(xscale="log", yscale="log", xlim=(1.0, NOISY_STEPS), ylim=(4e-3, 2e4), xlabel="step", ylabel="J − J* (squared minutes)")
+    row[0].set(
+        xscale="log", yscale="log", xlim=(1.0, NOISY_STEPS), ylim=(4e-3, 2e4), xlabel="step", ylabel="J − J* (squared minutes)"
+    )
     row[1].set(xscale="log", xlabel="epochs (rows read / training rows)")
     row[0].legend(loc="upper right", fontsize=9)
     row[0].set_title("by step", loc="left")
