@@ -1,8 +1,7 @@
 """The page on how gradient descent finds the line: its numbers are those of the data, its pictures are there, its code runs."""
 
-import importlib.util
+import importlib
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,13 +23,16 @@ def page():
 
 @pytest.fixture(scope="module")
 def lecture():
-    """The script that prints the numbers; it imports Matplotlib only to draw."""
-    spec = importlib.util.spec_from_file_location("lecture_pictures", ROOT / "benchmarks" / "lecture_pictures.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    """The modules that find the numbers and draw the pictures; Matplotlib is imported only to draw."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        yield importlib.import_module("lecture_pictures")
+
+
+@pytest.fixture(scope="module")
+def found(lecture):
+    """The module of the numbers."""
+    return importlib.import_module("lecture_numbers")
 
 
 def missing(facts, page):
@@ -39,18 +41,18 @@ def missing(facts, page):
 
 
 @pytest.mark.parametrize("part", ["line", "path", "scaling"])
-def test_the_page_states_the_numbers_of_the_data(part, lecture, page):
-    assert missing(getattr(lecture, f"{part}_numbers")(), page) == {}
+def test_the_page_states_the_numbers_of_the_data(part, found, page):
+    assert missing(getattr(found, f"{part}_numbers")(), page) == {}
 
 
 @pytest.mark.parametrize("part", ["momentum", "noise", "certificate"])
-def test_the_page_states_the_numbers_of_the_data_that_are_quick_to_find(part, lecture, page):
-    assert missing(getattr(lecture, f"{part}_numbers")(every=False), page) == {}
+def test_the_page_states_the_numbers_of_the_data_that_are_quick_to_find(part, found, page):
+    assert missing(getattr(found, f"{part}_numbers")(every=False), page) == {}
 
 
 @pytest.mark.bench
-def test_the_page_states_every_number_and_no_other(lecture, page):
-    facts = lecture.numbers()
+def test_the_page_states_every_number_and_no_other(found, page):
+    facts = found.numbers()
     assert missing(facts, page) == {}
     prose = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
     figures = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+"  # thousands and decimals: small whole numbers are words of the prose
