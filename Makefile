@@ -1,5 +1,5 @@
 # What takes longer than `./check`. Each target sets up what it needs.
-.PHONY: check setup bench lock
+.PHONY: check setup bench pictures lock
 
 check:
 	./check
@@ -10,6 +10,10 @@ setup:
 bench: setup        # large data: memory and time
 	.venv/bin/pytest -q -s -m bench
 	.venv/bin/python benchmarks/predicted_steps.py
+
+pictures: setup     # the numbers and the pictures of docs/how-gradient-descent-finds-the-line.md
+	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	.venv/bin/python benchmarks/lecture_pictures.py
 
 lock:               # after a change of dependencies; needs uv
 	uv lock

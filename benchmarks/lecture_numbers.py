@@ -79,16 +79,12 @@ def prepared(features: tuple[str, ...], oracle: str = "auto") -> Prepared:
         return prepare(open_source(FLIGHTS), config, ThreadEngine(2), Progress())
 
 
-def coordinates(centre: float, scale: float) -> Coordinates:
-    """The coordinate z = (distance − centre)/scale."""
-    own = prepared(ONE).problem.coordinates
-    return Coordinates("lecture", own.mean, own.deviation, np.array([centre]), np.array([scale]), intercept=True)
-
-
 def posed(centre: float, scale: float) -> Problem:
-    """Air time from distance in other coordinates, on the same training rows."""
+    """Air time from z = (distance − centre)/scale, on the same training rows."""
     problem = prepared(ONE).problem
-    return pose(problem.names, problem.moments, coordinates(centre, scale), 0.0)
+    own = problem.coordinates
+    chosen = Coordinates("lecture", own.mean, own.deviation, np.array([centre]), np.array([scale]), intercept=True)
+    return pose(problem.names, problem.moments, chosen, 0.0)
 
 
 def in_thousands() -> Problem:
