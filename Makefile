@@ -1,5 +1,5 @@
 # What takes longer than `./check`. Each target sets up what it needs.
-.PHONY: check setup bench soak lock
+.PHONY: check setup bench pictures soak lock
 
 check:
 	./check
@@ -13,6 +13,10 @@ bench: setup        # large data: memory and time
 
 soak: setup         # long: kills and resumes
 	.venv/bin/pytest -q -s -m soak
+
+pictures: setup     # the numbers and the pictures of docs/how-gradient-descent-finds-the-line.md
+	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	.venv/bin/python benchmarks/lecture_pictures.py
 
 lock:               # after a change of dependencies; needs uv
 	uv lock
