@@ -26,7 +26,7 @@ from gradline.report.numerals import count, number
 from gradline.training.config import TrainConfig
 from gradline.training.loop import descend
 from gradline.training.plan import tolerance_reached
-from gradline.training.stopping import GAP_TOLERANCE, Stopping
+from gradline.training.stopping import GAP_TOLERANCE, Budget, stopping
 from gradline.training.trainer import NOISE_ROWS, Progress, observer, prepare
 from gradline.types import Role
 from gradline.updates import conjugate_gradient, gradient_descent, heavy_ball, nesterov, rules
@@ -115,14 +115,14 @@ def walk(
 ) -> Walk:
     """A run of gradline's loop from θ = 0, to the tolerance or so many steps."""
     path: list[FloatArray] = []
-    record = observer(problem, Progress(), exact=oracle is None)
+    record = observer(problem, exact=oracle is None)
 
     def observe(iterate: Iterate) -> Step:
         if keep:
             path.append(iterate.theta)
         return record(iterate)
 
-    stop = Stopping(on, tolerance=1e-9, patience=5, max_steps=steps, max_seconds=None)
+    stop = stopping([on], 1e-9, 5, Budget(steps))
     with threadpool_limits(limits=1):
         descent = descend(oracle or MomentsOracle(problem.loss), rule, start(problem), observe, stop)
     return Walk(np.array(path), descent.history)

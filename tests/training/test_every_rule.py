@@ -392,6 +392,10 @@ class Seen:
     def __init__(self, step, value, error, theta):
         self.step, self.value, self.error, self.theta = step, value, error, theta
 
+    @property
+    def objective(self):
+        return self.value
+
 
 def run(problem, oracle, rule, ceiling, tolerance):
     """The loop, until the parameters are within `tolerance` of the known optimum or the ceiling is passed."""
