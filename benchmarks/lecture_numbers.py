@@ -24,10 +24,11 @@ from gradline.oracles.minibatch import Batches, MiniBatchOracle
 from gradline.oracles.moments import MomentsOracle
 from gradline.report.numerals import count, number
 from gradline.training.config import TrainConfig
+from gradline.training.judge import observer
 from gradline.training.loop import descend
 from gradline.training.plan import tolerance_reached
 from gradline.training.stopping import GAP_TOLERANCE, Budget, stopping
-from gradline.training.trainer import NOISE_ROWS, Progress, observer, prepare
+from gradline.training.trainer import NOISE_ROWS, Progress, prepare
 from gradline.types import Role
 from gradline.updates import conjugate_gradient, gradient_descent, heavy_ball, nesterov, rules
 from gradline.updates.gradient_descent import GradientDescent

@@ -169,7 +169,7 @@ def run(
             if retransformation is None
             else {"method": retransformation.method, "factor": retransformation.factor},
         },
-        "loss": {"name": "squared"} if found.general is None else found.general.to_json(config, found.descent.theta),
+        "loss": found.judge.to_json(found.descent.theta),
         "plan": found.plan.to_json(),
         "steps": found.descent.history[-1].step,
         "stopped": found.descent.reason.to_json(),

@@ -126,6 +126,7 @@ OPTIONS = (
     click.option(
         "--l2", type=float, default=0.0, show_default=True, help="λ of the penalty (λ/2)‖w‖², in the loop's coordinates."
     ),
+    click.option("--l1", type=float, default=0.0, show_default=True, help="λ₁ of the penalty λ₁‖w‖₁: sets coefficients to zero."),
     click.option("--intercept/--no-intercept", default=True, help="Whether to fit b."),
     click.option(
         "--stop",

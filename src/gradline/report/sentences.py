@@ -49,7 +49,7 @@ def verdict(model: Model) -> Verdict:
     if gap is None or gap > GAP_TOLERANCE:
         return Verdict("doubt", "Stopped before the proved minimum", _sentence(stopped["message"]) + left)
     text = "No other coefficients fit the training rows better, as far as double precision can tell."
-    if model.config.get("l2"):
+    if model.config.get("l2") or model.config.get("l1"):
         text = "No other coefficients give a smaller penalised loss on the training rows, as far as double precision can tell."
     return Verdict("good", "Converged to the global minimum", text)
 

@@ -175,6 +175,8 @@ def _trust(model: Model) -> Text:
     if loss["name"] == "pinball":
         shares = [f"{100 * share:.1f}% of {role} rows" for role, share in loss["share_below"].items() if share is not None]
         text.append(f"\nquantile {loss['quantile']:g}: {', '.join(shares)} lie below the prediction")
+    elif "l1" in loss:
+        text.append(f"\nλ₁ = {number(loss['l1'])}: {loss['zero']:,} of {plural(loss['of'], 'coefficient')} are zero")
     elif loss["name"] == "huber":
         text.append(f"\nHuber loss, linear beyond {number(loss['delta'])}: far rows count less")
     return text

@@ -40,7 +40,7 @@ class TrainConfig:
     min_level_rows, max_levels: when levels of a category are grouped.  log_target: train on log(target).
     loss: `squared`, `huber` (linear beyond `huber_delta` target units; None: 1.345 robust deviations of the residuals) or `pinball` (the
     conditional `quantile`).
-    oracle, optimizer, learning_rate: `auto` or as named.  batch_size, sampling: of the mini-batch oracle: rows a step; `shuffled` epochs or `replacement`.  schedule: how α changes with the steps, to `max_steps`.  l2: λ of (λ/2)‖w‖² in the loop's coordinates.
+    oracle, optimizer, learning_rate: `auto` or as named.  batch_size, sampling: of the mini-batch oracle: rows a step; `shuffled` epochs or `replacement`.  schedule: how α changes with the steps, to `max_steps`.  l2, l1: λ and λ₁ of (λ/2)‖w‖² and λ₁‖w‖₁ in the loop's coordinates.
     stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `improvement` (relative improvement of J below
     `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept) or `gradient` (its norm
     at most `tolerance` of the first); several: whichever comes first.  max_steps, max_epochs, max_seconds: budgets.
@@ -78,6 +78,7 @@ class TrainConfig:
     learning_rate: float | None = None
     schedule: str = "constant"
     l2: float = 0.0
+    l1: float = 0.0
     intercept: bool = True
     stop: tuple[str, ...] = ("certificate",)
     tolerance: float = 1e-9
@@ -114,6 +115,10 @@ class TrainConfig:
             raise UsageError("--validation and --test together leave no row to train on.", "let them add up to less than 1.")
         if not 0.0 <= self.l2 < float("inf"):
             raise UsageError(f"--l2 {self.l2} is not a penalty.", "give a number from 0.")
+        if not 0.0 <= self.l1 < float("inf"):
+            raise UsageError(f"--l1 {self.l1} is not a penalty.", "give a number from 0.")
+        if self.l1 > 0.0 and self.loss != "squared":
+            raise UsageError(f"--l1 goes with squared error only, not with --loss {self.loss}.", "use --l2.")
         if self.huber_delta is not None and not 0.0 < self.huber_delta < float("inf"):
             raise UsageError(f"--huber-delta {self.huber_delta} is not a distance.", "give a positive number of target units.")
         if not 0.0 < self.quantile < 1.0:

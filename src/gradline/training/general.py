@@ -53,6 +53,8 @@ class GeneralProblem:
     start: FloatArray
     baseline: float
     unpenalised: Solution
+    quantile: float
+    tolerance: float = 1e-8
     _bound: float = -np.inf
     _bound_at: float = np.inf  # ‖∇J‖ where it was found
 
@@ -148,7 +150,7 @@ class GeneralProblem:
         below = [store.y[r.start : r.stop] <= store.X[r.start : r.stop] @ w + b for r in store.parts()]
         return float(np.average(np.concatenate(below), weights=store.weight))
 
-    def to_json(self, config: TrainConfig, theta: FloatArray) -> Json:
+    def to_json(self, theta: FloatArray) -> Json:
         """The entry `loss` of the JSON documents: what the loss is, its mean and the share of the rows below, at θ (k,)."""
         means = {"train": self._oracle(self.store, self.loss.exact, 0.0).value_and_gradient(theta).value}
         shares = {"train": self.share_below(self.store, theta), "validation": self.share_below(self.held_out, theta)}
@@ -157,7 +159,7 @@ class GeneralProblem:
             "share_below": shares,
             "name": self.loss.name,
             "delta": self.loss.high if self.loss.name == "huber" else None,
-            "quantile": config.quantile if self.loss.name == "pinball" else None,
+            "quantile": self.quantile if self.loss.name == "pinball" else None,
             "smoothing": self.loss.width if self.loss.name == "pinball" else None,
             "baseline": self.baseline,
         }
@@ -184,4 +186,4 @@ def pose_general(
             f"the loss {config.loss} of always saying {constant:g} is zero: there is nothing to learn.", "use --loss squared."
         )
     plain = problem.solution if config.l2 == 0.0 else solve(quadratic_loss(problem.training, problem.coordinates))
-    return GeneralProblem(problem, loss, store, held_out, engine, config.l2, start, baseline, plain)
+    return GeneralProblem(problem, loss, store, held_out, engine, config.l2, start, baseline, plain, config.quantile)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from gradline.types import Json
 
 GAP_TOLERANCE = 1e-12
-DUALITY_TOLERANCE = 1e-8  # of losses that have no moments
 COEFFICIENT_TOLERANCE = 1e-10  # ten times inside the promised 1e-9, which the rounding of the data has to fit into as well
 STALLED_STEPS = 50  # within the gap, so many steps without a smaller one are the rounding of the oracle
 GROWING_STEPS = 10  # so many in a row at which J and its gradient both grow by
@@ -276,15 +275,15 @@ def stopping(
     monitors: Sequence[Monitor] = (),
     *,
     noisy: bool = False,
-    solved: bool = True,
+    bounded: float | None = None,
 ) -> Stopping:
     """The criteria of a run: divergence, what was asked for (`certificate`, `improvement`, `validation`, `gradient`), budgets.
 
-    solved: the minimum is known, not only bounded.  noisy: the gradients are of mini-batches; then a loss is judged by its mean over the epoch, and J always is.
+    bounded: the relative gap to reach, where the minimum is only bounded.  noisy: the gradients are of mini-batches; then a loss is judged by its mean over the epoch, and J always is.
     """
     window = budget.window if noisy else 1
     known: dict[str, Criterion] = {
-        "certificate": Certified() if solved else ProvedGap(DUALITY_TOLERANCE),
+        "certificate": Certified() if bounded is None else ProvedGap(bounded),
         "improvement": Watched(StopReason.IMPROVEMENT, tolerance, patience, window)
         if noisy
         else Improvement(tolerance, patience),

@@ -5,7 +5,6 @@ read once → represent → plan → descend → certify: `prepare` is the first
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ import numpy as np
 from gradline.errors import DataError, UsageError, did_you_mean, plural
 from gradline.inputs.contract import MOST_LEVELS, ColumnContract, Contract, Decisions
 from gradline.kinds import flat_column, kind_of
-from gradline.maths.certificate import certify
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.losses import SQUARED
 from gradline.maths.moments import Moments, indicator_pairs
@@ -28,11 +26,13 @@ from gradline.representation.decode import DATE_PARTS, Decoder
 from gradline.representation.features import Limits, represent
 from gradline.splits.roles import RowRoles, ValueRoles, time_ordinals, time_roles
 from gradline.training.doubts import doubts
-from gradline.training.general import pose_general
+from gradline.training.elastic import ElasticNet
+from gradline.training.general import GeneralProblem, pose_general
+from gradline.training.judge import Solved
 from gradline.training.loop import descend
-from gradline.training.plan import general_plan, make_plan
+from gradline.training.plan import elastic_plan, general_plan, make_plan
 from gradline.training.rows import RowReader
-from gradline.training.stopping import GAP_TOLERANCE, Budget, Step, stopping
+from gradline.training.stopping import Budget, stopping
 from gradline.training.survey import survey
 from gradline.types import Kind, Notice, Part, RawColumn, Role
 
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from gradline.splits.roles import Roles
     from gradline.training.checkpoint import Checkpoints
     from gradline.training.config import TrainConfig
-    from gradline.training.general import GeneralProblem
-    from gradline.training.loop import Descent, Iterate, Position
+    from gradline.training.judge import Judge
+    from gradline.training.loop import Descent, Position
     from gradline.training.plan import Plan
     from gradline.training.stopping import Monitor, Stopping
     from gradline.training.survey import Survey
@@ -83,14 +83,14 @@ class Fit:
     survey: Survey
     reader: RowReader
     notices: tuple[Notice, ...]
-    general: GeneralProblem | None = None
+    judge: Judge
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """What is known before the first step. kinds: of the feature columns.  start: the first θ.
 
-    store: the training rows, for mini-batches and for losses without moments.  general: the problem of such a loss.
+    judge: who says how far θ is from the minimum.  store: the training rows, for mini-batches and for losses without moments.
     """
 
     problem: Problem
@@ -101,8 +101,8 @@ class Prepared:
     kinds: Mapping[str, Kind]
     notices: tuple[Notice, ...]
     start: FloatArray
+    judge: Judge
     store: ExampleStore | None = None
-    general: GeneralProblem | None = None
 
 
 def train(
@@ -121,22 +121,19 @@ def train(
 
     # 2. the loop
     oracle, epoch = _oracle(source, config, engine, prepared)
-    theta, general, noisy = prepared.start, prepared.general, plan.oracle == "minibatch"
+    theta, judge, noisy = prepared.start, prepared.judge, plan.oracle == "minibatch"
     stop = _stopping(config, prepared, epoch, progress.monitors)
     start: FloatArray | Position = theta
     spent = 0.0
     if checkpoints is not None:
         start, spent = checkpoints.begin(config, problem, plan.rule, theta, stop)
-    if general is None:
-        observe = observer(problem, exact=not noisy, spent=spent)
-    else:
-        observe = general.observer(exact=not noisy, epoch=epoch, spent=spent)
+    observe = judge.observer(exact=not noisy, epoch=epoch, spent=spent)
     retries = MOST_RETRIES if config.on_divergence == "shrink" else 0
     with np.errstate(over="ignore", invalid="ignore"):  # a run that is let diverge may overflow: the stopping sees it
         descent = descend(oracle, plan.rule, start, observe, stop, retries, checkpoints or (lambda position: None))
 
     # 3. the certificate, and what is doubtful
-    certificate = certify(problem, descent.theta) if general is None else general.certify(descent.theta)
+    certificate = judge.certify(descent.theta)
     texts = [name for name, kind in prepared.kinds.items() if kind is Kind.TEXT and name not in config.types]
     notices = doubts(problem, prepared.representation, certificate, descent, plan, found, texts)
     used = {feature.column for feature in prepared.representation.features}
@@ -152,13 +149,13 @@ def train(
         found,
         prepared.reader,
         (*prepared.notices, *notices),
-        general,
+        judge,
     )
 
 
 def _oracle(source: Source, config: TrainConfig, engine: Engine, prepared: Prepared) -> tuple[Oracle, int]:
     """The oracle that the plan names, and how many of its steps are an epoch."""
-    problem, general = prepared.problem, prepared.general
+    problem, general = prepared.problem, prepared.judge if isinstance(prepared.judge, GeneralProblem) else None
     if prepared.plan.oracle == "minibatch" and prepared.store is not None:
         loss = SQUARED if general is None else general.loss
         batches = Batches(config.seed, len(prepared.store), config.batch_size, config.sampling, blocked=prepared.store.on_disk)
@@ -171,7 +168,7 @@ def _oracle(source: Source, config: TrainConfig, engine: Engine, prepared: Prepa
 
 
 def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, monitors: Sequence[Monitor]) -> Stopping:
-    plan, solved = prepared.plan, prepared.general is None
+    plan, bounded = prepared.plan, prepared.judge.tolerance
     noisy = plan.oracle == "minibatch"
     if "validation" in config.stop and prepared.problem.validation is None:
         raise UsageError("--stop validation needs validation rows, and there are none.", "hold some out: --validation 0.1.")
@@ -182,7 +179,7 @@ def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, monitors: Seq
         steps = max(steps, config.max_epochs * epoch)
     budget = Budget(steps, config.max_seconds, config.max_epochs, epoch)
     growth = FORCED_GROWTH if plan.unstable else HOPELESS_GROWTH
-    return stopping(config.stop, config.tolerance, config.patience, budget, growth, monitors, noisy=noisy, solved=solved)
+    return stopping(config.stop, config.tolerance, config.patience, budget, growth, monitors, noisy=noisy, bounded=bounded)
 
 
 def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progress) -> Prepared:
@@ -212,21 +209,24 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     coordinates = Coordinates.of(config.scaling, mean, deviation, intercept=config.intercept)
     problem = pose(representation.names, moments, coordinates, config.l2)
     start = np.zeros(coordinates.size)
-    store = noise = general = None
+    store = noise = None
+    judge: Judge = Solved(problem) if config.l1 == 0.0 else ElasticNet(problem, config.l1)
     if config.oracle == "minibatch" or config.loss != "squared":
         store = _stored(source, config, reader, representation, coordinates, found, Role.TRAINING)
     if store is not None and config.loss != "squared":
         held_out = _stored(source, config, reader, representation, coordinates, found, Role.VALIDATION)
-        general = pose_general(config, problem, store, held_out, engine)
-        start = general.start
+        judge = pose_general(config, problem, store, held_out, engine)
+        start = judge.start
     if store is not None and config.oracle == "minibatch":
         sample = Batches(config.seed, len(store), NOISE_ROWS, "shuffled", blocked=store.on_disk).at(0)
         noise = measure(store.X[sample], store.y[sample], problem.solution, start, intercept=config.intercept)
-    if general is not None:
-        plan = general_plan(config, problem, general.loss, noise, found.reads + 1 + (general.held_out is not None))
+    if isinstance(judge, GeneralProblem):
+        plan = general_plan(config, problem, judge.loss, noise, found.reads + 1 + (judge.held_out is not None))
+    elif config.l1 > 0.0:
+        plan = elastic_plan(config, problem, noise)
     else:
         plan = make_plan(config, problem, start, found.reads, noise)
-    return Prepared(problem, representation, plan, found, reader, kinds, tuple(notices), start, store, general)
+    return Prepared(problem, representation, plan, found, reader, kinds, tuple(notices), start, judge, store)
 
 
 def _stored(
@@ -405,35 +405,6 @@ def example_reader(
         return Examples(X, rows.y[mine], None if rows.weight is None else rows.weight[mine])
 
     return examples
-
-
-def observer(problem: Problem, *, exact: bool, spent: float = 0.0) -> Callable[[Iterate], Step]:
-    """What makes the record of a step. exact: the loop's J is that of all rows; else it comes from the moments.
-
-    spent: seconds before this start, of a run that is resumed.
-    """
-    start = time.perf_counter() - spent
-
-    def observe(iterate: Iterate) -> Step:
-        step, theta, value, gradient, update_norm, learning_rate = iterate
-        gap = problem.gap(theta)
-        near = gap <= GAP_TOLERANCE * problem.baseline
-        return Step(
-            step=step,
-            objective=value if exact else problem.loss.value(theta),
-            validation=None if problem.validation is None else problem.validation.value(theta),
-            parameter_norm=float(np.linalg.norm(theta)),
-            gradient_norm=float(np.linalg.norm(gradient)),
-            update_norm=update_norm,
-            learning_rate=learning_rate,
-            gap=gap,
-            relative_gap=gap / problem.baseline,
-            coefficient_error=problem.coefficient_error(theta) if near else None,
-            at_rounding=near and bool(np.all(np.abs(gradient) <= problem.loss.rounding(theta))),
-            seconds=time.perf_counter() - start,
-        )
-
-    return observe
 
 
 def make_contract(kinds: Mapping[str, Kind], found: Survey, config: TrainConfig, source: Source) -> Contract:

@@ -70,7 +70,9 @@ def candidate(
         limit = gradient_descent.learning_rate_limit(solution)
         overflow = gradient_descent.overflow_step(solution, theta, alpha) if alpha >= limit else None
         if schedule != "constant":
-            return Candidate(gradient_descent.GradientDescent(alpha, _schedule(schedule, alpha, horizon)), limit, None, overflow)
+            return Candidate(
+                gradient_descent.GradientDescent(alpha, schedule_of(schedule, alpha, horizon)), limit, None, overflow
+            )
         steps = gradient_descent.predicted_steps(solution, theta, alpha, reached)
         return Candidate(gradient_descent.GradientDescent(alpha), limit, steps, overflow)
     if name in (heavy_ball.NAME, nesterov.NAME):
@@ -82,7 +84,7 @@ def candidate(
         return Candidate(rule, limit, None, _recurrent_overflow(rule.transition(solution.eigenvalues), solution, theta))
     if name == adam.NAME:
         alpha = learning_rate or ADAM_RATE * float(np.abs(solution.minimiser - theta).max())
-        return Candidate(adam.Adam(_schedule(schedule, alpha, horizon)), None, None, None)
+        return Candidate(adam.Adam(schedule_of(schedule, alpha, horizon)), None, None, None)
     rules: dict[str, Callable[[], UpdateRule[Any]]] = {
         barzilai_borwein.NAME: barzilai_borwein.BarzilaiBorwein,
         conjugate_gradient.NAME: conjugate_gradient.ConjugateGradient,
@@ -93,7 +95,7 @@ def candidate(
     return Candidate(paced, None, walked_steps(paced, solution, theta, reached, ceiling), None)
 
 
-def _schedule(name: str, alpha: float, horizon: int) -> Schedule:
+def schedule_of(name: str, alpha: float, horizon: int) -> Schedule:
     match name:
         case "inverse_time":
             return InverseTime(alpha, max(horizon / 10.0, 1.0))

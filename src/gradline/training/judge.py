@@ -1,0 +1,95 @@
+"""Who says how far an iterate is from the minimum: the maker of a step's record, and of the certificate.
+
+There are three, by what is known of the minimum: it is solved for (squared error, here), bounded from the moments
+(`gradline.training.elastic`), or bounded from the rows (`gradline.training.general`).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from gradline.maths.certificate import certify
+from gradline.training.stopping import GAP_TOLERANCE, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gradline.maths.certificate import Certificate
+    from gradline.maths.problem import Problem
+    from gradline.training.loop import Iterate
+    from gradline.types import FloatArray, Json
+
+
+class Judge(Protocol):
+    """tolerance: the relative gap that is good enough where the minimum is only bounded; None where it is solved for."""
+
+    @property
+    def tolerance(self) -> float | None: ...
+
+    def observer(self, *, exact: bool, epoch: int, spent: float) -> Callable[[Iterate], Step]:
+        """What makes the record of a step.
+
+        exact: the loop's J and ∇J are those of all rows.  epoch: steps of one.  spent: seconds before this start, of a run resumed.
+        """
+        ...
+
+    def certify(self, theta: FloatArray) -> Certificate:
+        """The certificate of θ (k,), in the loop's coordinates."""
+        ...
+
+    def to_json(self, theta: FloatArray) -> Json:
+        """The entry `loss` of the JSON documents."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """Squared error: the minimum is known from the moments."""
+
+    problem: Problem
+    tolerance: None = None
+
+    def observer(self, *, exact: bool, epoch: int, spent: float) -> Callable[[Iterate], Step]:
+        """See `Judge`."""
+        return observer(self.problem, exact=exact, spent=spent)
+
+    def certify(self, theta: FloatArray) -> Certificate:
+        """See `Judge`."""
+        return certify(self.problem, theta)
+
+    def to_json(self, theta: FloatArray) -> Json:
+        """See `Judge`."""
+        return {"name": "squared"}
+
+
+def observer(problem: Problem, *, exact: bool, spent: float = 0.0) -> Callable[[Iterate], Step]:
+    """What makes the record of a step. exact: the loop's J is that of all rows; else it comes from the moments.
+
+    spent: seconds before this start, of a run that is resumed.
+    """
+    start = time.perf_counter() - spent
+
+    def observe(iterate: Iterate) -> Step:
+        step, theta, value, gradient, update_norm, learning_rate = iterate
+        gap = problem.gap(theta)
+        near = gap <= GAP_TOLERANCE * problem.baseline
+        return Step(
+            step=step,
+            objective=value if exact else problem.loss.value(theta),
+            validation=None if problem.validation is None else problem.validation.value(theta),
+            parameter_norm=float(np.linalg.norm(theta)),
+            gradient_norm=float(np.linalg.norm(gradient)),
+            update_norm=update_norm,
+            learning_rate=learning_rate,
+            gap=gap,
+            relative_gap=gap / problem.baseline,
+            coefficient_error=problem.coefficient_error(theta) if near else None,
+            at_rounding=near and bool(np.all(np.abs(gradient) <= problem.loss.rounding(theta))),
+            seconds=time.perf_counter() - start,
+        )
+
+    return observe
