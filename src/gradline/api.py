@@ -255,7 +255,7 @@ def planned(source: Source, config: TrainConfig, progress: Progress | None = Non
                 "predicted_steps": found.steps,
                 "predicted_seconds": None if found.steps is None else found.steps * seconds,
             }
-            for found in candidates(problem, np.zeros(problem.coordinates.size))
+            for found in candidates(config, problem, np.zeros(problem.coordinates.size), prepared.noise)
         ]
     survey = prepared.survey
     return {

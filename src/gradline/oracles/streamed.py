@@ -60,9 +60,15 @@ class StreamedOracle:
         self._examples = examples
         self._intercept = intercept
         self._l2 = l2
+        self._last: tuple[FloatArray, ValueAndGradient] | None = None
 
     def value_and_gradient(self, theta: FloatArray, step: int = 0) -> ValueAndGradient:
-        """See `Oracle`."""
+        """See `Oracle`. The last answer is kept: a rule that tries a step has read the data for the next one."""
+        if self._last is None or not np.array_equal(self._last[0], theta):
+            self._last = theta.copy(), self._evaluated(theta)
+        return self._last[1]
+
+    def _evaluated(self, theta: FloatArray) -> ValueAndGradient:
         sums = self._read(theta, against_target=True)
         penalised = self._penalised(theta)
         value = 0.5 * sums.squares / sums.weight + 0.5 * self._l2 * float(penalised @ penalised)

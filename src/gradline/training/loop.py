@@ -66,7 +66,7 @@ def descend(
     best = validated = (np.inf, theta)
     update_norm = 0.0
     for step in count():
-        value, gradient = oracle.value_and_gradient(theta, step)
+        value, gradient = oracle.value_and_gradient(rule.at(theta, state), step)
         best = min(best, (value, theta), key=itemgetter(0))
         record = observe(Iterate(step, theta, value, gradient, update_norm, rule.rate(state)))
         if record.validation is not None:

@@ -11,7 +11,7 @@ from gradline.errors import StabilityError, UsageError, plural
 from gradline.maths.quadratic import EPSILON
 from gradline.training.stopping import COEFFICIENT_TOLERANCE, GAP_TOLERANCE
 from gradline.types import finite_or_none
-from gradline.updates import conjugate_gradient, gradient_descent, heavy_ball, nesterov, rules
+from gradline.updates import averaged, backtracking, conjugate_gradient, gradient_descent, heavy_ball, nesterov, rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -141,22 +141,26 @@ def make_plan(config: TrainConfig, problem: Problem, theta: FloatArray, reads: i
 
 
 def _minibatch_plan(config: TrainConfig, problem: Problem, theta: FloatArray, noise: GradientNoise) -> Plan:
-    """With mini-batches the stable α shrinks with B, and a constant α ends at a floor."""
+    """With mini-batches the stable α shrinks with B, and a constant α ends at a floor, below which the average of its steps goes."""
     solution, batch = problem.solution, config.batch_size
     optimizer = gradient_descent.NAME if config.optimizer == "auto" else config.optimizer
     if optimizer in rules.SELF_PACED:
         raise UsageError(
-            f"{optimizer} needs exact gradients; mini-batches are noisy.", "--optimizer gradient_descent, momentum or adam."
+            f"{optimizer} needs exact gradients; mini-batches are noisy.",
+            "--optimizer gradient_descent, averaged_sgd, momentum or adam.",
         )
-    limit = noise.limit(solution, batch)
-    plain = optimizer == gradient_descent.NAME
-    alpha = config.learning_rate if config.learning_rate is not None or not plain else limit / 2.0
-    horizon = config.max_steps or LEAST_BUDGET
-    chosen = rules.candidate(optimizer, solution, theta, tolerance_reached(problem), alpha, config.schedule, horizon)
-    chosen = replace(chosen, limit=limit if plain else chosen.limit, steps=None)
+    if config.schedule == backtracking.SCHEDULE:
+        raise UsageError(
+            "--schedule backtracking needs exact gradients; on mini-batches whether a step lowers the loss is noise.",
+            "leave --learning-rate to gradline, or --oracle moments.",
+        )
+    if optimizer == averaged.NAME:
+        _check_schedule(config)
+    chosen = _on_batches(optimizer, config, problem, theta, noise)
+    alpha, plain = chosen.rule.learning_rate, optimizer == gradient_descent.NAME
     if not chosen.stable and not config.force and config.on_divergence != "shrink":
         raise StabilityError(
-            f"the learning rate {alpha:.6g} is not stable: with batches of {batch:,} rows gradient descent needs less than {chosen.limit:.6g} "
+            f"the learning rate {alpha:.6g} is not stable: with batches of {batch:,} rows {optimizer.replace('_', ' ')} needs less than {chosen.limit:.6g} "
             "(mean-square bound, from a sample of the rows).",
             "leave it to gradline (--learning-rate auto), take larger batches, or see it diverge with --force.",
         )
@@ -168,16 +172,46 @@ def _minibatch_plan(config: TrainConfig, problem: Problem, theta: FloatArray, no
     if floor is not None:
         share = floor / problem.baseline
         reasons.append(
-            f"with a constant learning rate the gap ends at about {floor:.3g} ({share:.1g} of the variance to explain); a schedule goes below"
+            f"with a constant learning rate the gap ends at about {floor:.3g} ({share:.1g} of the variance to explain); a schedule or averaged_sgd goes below"
         )
+    if isinstance(chosen.rule, averaged.AveragedSGD):
+        reasons += _average_reasons(chosen.rule, problem, noise, batch, config.max_steps or LEAST_BUDGET)
     stages = ("two reads: moments, rows", f"{optimizer} on minibatch")
     return Plan(
         "minibatch", chosen.rule, chosen.limit, problem.coordinates.name, None, None, stages, tuple(reasons), noise.scale, floor
     )
 
 
-def candidates(problem: Problem, theta: FloatArray) -> list[Candidate]:
-    """Every rule at its best on a problem, for the table that `gradline plan` shows."""
+def _on_batches(optimizer: str, config: TrainConfig, problem: Problem, theta: FloatArray, noise: GradientNoise) -> Candidate:
+    """A rule on mini-batches: SGD, averaged or not, takes half its mean-square stable α; no steps are foretold."""
+    limit = noise.limit(problem.solution, config.batch_size)
+    plain = optimizer in (gradient_descent.NAME, averaged.NAME)
+    alpha = config.learning_rate if config.learning_rate is not None or not plain else limit / 2.0
+    horizon, reached = config.max_steps or LEAST_BUDGET, tolerance_reached(problem)
+    chosen = rules.candidate(optimizer, problem.solution, theta, reached, alpha, config.schedule, horizon)
+    return replace(chosen, limit=limit if plain else chosen.limit, steps=None)
+
+
+def _average_reasons(
+    rule: averaged.AveragedSGD, problem: Problem, noise: GradientNoise, batch: int, steps: int
+) -> tuple[str, ...]:
+    gap = noise.averaged(problem.solution, rule.learning_rate, batch, steps)
+    why = "the gradients are taken where the steps go, at a constant learning rate; the model is the average of the steps"
+    if gap is None:
+        return (why,)
+    gap *= rule.spread
+    share = gap / problem.baseline
+    return why, (
+        f"once the start is forgotten the average's gap falls like 1/steps: about {gap:.3g} after {steps:,} "
+        f"({share:.1g} of the variance to explain), if batches are drawn anew (--sampling replacement)"
+    )
+
+
+def candidates(config: TrainConfig, problem: Problem, theta: FloatArray, noise: GradientNoise | None = None) -> list[Candidate]:
+    """Every rule of the oracle at its best on a problem, for the table that `gradline plan` shows; `noise` as in `make_plan`."""
+    if noise is not None:
+        best = replace(config, learning_rate=None, schedule="constant")
+        return [_on_batches(name, best, problem, theta, noise) for name in rules.ON_BATCHES]
     return [rules.candidate(name, problem.solution, theta, tolerance_reached(problem)) for name in rules.NAMES]
 
 
@@ -187,15 +221,20 @@ def _chosen(config: TrainConfig, problem: Problem, theta: FloatArray, few: int) 
     given = config.learning_rate is not None
     if given and config.optimizer in rules.SELF_PACED:
         raise UsageError(f"{config.optimizer} chooses its own step sizes; --learning-rate has no meaning there.")
-    if config.schedule != "constant" and config.optimizer not in rules.SCHEDULED:
+    if config.optimizer == averaged.NAME:
         raise UsageError(
-            f"--schedule {config.schedule} needs a rule that takes one.", f"--optimizer {' or '.join(rules.SCHEDULED)}."
+            "averaged_sgd averages the noise of mini-batches away, and exact gradients have none.",
+            "--oracle minibatch, or leave --optimizer to gradline.",
         )
+    _check_schedule(config)
 
     def candidate(name: str) -> Candidate:
         horizon = config.max_steps or LEAST_BUDGET
         return rules.candidate(name, problem.solution, theta, reached, config.learning_rate, config.schedule, horizon)
 
+    if config.schedule == backtracking.SCHEDULE:
+        searched = candidate(gradient_descent.NAME)
+        return searched, [f"a line search finds each step's learning rate; its first trial is {searched.rule.learning_rate:.6g}"]
     if config.optimizer != "auto":
         return candidate(config.optimizer), [_rate_reason(config.optimizer, given=given)]
     plain = candidate(gradient_descent.NAME)
@@ -206,6 +245,14 @@ def _chosen(config: TrainConfig, problem: Problem, theta: FloatArray, few: int) 
     if plain.steps is not None and plain.steps <= few:
         return plain, [at, _rate_reason(gradient_descent.NAME, given=False)]
     return candidate(conjugate_gradient.NAME), [at + "; conjugate gradients need far fewer"]
+
+
+def _check_schedule(config: TrainConfig) -> None:
+    """Raise UsageError for a schedule with a rule that takes none; a line search has one rule alone, which `auto` then is."""
+    searched = config.schedule == backtracking.SCHEDULE
+    takers = (gradient_descent.NAME,) if searched else rules.SCHEDULED
+    if config.schedule != "constant" and config.optimizer not in takers and not (searched and config.optimizer == "auto"):
+        raise UsageError(f"--schedule {config.schedule} needs a rule that takes one.", f"--optimizer {' or '.join(takers)}.")
 
 
 def _rate_reason(optimizer: str, *, given: bool) -> str:

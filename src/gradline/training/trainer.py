@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gradline.inputs.source import Source
     from gradline.maths.certificate import Certificate
     from gradline.maths.engine import Engine
+    from gradline.maths.noise import GradientNoise
     from gradline.maths.oracle import Oracle
     from gradline.maths.problem import Problem
     from gradline.representation.features import Representation
@@ -82,7 +83,7 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is known before the first step. kinds: of the feature columns.  store: the training rows, for mini-batches."""
+    """What is known before the first step. kinds: of the feature columns.  store, noise: training rows, for mini-batches."""
 
     problem: Problem
     representation: Representation
@@ -92,6 +93,7 @@ class Prepared:
     kinds: Mapping[str, Kind]
     notices: tuple[Notice, ...]
     store: ExampleStore | None = None
+    noise: GradientNoise | None = None
 
 
 def train(source: Source, config: TrainConfig, engine: Engine, progress: Progress | None = None) -> Fit:
@@ -180,7 +182,7 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         sample = Batches(config.seed, len(store), NOISE_ROWS, "shuffled", blocked=store.on_disk).at(0)
         noise = measure(store.X[sample], store.y[sample], problem.solution, start, intercept=config.intercept)
     plan = make_plan(config, problem, start, found.reads, noise)
-    return Prepared(problem, representation, plan, found, reader, kinds, tuple(notices), store)
+    return Prepared(problem, representation, plan, found, reader, kinds, tuple(notices), store, noise)
 
 
 def feature_kinds(source: Source, config: TrainConfig) -> tuple[dict[str, Kind], list[Notice]]:
