@@ -86,6 +86,10 @@ class StreamedOracle:
     def _read(self, theta: FloatArray, *, against_target: bool) -> _Sums:
         def compute(block: Block) -> _Sums:
             X, y, weight = self._examples(block)
+            with np.errstate(over="ignore", invalid="ignore"):  # a trial, or a run let diverge; threads do not inherit the loop's
+                return sums(X, y, weight)
+
+        def sums(X: FloatArray, y: FloatArray, weight: FloatArray | None) -> _Sums:
             prediction = X @ theta[:-1] + theta[-1] if self._intercept else X @ theta
             residual = prediction - y if against_target else prediction  # (n,)
             weighted = residual if weight is None else residual * weight
@@ -95,7 +99,7 @@ class StreamedOracle:
             total = float(len(y)) if weight is None else float(weight.sum())
             return _Sums(total, float(residual @ weighted), gradient)
 
-        sums = self._engine.map_merge(self._blocks(), compute, _add)
-        if sums is None or sums.weight == 0.0:
+        total = self._engine.map_merge(self._blocks(), compute, _add)
+        if total is None or total.weight == 0.0:
             raise ValueError("there is no training row to read")
-        return sums
+        return total
