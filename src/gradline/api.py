@@ -273,15 +273,17 @@ def planned(source: Source, config: TrainConfig, progress: Progress | None = Non
     with threadpool_limits(limits=1):
         prepared = prepare(source, config, ThreadEngine(config.threads), progress or Progress())
         problem, seconds = prepared.problem, _seconds_a_step(prepared.problem)
+        solved = prepared.judge.tolerance is None
         table = [
             {
                 "optimizer": found.rule.name,
-                "learning_rate": found.rule.learning_rate,
-                "learning_rate_limit": found.limit,
-                "predicted_steps": found.steps,
-                "predicted_seconds": None if found.steps is None else found.steps * seconds,
+                "learning_rate": found.rule.learning_rate if solved else prepared.plan.learning_rate,
+                "learning_rate_limit": found.limit if solved else prepared.plan.learning_rate_limit,
+                "predicted_steps": found.steps if solved else None,
+                "predicted_seconds": None if found.steps is None or not solved else found.steps * seconds,
             }
-            for found in candidates(problem, np.zeros(problem.coordinates.size))
+            for found in candidates(config, problem, np.zeros(problem.coordinates.size), prepared.noise)
+            if solved or found.rule.name == prepared.plan.optimizer
         ]
     survey = prepared.survey
     return {

@@ -34,6 +34,23 @@ def test_the_plan_names_every_rule_and_training_takes_the_steps_it_foretells(dat
         assert trained["plan"]["learning_rate"] == row["learning_rate"]
 
 
+def test_on_mini_batches_the_table_is_of_the_rules_that_run_there(data, capsys):
+    words = ["plan", str(data), "--target", "y", "--oracle", "minibatch", "--batch-size", "16", "--optimizer", "averaged_sgd"]
+    assert run([*words, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    rows = {row["optimizer"]: row for row in document["candidates"]}
+    assert list(rows) == list(rules.ON_BATCHES)
+    assert all(row["predicted_steps"] is None for row in rows.values())
+    assert document["plan"]["optimizer"] == "averaged_sgd"
+    for name in ("gradient_descent", "averaged_sgd"):
+        assert rows[name]["learning_rate_limit"] == document["plan"]["learning_rate_limit"]
+        assert rows[name]["learning_rate"] == document["plan"]["learning_rate"] == rows[name]["learning_rate_limit"] / 2
+    assert run(words) == 0
+    assert "→ averaged sgd" in capsys.readouterr().out
+    assert run(["plan", str(data), "--target", "y", "--json"]) == 0
+    assert "averaged_sgd" not in [row["optimizer"] for row in json.loads(capsys.readouterr().out)["candidates"]]
+
+
 def test_planning_writes_nothing(data, capsys, monkeypatch):
     monkeypatch.chdir(data.parent)
     assert run(["plan", str(data), "--target", "y"]) == 0

@@ -71,6 +71,28 @@ def test_every_rule_reaches_the_minimum_at_the_step_foretold(name, spectrum):
         assert abs(found.steps - actual) <= max(1, 0.1 * actual)
 
 
+@pytest.mark.parametrize("spectrum", [name for name in SPECTRA if "1e4" not in name])
+@pytest.mark.parametrize("first", [None, 1e-6, 1e6])
+def test_a_line_search_reaches_the_minimum_at_the_step_foretold_whatever_its_first_rate(spectrum, first):
+    problem = Quadratic(SPECTRA[spectrum])
+    found = rules.candidate("gradient_descent", problem.solution, problem.start, problem.reached, first, "backtracking")
+    assert found.stable
+    assert found.limit is None
+    assert found.steps is not None
+    actual = problem.steps(found.rule, 4 * found.steps + 50)
+    assert actual is not None
+    assert abs(found.steps - actual) <= max(2, 0.25 * actual)  # rounding decides ties, and a halving more changes what follows
+    fixed = rules.candidate("gradient_descent", problem.solution, problem.start, problem.reached).steps
+    assert actual <= 1.1 * fixed + 50  # 1e-6 needs some twenty steps to grow
+
+
+def test_where_a_line_search_is_too_long_to_walk_the_best_fixed_rate_is_the_estimate():
+    problem = Quadratic(SPECTRA["kappa 1e4, few small"])
+    fixed = rules.candidate("gradient_descent", problem.solution, problem.start, problem.reached)
+    found = rules.candidate("gradient_descent", problem.solution, problem.start, problem.reached, 1e3, "backtracking")
+    assert found.steps == fixed.steps > rules.MOST_WALKED
+
+
 @pytest.mark.parametrize("name", [heavy_ball.NAME, nesterov.NAME])
 def test_acceleration_needs_the_root_of_the_condition(name):
     counts = {}

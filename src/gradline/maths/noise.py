@@ -6,8 +6,10 @@ With x the features and the constant, r the residual at θ*, and Σ = E[r² x x'
     floor                E J − J* ≈ (α/2B) Σ_i σ_i / (2 − αλ_i) / (1 − αR²/2B),   σ_i = q_i'Σq_i along H's eigenvectors
     noise scale          B_simple(θ) = tr Σ(θ)/‖∇J(θ)‖²: beyond it a larger batch hardly makes a better step
 
+    average              E J − J* ≈ (1/2Bn) Σ_i σ_i / λ_i / (1 − αR²/2B) of the mean of n constant-α iterates, the start forgotten
+
 (Bach & Moulines 2013; Jain et al. 2018; McCandlish et al. 2018.) The first is exact for one-feature data of one size and a
-bound otherwise; the second is first order in the multiplicative noise. Both rest on a sample of the rows.
+bound otherwise; floor and average are first order in the multiplicative noise. All rest on a sample of the rows.
 """
 
 from __future__ import annotations
@@ -39,6 +41,13 @@ class GradientNoise:
         if alpha >= self.limit(solution, batch):
             return None
         additive = alpha / (2.0 * batch) * float(np.sum(self.along / (2.0 - alpha * solution.eigenvalues)))
+        return additive / (1.0 - alpha * self.radius / (2.0 * batch))
+
+    def averaged(self, solution: Solution, alpha: float, batch: int, steps: int) -> float | None:
+        """The gap of the plain average of so many constant-α iterates, the start forgotten; None where α is past its limit."""
+        if alpha >= self.limit(solution, batch):
+            return None
+        additive = float(np.sum(self.along[solution.null :] / solution.eigenvalues[solution.null :])) / (2.0 * batch * steps)
         return additive / (1.0 - alpha * self.radius / (2.0 * batch))
 
 

@@ -67,9 +67,15 @@ class StreamedOracle(Generic[B]):
         self._l2 = l2
         self._loss = loss
         self.quadratic = loss is SQUARED
+        self._last: tuple[FloatArray, ValueAndGradient] | None = None
 
     def value_and_gradient(self, theta: FloatArray, step: int = 0) -> ValueAndGradient:
-        """See `Oracle`."""
+        """See `Oracle`. The last answer is kept: a rule that tries a step has read the data for the next one."""
+        if self._last is None or not np.array_equal(self._last[0], theta):
+            self._last = theta.copy(), self._evaluated(theta)
+        return self._last[1]
+
+    def _evaluated(self, theta: FloatArray) -> ValueAndGradient:
         sums = self._read(theta, against_target=True)
         penalised = self._penalised(theta)
         value = sums.loss / sums.weight + 0.5 * self._l2 * float(penalised @ penalised)
@@ -89,6 +95,10 @@ class StreamedOracle(Generic[B]):
 
         def compute(block: B) -> _Sums:
             X, y, weight = self._examples(block)
+            with np.errstate(over="ignore", invalid="ignore"):  # a trial, or a run let diverge; threads do not inherit the loop's
+                return sums(X, y, weight)
+
+        def sums(X: FloatArray, y: FloatArray, weight: FloatArray | None) -> _Sums:
             prediction = X @ theta[:-1] + theta[-1] if self._intercept else X @ theta
             residual = prediction - y if against_target else prediction  # (n,)
             slope = loss.derivative(residual) if loss is not SQUARED else residual
@@ -100,7 +110,7 @@ class StreamedOracle(Generic[B]):
             value = float(weighted @ residual) - 0.5 * loss.width * float(weighted @ slope)
             return _Sums(total, value, gradient)
 
-        sums = self._engine.map_merge(self._blocks(), compute, _add)
-        if sums is None or sums.weight == 0.0:
+        total = self._engine.map_merge(self._blocks(), compute, _add)
+        if total is None or total.weight == 0.0:
             raise ValueError("there is no training row to read")
-        return sums
+        return total

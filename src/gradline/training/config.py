@@ -21,8 +21,18 @@ CHOICES = {
     "loss": ("squared", "huber", "pinball"),
     "oracle": ("auto", "moments", "streamed", "minibatch"),
     "sampling": ("shuffled", "replacement"),
-    "optimizer": ("auto", "gradient_descent", "momentum", "nesterov", "barzilai_borwein", "conjugate_gradient", "lbfgs", "adam"),
-    "schedule": ("constant", "inverse_time", "cosine"),
+    "optimizer": (
+        "auto",
+        "gradient_descent",
+        "momentum",
+        "nesterov",
+        "barzilai_borwein",
+        "conjugate_gradient",
+        "lbfgs",
+        "adam",
+        "averaged_sgd",
+    ),
+    "schedule": ("constant", "inverse_time", "cosine", "backtracking"),
     "on_divergence": ("stop", "shrink"),
 }
 STOPS = ("certificate", "improvement", "validation", "gradient")
@@ -194,6 +204,7 @@ _NUMBERS = (
     "huber_delta",
     "quantile",
     "l2",
+    "l1",
     "tolerance",
     "max_seconds",
     "checkpoint_seconds",

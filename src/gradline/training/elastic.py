@@ -16,14 +16,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradline.errors import StabilityError, UsageError
 from gradline.maths.certificate import Certificate
 from gradline.maths.quadratic import EPSILON
+from gradline.training.plan import LEAST_BUDGET, Plan
 from gradline.training.stopping import Step
+from gradline.updates import gradient_descent, nesterov, proximal, rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gradline.maths.noise import GradientNoise
     from gradline.maths.problem import Problem
+    from gradline.training.config import TrainConfig
     from gradline.training.loop import Iterate
     from gradline.types import FloatArray, Json
 
@@ -106,3 +111,34 @@ class ElasticNet:
         """The entry `loss` of the JSON documents."""
         w, _ = self.problem.coordinates.weights_and_bias(theta)
         return {"name": "squared", "l1": self.l1, "zero": int(np.count_nonzero(w == 0.0)), "of": len(w)}
+
+
+def elastic_plan(config: TrainConfig, problem: Problem, noise: GradientNoise | None) -> Plan:
+    """With λ₁‖w‖₁: proximal steps, accelerated where the gradients are exact."""
+    p, L = len(problem.names), problem.solution.curvature_max
+    names = (gradient_descent.NAME,) if noise is not None else (gradient_descent.NAME, nesterov.NAME)
+    plain = noise is not None or config.optimizer == gradient_descent.NAME
+    if config.optimizer not in ("auto", *names):
+        raise UsageError(
+            f"{config.optimizer} does not take the proximal steps that --l1 needs.", f"--optimizer {' or '.join(names)}."
+        )
+    if config.schedule not in ("constant", "inverse_time", "cosine") or (config.schedule != "constant" and not plain):
+        raise UsageError(f"--schedule {config.schedule} needs a rule that takes one.", f"--optimizer {gradient_descent.NAME}.")
+    limit = noise.limit(problem.solution, config.batch_size) if noise is not None else (2.0 if plain else 4.0 / 3.0) / L
+    alpha = config.learning_rate or (limit / 2.0 if noise is not None else 1.0 / L)
+    if alpha >= limit and not config.force and config.on_divergence != "shrink":
+        raise StabilityError(
+            f"the learning rate {alpha:.6g} is not stable: proximal steps need less than {limit:.6g}.",
+            "leave it to gradline (--learning-rate auto), or see it diverge with --force.",
+        )
+    name = gradient_descent.NAME if plain else nesterov.NAME
+    schedule = rules.schedule_of(config.schedule, alpha, config.max_steps or LEAST_BUDGET)
+    rule = proximal.ProximalGradient(name, schedule, config.l1, p, accelerated=not plain)
+    oracle = "minibatch" if noise is not None else "streamed" if config.oracle == "streamed" else "moments"
+    reasons = (
+        "λ₁‖w‖₁ has a corner at zero: each step is followed by its proximal map, which sets small coefficients to zero",
+        "the duality gap, from the moments, proves how far the minimum is",
+    )
+    stages = ("one read: moments", f"{name} with proximal steps on {oracle}")
+    scale = None if noise is None else noise.scale
+    return Plan(oracle, rule, limit, problem.coordinates.name, None, None, stages, reasons, scale, None)

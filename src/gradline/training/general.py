@@ -8,24 +8,27 @@ become so much smaller that a better bound is to be had.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradline.errors import UsageError
+from gradline.errors import StabilityError, UsageError
 from gradline.maths.certificate import Certificate
 from gradline.maths.duality import lower_bound
 from gradline.maths.losses import huber, pinball
 from gradline.maths.quadratic import quadratic_loss, solve
 from gradline.oracles.streamed import StreamedOracle
+from gradline.training.plan import LEAST_BUDGET, Plan
 from gradline.training.stopping import Step
+from gradline.updates import adam, gradient_descent, lbfgs, nesterov, rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gradline.maths.engine import Engine
     from gradline.maths.losses import Loss
+    from gradline.maths.noise import GradientNoise
     from gradline.maths.problem import Problem
     from gradline.maths.quadratic import Solution
     from gradline.oracles.minibatch import ExampleStore
@@ -187,3 +190,48 @@ def pose_general(
         )
     plain = problem.solution if config.l2 == 0.0 else solve(quadratic_loss(problem.training, problem.coordinates))
     return GeneralProblem(problem, loss, store, held_out, engine, config.l2, start, baseline, plain, config.quantile)
+
+
+ANY_LOSS = (gradient_descent.NAME, nesterov.NAME, lbfgs.NAME, adam.NAME)  # rules that do not need a quadratic
+
+
+def general_plan(config: TrainConfig, problem: Problem, loss: Loss, noise: GradientNoise | None, reads: int) -> Plan:
+    """For a loss without moments: 1/h times the curvature of squared error bounds its own, and its minimum is not known before."""
+    noisy = noise is not None
+    auto = gradient_descent.NAME if noisy else lbfgs.NAME
+    optimizer = auto if config.optimizer == "auto" else config.optimizer
+    if config.learning_rate is not None and config.optimizer == "auto":
+        optimizer = gradient_descent.NAME
+    if optimizer not in ANY_LOSS or (noisy and optimizer == lbfgs.NAME):
+        allowed = [name for name in ANY_LOSS if not (noisy and name == lbfgs.NAME)]
+        raise UsageError(f"{optimizer} does not suit --loss {loss.name}.", f"--optimizer {', '.join(allowed)}.")
+    if config.schedule != "constant" and optimizer not in rules.SCHEDULED:
+        raise UsageError(
+            f"--schedule {config.schedule} needs a rule that takes one.", f"--optimizer {' or '.join(rules.SCHEDULED)}."
+        )
+    if noisy and config.schedule == "backtracking":
+        raise UsageError("--schedule backtracking needs exact gradients; mini-batches are noisy.", "--schedule inverse_time.")
+    if optimizer == lbfgs.NAME and config.learning_rate is not None:
+        raise UsageError("lbfgs chooses its own step sizes; --learning-rate has no meaning there.")
+    steeper = replace(problem.solution, eigenvalues=problem.solution.eigenvalues * loss.curvature)
+    limit = noise.limit(problem.solution, config.batch_size) / loss.curvature if noise is not None else None
+    alpha = config.learning_rate
+    if alpha is None and optimizer == gradient_descent.NAME:
+        alpha = limit / 2.0 if limit is not None else 1.0 / steeper.curvature_max
+    start, horizon = np.zeros_like(steeper.minimiser), config.max_steps or LEAST_BUDGET
+    chosen = rules.candidate(optimizer, steeper, start, lambda gap, distance: True, alpha, config.schedule, horizon)
+    if limit is not None and optimizer == gradient_descent.NAME:
+        chosen = replace(chosen, limit=limit)
+    if not chosen.stable and not config.force and config.on_divergence != "shrink":
+        raise StabilityError(
+            f"the learning rate {chosen.rule.learning_rate:.6g} is not known to be stable: --loss {loss.name} needs less than {chosen.limit:.6g}.",
+            "leave it to gradline (--learning-rate auto), or try it with --force.",
+        )
+    oracle = "minibatch" if noisy else "streamed"
+    reasons = [f"{loss.name} loss has no moments: the rows are kept, and every step reads {'some' if noisy else 'all'} of them"]
+    reasons.append("least squares, from the moments, is the start; the duality gap proves how far the minimum is")
+    if loss.name == "pinball":
+        reasons.append(f"the corner of the pinball loss is smoothed over {loss.width:.3g}; the certificate is of the loss itself")
+    stages = (f"{reads} reads: moments, rows", "least squares from the moments", f"{optimizer} on {oracle}")
+    scale = None if noise is None else noise.scale
+    return Plan(oracle, chosen.rule, chosen.limit, problem.coordinates.name, None, None, stages, tuple(reasons), scale, None)

@@ -82,7 +82,7 @@ def descend(
         rule = rule.slowed() or rule
     for step in count(first):
         keep(Position(step, theta, state, update_norm, best, validated, slowed, history))
-        value, gradient = oracle.value_and_gradient(theta, step)
+        value, gradient = oracle.value_and_gradient(rule.at(theta, state), step)
         record = observe(Iterate(step, theta, value, gradient, update_norm, rule.rate(state)))
         best = min(best, (record.objective, theta), key=itemgetter(0))
         if record.validation is not None:

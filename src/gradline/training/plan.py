@@ -11,12 +11,11 @@ from gradline.errors import StabilityError, UsageError, plural
 from gradline.maths.quadratic import EPSILON
 from gradline.training.stopping import COEFFICIENT_TOLERANCE, GAP_TOLERANCE
 from gradline.types import finite_or_none
-from gradline.updates import adam, conjugate_gradient, gradient_descent, heavy_ball, lbfgs, nesterov, proximal, rules
+from gradline.updates import averaged, backtracking, conjugate_gradient, gradient_descent, heavy_ball, nesterov, rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gradline.maths.losses import Loss
     from gradline.maths.noise import GradientNoise
     from gradline.maths.problem import Problem
     from gradline.maths.quadratic import Solution
@@ -142,22 +141,26 @@ def make_plan(config: TrainConfig, problem: Problem, theta: FloatArray, reads: i
 
 
 def _minibatch_plan(config: TrainConfig, problem: Problem, theta: FloatArray, noise: GradientNoise) -> Plan:
-    """With mini-batches the stable α shrinks with B, and a constant α ends at a floor."""
+    """With mini-batches the stable α shrinks with B, and a constant α ends at a floor, below which the average of its steps goes."""
     solution, batch = problem.solution, config.batch_size
     optimizer = gradient_descent.NAME if config.optimizer == "auto" else config.optimizer
     if optimizer in rules.SELF_PACED:
         raise UsageError(
-            f"{optimizer} needs exact gradients; mini-batches are noisy.", "--optimizer gradient_descent, momentum or adam."
+            f"{optimizer} needs exact gradients; mini-batches are noisy.",
+            "--optimizer gradient_descent, averaged_sgd, momentum or adam.",
         )
-    limit = noise.limit(solution, batch)
-    plain = optimizer == gradient_descent.NAME
-    alpha = config.learning_rate if config.learning_rate is not None or not plain else limit / 2.0
-    horizon = config.max_steps or LEAST_BUDGET
-    chosen = rules.candidate(optimizer, solution, theta, tolerance_reached(problem), alpha, config.schedule, horizon)
-    chosen = replace(chosen, limit=limit if plain else chosen.limit, steps=None)
+    if config.schedule == backtracking.SCHEDULE:
+        raise UsageError(
+            "--schedule backtracking needs exact gradients; on mini-batches whether a step lowers the loss is noise.",
+            "leave --learning-rate to gradline, or --oracle moments.",
+        )
+    if optimizer == averaged.NAME:
+        _check_schedule(config)
+    chosen = _on_batches(optimizer, config, problem, theta, noise)
+    alpha, plain = chosen.rule.learning_rate, optimizer == gradient_descent.NAME
     if not chosen.stable and not config.force and config.on_divergence != "shrink":
         raise StabilityError(
-            f"the learning rate {alpha:.6g} is not stable: with batches of {batch:,} rows gradient descent needs less than {chosen.limit:.6g} "
+            f"the learning rate {alpha:.6g} is not stable: with batches of {batch:,} rows {optimizer.replace('_', ' ')} needs less than {chosen.limit:.6g} "
             "(mean-square bound, from a sample of the rows).",
             "leave it to gradline (--learning-rate auto), take larger batches, or see it diverge with --force.",
         )
@@ -169,90 +172,46 @@ def _minibatch_plan(config: TrainConfig, problem: Problem, theta: FloatArray, no
     if floor is not None:
         share = floor / problem.baseline
         reasons.append(
-            f"with a constant learning rate the gap ends at about {floor:.3g} ({share:.1g} of the variance to explain); a schedule goes below"
+            f"with a constant learning rate the gap ends at about {floor:.3g} ({share:.1g} of the variance to explain); a schedule or averaged_sgd goes below"
         )
+    if isinstance(chosen.rule, averaged.AveragedSGD):
+        reasons += _average_reasons(chosen.rule, problem, noise, batch, config.max_steps or LEAST_BUDGET)
     stages = ("two reads: moments, rows", f"{optimizer} on minibatch")
     return Plan(
         "minibatch", chosen.rule, chosen.limit, problem.coordinates.name, None, None, stages, tuple(reasons), noise.scale, floor
     )
 
 
-ANY_LOSS = (gradient_descent.NAME, nesterov.NAME, lbfgs.NAME, adam.NAME)  # rules that do not need a quadratic
+def _on_batches(optimizer: str, config: TrainConfig, problem: Problem, theta: FloatArray, noise: GradientNoise) -> Candidate:
+    """A rule on mini-batches: SGD, averaged or not, takes half its mean-square stable α; no steps are foretold."""
+    limit = noise.limit(problem.solution, config.batch_size)
+    plain = optimizer in (gradient_descent.NAME, averaged.NAME)
+    alpha = config.learning_rate if config.learning_rate is not None or not plain else limit / 2.0
+    horizon, reached = config.max_steps or LEAST_BUDGET, tolerance_reached(problem)
+    chosen = rules.candidate(optimizer, problem.solution, theta, reached, alpha, config.schedule, horizon)
+    return replace(chosen, limit=limit if plain else chosen.limit, steps=None)
 
 
-def general_plan(config: TrainConfig, problem: Problem, loss: Loss, noise: GradientNoise | None, reads: int) -> Plan:
-    """For a loss without moments: 1/h times the curvature of squared error bounds its own, and its minimum is not known before."""
-    noisy = noise is not None
-    auto = gradient_descent.NAME if noisy else lbfgs.NAME
-    optimizer = auto if config.optimizer == "auto" else config.optimizer
-    if config.learning_rate is not None and config.optimizer == "auto":
-        optimizer = gradient_descent.NAME
-    if optimizer not in ANY_LOSS or (noisy and optimizer == lbfgs.NAME):
-        allowed = [name for name in ANY_LOSS if not (noisy and name == lbfgs.NAME)]
-        raise UsageError(f"{optimizer} does not suit --loss {loss.name}.", f"--optimizer {', '.join(allowed)}.")
-    if config.schedule != "constant" and optimizer not in rules.SCHEDULED:
-        raise UsageError(
-            f"--schedule {config.schedule} needs a rule that takes one.", f"--optimizer {' or '.join(rules.SCHEDULED)}."
-        )
-    if optimizer == lbfgs.NAME and config.learning_rate is not None:
-        raise UsageError("lbfgs chooses its own step sizes; --learning-rate has no meaning there.")
-    steeper = replace(problem.solution, eigenvalues=problem.solution.eigenvalues * loss.curvature)
-    limit = noise.limit(problem.solution, config.batch_size) / loss.curvature if noise is not None else None
-    alpha = config.learning_rate
-    if alpha is None and optimizer == gradient_descent.NAME:
-        alpha = limit / 2.0 if limit is not None else 1.0 / steeper.curvature_max
-    start, horizon = np.zeros_like(steeper.minimiser), config.max_steps or LEAST_BUDGET
-    chosen = rules.candidate(optimizer, steeper, start, lambda gap, distance: True, alpha, config.schedule, horizon)
-    if limit is not None and optimizer == gradient_descent.NAME:
-        chosen = replace(chosen, limit=limit)
-    if not chosen.stable and not config.force and config.on_divergence != "shrink":
-        raise StabilityError(
-            f"the learning rate {chosen.rule.learning_rate:.6g} is not known to be stable: --loss {loss.name} needs less than {chosen.limit:.6g}.",
-            "leave it to gradline (--learning-rate auto), or try it with --force.",
-        )
-    oracle = "minibatch" if noisy else "streamed"
-    reasons = [f"{loss.name} loss has no moments: the rows are kept, and every step reads {'some' if noisy else 'all'} of them"]
-    reasons.append("least squares, from the moments, is the start; the duality gap proves how far the minimum is")
-    if loss.name == "pinball":
-        reasons.append(f"the corner of the pinball loss is smoothed over {loss.width:.3g}; the certificate is of the loss itself")
-    stages = (f"{reads} reads: moments, rows", "least squares from the moments", f"{optimizer} on {oracle}")
-    scale = None if noise is None else noise.scale
-    return Plan(oracle, chosen.rule, chosen.limit, problem.coordinates.name, None, None, stages, tuple(reasons), scale, None)
-
-
-def elastic_plan(config: TrainConfig, problem: Problem, noise: GradientNoise | None) -> Plan:
-    """With λ₁‖w‖₁: proximal steps, accelerated where the gradients are exact."""
-    p, L = len(problem.names), problem.solution.curvature_max
-    names = (gradient_descent.NAME,) if noise is not None else (gradient_descent.NAME, nesterov.NAME)
-    plain = noise is not None or config.optimizer == gradient_descent.NAME
-    if config.optimizer not in ("auto", *names):
-        raise UsageError(
-            f"{config.optimizer} does not take the proximal steps that --l1 needs.", f"--optimizer {' or '.join(names)}."
-        )
-    if config.schedule not in ("constant", "inverse_time", "cosine") or (config.schedule != "constant" and not plain):
-        raise UsageError(f"--schedule {config.schedule} needs a rule that takes one.", f"--optimizer {gradient_descent.NAME}.")
-    limit = noise.limit(problem.solution, config.batch_size) if noise is not None else (2.0 if plain else 4.0 / 3.0) / L
-    alpha = config.learning_rate or (limit / 2.0 if noise is not None else 1.0 / L)
-    if alpha >= limit and not config.force and config.on_divergence != "shrink":
-        raise StabilityError(
-            f"the learning rate {alpha:.6g} is not stable: proximal steps need less than {limit:.6g}.",
-            "leave it to gradline (--learning-rate auto), or see it diverge with --force.",
-        )
-    name = gradient_descent.NAME if plain else nesterov.NAME
-    schedule = rules.schedule_of(config.schedule, alpha, config.max_steps or LEAST_BUDGET)
-    rule = proximal.ProximalGradient(name, schedule, config.l1, p, accelerated=not plain)
-    oracle = "minibatch" if noise is not None else "streamed" if config.oracle == "streamed" else "moments"
-    reasons = (
-        "λ₁‖w‖₁ has a corner at zero: each step is followed by its proximal map, which sets small coefficients to zero",
-        "the duality gap, from the moments, proves how far the minimum is",
+def _average_reasons(
+    rule: averaged.AveragedSGD, problem: Problem, noise: GradientNoise, batch: int, steps: int
+) -> tuple[str, ...]:
+    gap = noise.averaged(problem.solution, rule.learning_rate, batch, steps)
+    why = "the gradients are taken where the steps go, at a constant learning rate; the model is the average of the steps"
+    if gap is None:
+        return (why,)
+    gap *= rule.spread
+    share = gap / problem.baseline
+    return why, (
+        f"once the start is forgotten the average's gap falls like 1/steps: about {gap:.3g} after {steps:,} "
+        f"({share:.1g} of the variance to explain), if batches are drawn anew (--sampling replacement)"
     )
-    stages = ("one read: moments", f"{name} with proximal steps on {oracle}")
-    scale = None if noise is None else noise.scale
-    return Plan(oracle, rule, limit, problem.coordinates.name, None, None, stages, reasons, scale, None)
 
 
-def candidates(problem: Problem, theta: FloatArray) -> list[Candidate]:
-    """Every rule at its best on a problem, for the table that `gradline plan` shows."""
+def candidates(config: TrainConfig, problem: Problem, theta: FloatArray, noise: GradientNoise | None = None) -> list[Candidate]:
+    """Every rule of the oracle at its best on a problem, for the table that `gradline plan` shows; `noise` as in `make_plan`."""
+    if noise is not None:
+        best = replace(config, learning_rate=None, schedule="constant")
+        return [_on_batches(name, best, problem, theta, noise) for name in rules.ON_BATCHES]
     return [rules.candidate(name, problem.solution, theta, tolerance_reached(problem)) for name in rules.NAMES]
 
 
@@ -262,15 +221,20 @@ def _chosen(config: TrainConfig, problem: Problem, theta: FloatArray, few: int) 
     given = config.learning_rate is not None
     if given and config.optimizer in rules.SELF_PACED:
         raise UsageError(f"{config.optimizer} chooses its own step sizes; --learning-rate has no meaning there.")
-    if config.schedule != "constant" and config.optimizer not in rules.SCHEDULED:
+    if config.optimizer == averaged.NAME:
         raise UsageError(
-            f"--schedule {config.schedule} needs a rule that takes one.", f"--optimizer {' or '.join(rules.SCHEDULED)}."
+            "averaged_sgd averages the noise of mini-batches away, and exact gradients have none.",
+            "--oracle minibatch, or leave --optimizer to gradline.",
         )
+    _check_schedule(config)
 
     def candidate(name: str) -> Candidate:
         horizon = config.max_steps or LEAST_BUDGET
         return rules.candidate(name, problem.solution, theta, reached, config.learning_rate, config.schedule, horizon)
 
+    if config.schedule == backtracking.SCHEDULE:
+        searched = candidate(gradient_descent.NAME)
+        return searched, [f"a line search finds each step's learning rate; its first trial is {searched.rule.learning_rate:.6g}"]
     if config.optimizer != "auto":
         return candidate(config.optimizer), [_rate_reason(config.optimizer, given=given)]
     plain = candidate(gradient_descent.NAME)
@@ -281,6 +245,14 @@ def _chosen(config: TrainConfig, problem: Problem, theta: FloatArray, few: int) 
     if plain.steps is not None and plain.steps <= few:
         return plain, [at, _rate_reason(gradient_descent.NAME, given=False)]
     return candidate(conjugate_gradient.NAME), [at + "; conjugate gradients need far fewer"]
+
+
+def _check_schedule(config: TrainConfig) -> None:
+    """Raise UsageError for a schedule with a rule that takes none; a line search has one rule alone, which `auto` then is."""
+    searched = config.schedule == backtracking.SCHEDULE
+    takers = (gradient_descent.NAME,) if searched else rules.SCHEDULED
+    if config.schedule != "constant" and config.optimizer not in takers and not (searched and config.optimizer == "auto"):
+        raise UsageError(f"--schedule {config.schedule} needs a rule that takes one.", f"--optimizer {' or '.join(takers)}.")
 
 
 def _rate_reason(optimizer: str, *, given: bool) -> str:

@@ -26,11 +26,11 @@ from gradline.representation.decode import DATE_PARTS, Decoder
 from gradline.representation.features import Limits, represent
 from gradline.splits.roles import RowRoles, ValueRoles, time_ordinals, time_roles
 from gradline.training.doubts import doubts
-from gradline.training.elastic import ElasticNet
-from gradline.training.general import GeneralProblem, pose_general
+from gradline.training.elastic import ElasticNet, elastic_plan
+from gradline.training.general import GeneralProblem, general_plan, pose_general
 from gradline.training.judge import Solved
 from gradline.training.loop import descend
-from gradline.training.plan import elastic_plan, general_plan, make_plan
+from gradline.training.plan import make_plan
 from gradline.training.rows import RowReader
 from gradline.training.stopping import Budget, stopping
 from gradline.training.survey import survey
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from gradline.inputs.source import Source
     from gradline.maths.certificate import Certificate
     from gradline.maths.engine import Engine
+    from gradline.maths.noise import GradientNoise
     from gradline.maths.oracle import Oracle
     from gradline.maths.problem import Problem
     from gradline.representation.features import Representation
@@ -91,6 +92,7 @@ class Prepared:
     """What is known before the first step. kinds: of the feature columns.  start: the first θ.
 
     judge: who says how far θ is from the minimum.  store: the training rows, for mini-batches and for losses without moments.
+    noise: of mini-batches.
     """
 
     problem: Problem
@@ -103,6 +105,7 @@ class Prepared:
     start: FloatArray
     judge: Judge
     store: ExampleStore | None = None
+    noise: GradientNoise | None = None
 
 
 def train(
@@ -226,7 +229,7 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         plan = elastic_plan(config, problem, noise)
     else:
         plan = make_plan(config, problem, start, found.reads, noise)
-    return Prepared(problem, representation, plan, found, reader, kinds, tuple(notices), start, judge, store)
+    return Prepared(problem, representation, plan, found, reader, kinds, tuple(notices), start, judge, store, noise)
 
 
 def _stored(

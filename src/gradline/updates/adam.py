@@ -50,6 +50,10 @@ class Adam:
         """Nothing seen yet."""
         return Averages(0, np.zeros_like(theta), np.zeros_like(theta))
 
+    def at(self, theta: FloatArray, state: Averages) -> FloatArray:
+        """θ."""
+        return theta
+
     def update(self, theta: FloatArray, gradient: FloatArray, state: Averages, oracle: Oracle) -> tuple[FloatArray, Averages]:
         """θ − α_t m̂ / (√v̂ + ε)."""
         step = state.step + 1

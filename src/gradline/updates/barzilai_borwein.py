@@ -39,6 +39,10 @@ class BarzilaiBorwein:
         """No step taken yet."""
         return Last(theta, np.zeros_like(theta), False)
 
+    def at(self, theta: FloatArray, state: Last) -> FloatArray:
+        """θ."""
+        return theta
+
     def update(self, theta: FloatArray, gradient: FloatArray, state: Last, oracle: Oracle) -> tuple[FloatArray, Last]:
         """θ − α ∇J(θ) with α from the last step."""
         if state.any:

@@ -28,13 +28,17 @@ class UpdateRule(Protocol[State]):
         ...
 
     def rate(self, state: State) -> float | None:
-        """α of the next step, None where it is not known before the step is taken."""
+        """α of the next step, or of the last one where a search finds it; None where it is not known."""
         ...
 
     def init(self, theta: FloatArray) -> State:
         """The state before the first step."""
         ...
 
+    def at(self, theta: FloatArray, state: State) -> FloatArray:
+        """Where the next gradient is to be taken, (k,): θ, but for a rule whose θ is an average of where it has been."""
+        ...
+
     def update(self, theta: FloatArray, gradient: FloatArray, state: State, oracle: Oracle) -> tuple[FloatArray, State]:
-        """The next θ (k,) and state, from ∇J(θ)."""
+        """The next θ (k,) and state, from ∇J at `at`."""
         ...

@@ -48,6 +48,10 @@ class ConjugateGradient:
         """No direction yet."""
         return Conjugate(np.zeros((0, len(theta))), np.zeros((0, len(theta))), 0.0)
 
+    def at(self, theta: FloatArray, state: Conjugate) -> FloatArray:
+        """θ."""
+        return theta
+
     def update(self, theta: FloatArray, gradient: FloatArray, state: Conjugate, oracle: Oracle) -> tuple[FloatArray, Conjugate]:
         """One exact line search along the next conjugate direction."""
         if len(state.directions) >= min(len(theta), MOST_DIRECTIONS):  # all used up: what is left is rounding; begin again

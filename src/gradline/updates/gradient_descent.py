@@ -39,6 +39,10 @@ class GradientDescent:
         """No step taken yet."""
         return 0
 
+    def at(self, theta: FloatArray, state: int) -> FloatArray:
+        """θ."""
+        return theta
+
     def update(self, theta: FloatArray, gradient: FloatArray, state: int, oracle: Oracle) -> tuple[FloatArray, int]:
         """θ − α ∇J(θ)."""
         return theta - self.rate(state) * gradient, state + 1

@@ -33,6 +33,10 @@ class HeavyBall:
         """At rest."""
         return theta
 
+    def at(self, theta: FloatArray, state: FloatArray) -> FloatArray:
+        """θ."""
+        return theta
+
     def update(self, theta: FloatArray, gradient: FloatArray, state: FloatArray, oracle: Oracle) -> tuple[FloatArray, FloatArray]:
         """θ − α ∇J(θ) + β (θ − θ₋)."""
         return theta - self.learning_rate * gradient + self.momentum * (theta - state), theta

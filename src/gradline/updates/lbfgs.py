@@ -46,6 +46,10 @@ class LBFGS:
         none = np.zeros((0, len(theta)))
         return Pairs(none, none, theta, np.zeros_like(theta), False)
 
+    def at(self, theta: FloatArray, state: Pairs) -> FloatArray:
+        """θ."""
+        return theta
+
     def update(self, theta: FloatArray, gradient: FloatArray, state: Pairs, oracle: Oracle) -> tuple[FloatArray, Pairs]:
         """One quasi-Newton step."""
         steps, turns = state.steps, state.turns

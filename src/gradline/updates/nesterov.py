@@ -34,6 +34,10 @@ class Nesterov:
         """At rest."""
         return theta
 
+    def at(self, theta: FloatArray, state: FloatArray) -> FloatArray:
+        """θ."""
+        return theta
+
     def update(self, theta: FloatArray, gradient: FloatArray, state: FloatArray, oracle: Oracle) -> tuple[FloatArray, FloatArray]:
         """x₊ + β (x₊ − x)."""
         stepped = theta - self.learning_rate * gradient

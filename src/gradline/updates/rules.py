@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradline.updates import adam, barzilai_borwein, conjugate_gradient, gradient_descent, heavy_ball, lbfgs, nesterov
+from gradline.updates import adam, averaged, barzilai_borwein, conjugate_gradient, gradient_descent, heavy_ball, lbfgs, nesterov
+from gradline.updates.backtracking import SCHEDULE, Backtracking
 from gradline.updates.forecast import recurrent_steps, spectral_radius, walked_steps
 from gradline.updates.schedules import Constant, Cosine, InverseTime
 
@@ -28,7 +29,8 @@ NAMES = (
     conjugate_gradient.NAME,
     lbfgs.NAME,
     adam.NAME,
-)
+)  # with exact gradients
+ON_BATCHES = (gradient_descent.NAME, averaged.NAME, heavy_ball.NAME, nesterov.NAME, adam.NAME)
 SELF_PACED = (barzilai_borwein.NAME, conjugate_gradient.NAME, lbfgs.NAME)  # no learning rate to give
 SCHEDULED = (gradient_descent.NAME, adam.NAME)
 MOST_WALKED = 20_000
@@ -63,10 +65,13 @@ def candidate(
 ) -> Candidate:
     """A rule by its name, from the start θ; `learning_rate` None takes the best one for the spectrum.
 
-    schedule: `constant`, `inverse_time` or `cosine`, over `horizon` steps.
+    schedule: `constant`, `inverse_time` or `cosine`, over `horizon` steps; or `backtracking`, with gradient descent.
     """
     if name == gradient_descent.NAME:
         alpha = learning_rate or gradient_descent.best_learning_rate(solution)
+        if schedule == SCHEDULE:
+            searched = Backtracking(alpha)
+            return Candidate(searched, None, _searched_steps(searched, solution, theta, reached), None)
         limit = gradient_descent.learning_rate_limit(solution)
         overflow = gradient_descent.overflow_step(solution, theta, alpha) if alpha >= limit else None
         if schedule != "constant":
@@ -85,6 +90,8 @@ def candidate(
     if name == adam.NAME:
         alpha = learning_rate or ADAM_RATE * float(np.abs(solution.minimiser - theta).max())
         return Candidate(adam.Adam(schedule_of(schedule, alpha, horizon)), None, None, None)
+    if name == averaged.NAME:  # what is known of it is known of its noise: the plan knows
+        return Candidate(averaged.AveragedSGD(learning_rate or gradient_descent.best_learning_rate(solution)), None, None, None)
     rules: dict[str, Callable[[], UpdateRule[Any]]] = {
         barzilai_borwein.NAME: barzilai_borwein.BarzilaiBorwein,
         conjugate_gradient.NAME: conjugate_gradient.ConjugateGradient,
@@ -95,7 +102,17 @@ def candidate(
     return Candidate(paced, None, walked_steps(paced, solution, theta, reached, ceiling), None)
 
 
+def _searched_steps(rule: Backtracking, solution: Solution, theta: FloatArray, reached: Reached) -> int | None:
+    """By walking; where that is long the steps of the best fixed α, which are somewhat more."""
+    fixed = gradient_descent.predicted_steps(solution, theta, gradient_descent.best_learning_rate(solution), reached)
+    if fixed is None or fixed > MOST_WALKED:
+        return fixed
+    with np.errstate(over="ignore", invalid="ignore"):  # a first trial may overflow
+        return walked_steps(rule, solution, theta, reached, MOST_WALKED)
+
+
 def schedule_of(name: str, alpha: float, horizon: int) -> Schedule:
+    """A schedule by its name, over `horizon` steps."""
     match name:
         case "inverse_time":
             return InverseTime(alpha, max(horizon / 10.0, 1.0))
