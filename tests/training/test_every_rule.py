@@ -718,7 +718,7 @@ def tail_gap(problem, rule, batch, steps=6_000, burn=500):
 
 
 FLOOR_FACTOR = 1.15  # of the exact stationary gap: what 6,000 correlated steps leave open
-FORETOLD_FACTOR = 1.3  # of the noise module's, first order in the multiplicative noise
+FORETOLD_FACTOR = 1.15  # of the noise module's, first order in the multiplicative noise
 
 
 @pytest.mark.parametrize(("batch", "share"), [(4, 0.1), (4, 0.5), (32, 0.5)])
