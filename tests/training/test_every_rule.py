@@ -1,6 +1,6 @@
 """Every rule × every oracle it suits × problems whose optimum is known: the optimum, under a ceiling of steps from theory.
 
-The tables below are the test: PROBLEMS, RULES and LEFT_OUT (what is not run, and why). The optimum of a problem comes from its
+The tables below are the test: PROBLEMS, RULES, LEFT_OUT (what is not run, and why) and LOOSER (what is not run to 1e-9). The optimum of a problem comes from its
 construction in numbers that float64 holds exactly, from rational arithmetic, or from a dense solver on well-scaled columns, and so
 does the condition number in each ceiling: nothing that a result is compared with comes from the code that is tested.
 
@@ -324,7 +324,7 @@ def barzilai_borwein_ceiling(problem, tol):
 
 
 class Ruled(NamedTuple):
-    """ceiling: steps from a problem and the share of ‖e_0‖ to reach.  slack: added for rounding.  streamed, minibatch: suits."""
+    """ceiling: steps from a problem and the share of ‖e_0‖ to reach.  slack: added for rounding.  minibatch: whether it suits."""
 
     ceiling: object
     slack: int
@@ -414,7 +414,6 @@ def run(problem, oracle, rule, ceiling, tolerance):
 # ------------------------------------------------------------------------------------------------- what is not run, and why
 
 STEEP = ("condition 1e6", "condition 1e8")
-EVERY = tuple(RULES)
 LEFT_OUT = [  # (rules, oracles, problems, reason); the first that fits
     (("barzilai_borwein", "conjugate_gradient", "lbfgs"), ("minibatch",), tuple(PROBLEMS), "needs exact gradients: refused, tested below"),
     (("gradient_descent",), ("moments",), STEEP, "1e7 and 1e9 steps: 5,000 of them are compared with the exact trajectory below"),
@@ -466,6 +465,18 @@ def test_the_spectrum_and_the_optimum_that_are_found_are_those_constructed(name)
     assert problem.posed.solution.minimum == pytest.approx(problem.minimum, rel=1e-12, abs=1e-14 * baseline)
     if name.startswith("condition"):
         assert problem.kappa == pytest.approx(float(name.split()[1]), rel=0.2)
+
+
+def test_every_entry_of_the_tables_is_in_use():
+    for names, oracles, problems, reason in LEFT_OUT:
+        assert set(names) <= set(RULES)
+        assert set(oracles) <= set(ORACLES)
+        assert set(problems) <= set(PROBLEMS)
+        assert any(why_left_out(n, o, p) is reason for n in names for o in oracles for p in problems)
+    for name, oracle, problem in LOOSER:
+        assert why_left_out(name, oracle, problem) is None
+    assert [*RULES, "adam"] == list(rules.NAMES)
+    assert {name for name in RULES if not RULES[name].minibatch} == set(rules.SELF_PACED)
 
 
 def reaches_the_optimum(oracle, name, problem_name, tolerance):
@@ -711,7 +722,7 @@ def tail_gap(problem, rule, batch, steps=6_000, burn=500):
 
 
 FLOOR_FACTOR = 1.15  # of the exact stationary gap: what 6,000 correlated steps leave open
-FORETOLD_FACTOR = 1.3  # of the noise module's, first order in the multiplicative noise
+FORETOLD_FACTOR = 1.15  # of the noise module's, first order in the multiplicative noise
 
 
 @pytest.mark.parametrize(("batch", "share"), [(4, 0.1), (4, 0.5), (32, 0.5)])
@@ -755,7 +766,6 @@ def test_rules_that_need_exact_gradients_refuse_mini_batches(name):
     problem = known("condition 10")
     with pytest.raises(UsageError, match="exact gradients"):
         fit(problem.X, problem.y, oracle="minibatch", optimizer=name, validation=0.0, test=0.0)
-    assert not RULES[name].minibatch
     oracle = minibatch(problem, 8)
     with pytest.raises(TypeError, match="no curvature"):
         run(problem, oracle, tuned(name, problem).rule, 5, 0.0)
@@ -777,7 +787,7 @@ TRAINED = ("one feature", "condition 1", "condition 10", "condition 1e2", "fewer
            "weights and penalty")  # fmt: skip
 TRAINED_STEEP = ("condition 1e4", *STEEP)
 CERTIFIED = 1e-10  # what a run stops at
-TRAIN_CASES = [
+TRAIN_CASES = [  # streamed gradient descent at a condition of 100 is left out: 1,100 reads through the decoder, 3 s
     *(("moments", name, problem) for name in RULES for problem in TRAINED),
     *(("streamed", name, problem) for name in RULES for problem in TRAINED if (name, problem) != ("gradient_descent", "condition 1e2")),
     *((oracle, name, problem) for oracle in ("moments", "streamed") for name in ("conjugate_gradient", "lbfgs") for problem in TRAINED_STEEP),
