@@ -47,7 +47,7 @@ class TrainConfig:
     rows are held out.  weight: column of weights.
     scaling: `standard` or `none`.  missing, unseen, out_of_range: decisions of the contract.
     min_level_rows, max_levels: when levels of a category are grouped.  log_target: train on log(target).
-    oracle, optimizer, learning_rate: `auto` or as named.  batch_size, sampling: of the mini-batch oracle: rows a step; `shuffled` epochs or `replacement`.  schedule: how α changes with the steps, to `max_steps`.  l2: λ of (λ/2)‖w‖² in the loop's coordinates.
+    oracle, optimizer, learning_rate: `auto` or as named.  batch_size, sampling: of the mini-batch oracle: rows a step; `shuffled` epochs or `replacement`.  schedule: how α changes with the steps, to `max_steps`; `backtracking`: by a line search, and `learning_rate` is its first trial.  l2: λ of (λ/2)‖w‖² in the loop's coordinates.
     stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `improvement` (relative improvement of J below
     `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept).  max_steps, max_seconds: budgets.
     on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.
