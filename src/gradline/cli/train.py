@@ -120,9 +120,15 @@ OPTIONS = (
         help="The update rule.",
     ),
     click.option(
-        "--schedule", type=_choice("schedule"), default="constant", show_default=True, help="How α changes with the steps."
+        "--schedule",
+        type=_choice("schedule"),
+        default="constant",
+        show_default=True,
+        help="How α changes with the steps; backtracking: a line search.",
     ),
-    click.option("--learning-rate", "--alpha", callback=_rate, default="auto", show_default=True, help="The step size α."),
+    click.option(
+        "--learning-rate", "--alpha", callback=_rate, default="auto", show_default=True, help="The step size α, or the first."
+    ),
     click.option(
         "--l2", type=float, default=0.0, show_default=True, help="λ of the penalty (λ/2)‖w‖², in the loop's coordinates."
     ),

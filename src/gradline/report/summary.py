@@ -168,7 +168,9 @@ def _trust(model: Model) -> Text:
     text.append(f"\n{plan['optimizer'].replace('_', ' ')} on {plan['oracle']}, {plural(model.result['steps'], 'step')}")
     text.append(f" (predicted {predicted:,})" if predicted is not None else "")
     if plan["learning_rate"] is not None:
-        text.append(f", α = {number(plan['learning_rate'])} (stable below {number(plan['learning_rate_limit'])})")
+        changing = model.config.get("schedule", "constant") != "constant"
+        text.append(f", α = {number(plan['learning_rate'])}" + (" at first" if changing else ""))
+        text.append(f" (stable below {number(plan['learning_rate_limit'])})" if plan["learning_rate_limit"] is not None else "")
     if certificate.condition is not None:
         text.append(f", condition {number(certificate.condition)}")
     loss = model.result["loss"]

@@ -50,7 +50,10 @@ class TrainConfig:
     min_level_rows, max_levels: when levels of a category are grouped.  log_target: train on log(target).
     loss: `squared`, `huber` (linear beyond `huber_delta` target units; None: 1.345 robust deviations of the residuals) or `pinball` (the
     conditional `quantile`).
-    oracle, optimizer, learning_rate: `auto` or as named.  batch_size, sampling: of the mini-batch oracle: rows a step; `shuffled` epochs or `replacement`.  schedule: how α changes with the steps, to `max_steps`.  l2, l1: λ and λ₁ of (λ/2)‖w‖² and λ₁‖w‖₁ in the loop's coordinates.
+    oracle, optimizer, learning_rate: `auto` or as named.
+    batch_size, sampling: of the mini-batch oracle: rows a step; `shuffled` epochs or `replacement`.
+    schedule: how α changes with the steps, to `max_steps`; `backtracking`: by a line search, and `learning_rate` is its first trial.
+    l2, l1: λ and λ₁ of (λ/2)‖w‖² and λ₁‖w‖₁ in the loop's coordinates.
     stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `improvement` (relative improvement of J below
     `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept) or `gradient` (its norm
     at most `tolerance` of the first); several: whichever comes first.  max_steps, max_epochs, max_seconds: budgets.

@@ -58,7 +58,7 @@ class Plan:
 
     @property
     def learning_rate(self) -> float | None:
-        """α of the first step, None where the rule chooses its own."""
+        """α of the first step (of a line search: the first trial), None where the rule chooses its own."""
         return self.rule.learning_rate
 
     @property
@@ -203,7 +203,7 @@ def _average_reasons(
     share = gap / problem.baseline
     return why, (
         f"once the start is forgotten the average's gap falls like 1/steps: about {gap:.3g} after {steps:,} "
-        f"({share:.1g} of the variance to explain), if batches are drawn anew (--sampling replacement)"
+        f"({share:.1g} of the variance to explain), with batches drawn anew; shuffled epochs do better"
     )
 
 

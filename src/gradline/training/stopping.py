@@ -71,7 +71,7 @@ class Step:
 
     objective: J on the training rows.  validation: J on the validation rows, without the penalty; None without such rows.
     parameter_norm, gradient_norm: of θ and ∇J(θ) in the loop's coordinates.  update_norm: of the update that led here.
-    learning_rate: α, None where the rule chooses its own.  gap: J − J*.  relative_gap: gap / J(w = 0, b = mean y).
+    learning_rate: α; of a line search that which led here; None where the rule chooses its own.  gap: J − J*.  relative_gap: gap / J(w = 0, b = mean y).
     coefficient_error: the largest distance of a coefficient from its minimiser in deviations of the target, computed
     once the gap is within tolerance.  at_rounding: whether ∇J(θ) is rounding alone.  seconds: since the first step.
     """
