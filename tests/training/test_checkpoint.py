@@ -20,7 +20,7 @@ from tables import gradline, leftovers, simple, write_parquet
 EXACT = ["gradient_descent", "momentum", "nesterov", "barzilai_borwein", "conjugate_gradient", "lbfgs", "adam"]
 CASES = [("moments", rule) for rule in EXACT]
 CASES += [("streamed", rule) for rule in ("gradient_descent", "conjugate_gradient", "lbfgs")]
-CASES += [("minibatch", rule) for rule in ("gradient_descent", "momentum", "adam")]
+CASES += [("minibatch", rule) for rule in ("gradient_descent", "momentum", "nesterov", "adam", "averaged_sgd")]
 
 
 class Killed(BaseException):
@@ -76,6 +76,28 @@ def test_resumed_is_undisturbed(oracle, rule, tmp_path):
         assert bits(resumed) == bits(whole)
         assert seen[0].step == kill // every * every  # it went on, it did not start again
     assert leftovers(tmp_path) == []
+
+
+OTHERS = {
+    "huber": {"loss": "huber", "huber_delta": 0.05},
+    "huber, mini-batches": {"loss": "huber", "oracle": "minibatch", "batch_size": 64, "max_steps": 30},
+    "pinball": {"loss": "pinball", "quantile": 0.8, "optimizer": "nesterov", "max_steps": 30},
+    "lasso": {"l1": 0.3},
+    "lasso, mini-batches": {"l1": 0.3, "oracle": "minibatch", "schedule": "cosine", "max_steps": 30},
+    "line search": {"optimizer": "gradient_descent", "schedule": "backtracking", "max_steps": 40},
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_losses_penalties_and_searches_resume_as_well(case, tmp_path):
+    settings = OTHERS[case]
+    whole = quiet(correlated(), **settings)
+    kill = whole.result["steps"] // 2 + 1
+    assert kill >= 3
+    with pytest.raises(Killed):
+        quiet(correlated(), **settings, out=tmp_path / "run", checkpoint_steps=2, monitors=[killed_at(kill)])
+    resumed = quiet(correlated(), **settings, out=tmp_path / "run", checkpoint_steps=2, resume=True)
+    assert bits(resumed) == bits(whole)
 
 
 @pytest.mark.parametrize("stop", ["improvement", "validation", "certificate", "gradient"])

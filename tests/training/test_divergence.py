@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import gradline as gl
 from gradline.errors import StabilityError, UsageError
 from gradline.maths.quadratic import quadratic_loss
 from gradline.types import Role
@@ -63,3 +64,38 @@ def test_stopping_by_validation_needs_validation_rows():
     X, y = table()
     with pytest.raises(UsageError, match="validation"):
         fit(X, y, stop="validation", **ALL)
+
+
+@pytest.mark.filterwarnings("ignore::gradline.errors.GradlineWarning")
+def test_stable_momentum_may_overshoot_by_more_than_a_million():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 2_000))
+    X = np.column_stack([a, a + b * np.sqrt(4 / 1e7)])
+    model = gl.train(X, X @ [1.0, 2.0] + 0.1 * rng.normal(size=2_000), optimizer="momentum", validation=0.0, test=0.0)
+    assert max(model.history["objective"].to_pylist()) > 1e6 * model.history["objective"][0].as_py()
+    assert model.stop_reason.converged
+
+
+@pytest.mark.filterwarnings("ignore::gradline.errors.GradlineWarning")
+@pytest.mark.parametrize("batch", [1, 32, 256])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_momentum_on_mini_batches_is_stable_below_its_limit_and_not_far_above(seed, batch):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(2_000, 8))
+    X[:, 1] = X[:, 0] + 0.1 * X[:, 1]
+    y = X @ np.ones(8) + rng.normal(size=2_000)
+    settings = {
+        "oracle": "minibatch",
+        "sampling": "replacement",
+        "optimizer": "momentum",
+        "batch_size": batch,
+        "patience": 10_000,
+    }
+    settings |= {"max_steps": 3_000, "validation": 0.0, "test": 0.0}
+    calm = gl.train(X, y, **settings)
+    assert calm.certificate.relative_gap < 0.1
+    near = gl.train(X, y, learning_rate=0.95 * calm.plan["learning_rate_limit"], **settings)
+    assert near.stop_reason is not gl.StopReason.DIVERGED
+    past = gl.train(X, y, learning_rate=1.5 * calm.plan["learning_rate_limit"], force=True, **settings)
+    assert past.stop_reason is gl.StopReason.DIVERGED
+    assert np.isfinite(past.theta).all()

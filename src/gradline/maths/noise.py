@@ -36,6 +36,15 @@ class GradientNoise:
         """The mean-square stable α of a batch size."""
         return 2.0 / ((1.0 - 1.0 / batch) * solution.curvature_max + self.radius / batch)
 
+    def momentum_limit(self, solution: Solution, batch: int, momentum: float) -> float:
+        """The mean-square stable α with heavy-ball momentum β: 2(1 + β) / (L + (R² − L)/B · (1 + β)/(1 − β)).
+
+        Along one direction exact: e₊ = (1 + β − αλ) e − β e₋ + α ξ e is an autoregression of order two, stable iff the variance
+        that it makes of its own noise is below one; for β = 0 it is the limit without momentum.
+        """
+        noise = max(self.radius - solution.curvature_max, 0.0) / batch
+        return 2.0 * (1.0 + momentum) / (solution.curvature_max + noise * (1.0 + momentum) / (1.0 - momentum))
+
     def floor(self, solution: Solution, alpha: float, batch: int) -> float | None:
         """The gap at which constant-α SGD ends; None where α is past its limit."""
         if alpha >= self.limit(solution, batch):

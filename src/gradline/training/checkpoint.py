@@ -2,7 +2,8 @@
 
 What is before the loop is a function of the data and the settings and is done again on resuming; a fingerprint of both says
 whether they are still the same. From there on the run has the bits of an undisturbed one: the parameters, the rule's state, the
-step (which decides the batch, its rows and every random number), the criteria's memory and the history are in the file.
+step (which decides the batch, its rows and every random number), the criteria's and the judge's memory and the
+history are in the file.
 
     position.npz      arrays and one JSON document; read without pickle: data, never code
 """
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from gradline.maths.problem import Problem
     from gradline.training.config import TrainConfig
+    from gradline.training.judge import Judge
     from gradline.training.stopping import Stopping
     from gradline.types import FloatArray, Json
     from gradline.updates.base import UpdateRule
@@ -63,15 +65,22 @@ class Checkpoints:
     written: bool = False
     _fingerprint: str = ""
     _stopping: Stopping | None = None
+    _judge: Judge | None = None
     _began: float = 0.0
     _last: float = 0.0
     _first_step: int = 0
 
     def begin(
-        self, config: TrainConfig, problem: Problem, rule: UpdateRule[Any], theta: FloatArray, stopping: Stopping
+        self,
+        config: TrainConfig,
+        problem: Problem,
+        rule: UpdateRule[Any],
+        theta: FloatArray,
+        stopping: Stopping,
+        judge: Judge,
     ) -> tuple[Position, float]:
         """The position to start from, and the seconds spent before it. Raises UsageError where data or settings are others."""
-        self._fingerprint, self._stopping = fingerprint(config, problem), stopping
+        self._fingerprint, self._stopping, self._judge = fingerprint(config, problem), stopping, judge
         position, spent = beginning(rule, theta), 0.0
         if self.resume:
             saved, arrays = _read(self.path)
@@ -82,6 +91,7 @@ class Checkpoints:
                 )
             position, spent = _position(saved, arrays, position.state), saved["seconds"]
             stopping.remember(saved["memory"])
+            judge.remember(saved["judge"])
         self._last = time.perf_counter()
         self._began, self._first_step = self._last - spent, position.step
         return position, spent
@@ -105,12 +115,14 @@ class Checkpoints:
 
     def _write(self, position: Position, seconds: float) -> None:
         assert self._stopping is not None
+        assert self._judge is not None
         document = {
             "format": FORMAT,
             "fingerprint": self._fingerprint,
             "settings": self.settings,
             "seconds": seconds,
             "memory": [_plain(memory) for memory in self._stopping.memory()],
+            "judge": _plain(self._judge.memory),
             "step": position.step,
             "update_norm": position.update_norm,
             "slowed": position.slowed,

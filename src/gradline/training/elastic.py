@@ -19,6 +19,7 @@ import numpy as np
 from gradline.errors import StabilityError, UsageError
 from gradline.maths.certificate import Certificate
 from gradline.maths.quadratic import EPSILON
+from gradline.training.judge import Bounded
 from gradline.training.plan import LEAST_BUDGET, Plan
 from gradline.training.stopping import Step
 from gradline.updates import gradient_descent, nesterov, proximal, rules
@@ -34,13 +35,12 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class ElasticNet:
+class ElasticNet(Bounded):
     """problem: squared error and the quadratic penalty.  l1: λ₁ in the loop's coordinates."""
 
     problem: Problem
     l1: float
     tolerance: float = 1e-12
-    _bound: float = -np.inf
 
     def value(self, theta: FloatArray) -> float:
         """J(θ), with both penalties."""

@@ -19,6 +19,7 @@ from gradline.maths.duality import lower_bound
 from gradline.maths.losses import huber, pinball
 from gradline.maths.quadratic import quadratic_loss, solve
 from gradline.oracles.streamed import StreamedOracle
+from gradline.training.judge import Bounded
 from gradline.training.plan import LEAST_BUDGET, Plan
 from gradline.training.stopping import Step
 from gradline.updates import adam, gradient_descent, lbfgs, nesterov, rules
@@ -44,7 +45,7 @@ WORTH_A_BOUND = 0.3  # so much smaller must the gradient be than at the last bou
 
 
 @dataclass
-class GeneralProblem:
+class GeneralProblem(Bounded):
     """A loss φ on kept rows. problem: of squared error on the same rows.  baseline: the loss of the best constant."""
 
     problem: Problem
@@ -58,8 +59,6 @@ class GeneralProblem:
     unpenalised: Solution
     quantile: float
     tolerance: float = 1e-8
-    _bound: float = -np.inf
-    _bound_at: float = np.inf  # ‖∇J‖ where it was found
 
     @property
     def intercept(self) -> bool:
@@ -105,9 +104,12 @@ class GeneralProblem:
         def observe(iterate: Iterate) -> Step:
             step, theta, value, gradient, update_norm, learning_rate = iterate
             size = float(np.linalg.norm(gradient))
-            if (exact and size <= WORTH_A_BOUND * self._bound_at) or (not exact and step % epoch == 0):
-                self._bound, self._bound_at = max(self._bound, self.lower_bound(theta, self.loss)), size
-            gap = max(value - self._bound, 0.0)
+            if exact or step % epoch == 0:  # one batch says nothing about the gap: it is that of the epoch's first step
+                full = value if exact else self.value(theta, self.loss)
+                if size <= WORTH_A_BOUND * self._bound_at or not exact:
+                    self._bound, self._bound_at = max(self._bound, self.lower_bound(theta, self.loss)), size
+                self._gap = max(full - self._bound, 0.0)
+            gap = self._gap
             return Step(
                 step=step,
                 objective=value,

@@ -45,6 +45,32 @@ class Judge(Protocol):
         """The entry `loss` of the JSON documents."""
         ...
 
+    @property
+    def memory(self) -> Json:
+        """What it remembers from step to step, for a checkpoint."""
+        ...
+
+    def remember(self, memory: Json) -> None:
+        """Go on from a checkpoint."""
+        ...
+
+
+class Bounded:
+    """A judge that keeps the best lower bound of the minimum so far, ‖∇J‖ where it was found, and the last gap."""
+
+    _bound: float = -np.inf
+    _bound_at: float = np.inf
+    _gap: float = np.inf
+
+    @property
+    def memory(self) -> Json:
+        """See `Judge`."""
+        return {"bound": self._bound, "bound_at": self._bound_at, "gap": self._gap}
+
+    def remember(self, memory: Json) -> None:
+        """See `Judge`."""
+        self._bound, self._bound_at, self._gap = memory["bound"], memory["bound_at"], memory["gap"]
+
 
 @dataclass(frozen=True, slots=True)
 class Solved:
@@ -64,6 +90,14 @@ class Solved:
     def to_json(self, theta: FloatArray) -> Json:
         """See `Judge`."""
         return {"name": "squared"}
+
+    @property
+    def memory(self) -> Json:
+        """Nothing: the minimum is known."""
+        return {}
+
+    def remember(self, memory: Json) -> None:
+        """See `Judge`."""
 
 
 def observer(problem: Problem, *, exact: bool, spent: float = 0.0) -> Callable[[Iterate], Step]:

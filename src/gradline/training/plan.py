@@ -28,6 +28,7 @@ FEW_STEPS = 1_000  # up to so many, plain gradient descent is taken: a step cost
 FEW_READS = 50  # the same where every step is a read of the data
 LEAST_BUDGET = 10_000
 MOST_BUDGET = 1_000_000
+MOST_NOISY_MOMENTUM = 0.9  # on mini-batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,21 @@ def _on_batches(optimizer: str, config: TrainConfig, problem: Problem, theta: Fl
     alpha = config.learning_rate if config.learning_rate is not None or not plain else limit / 2.0
     horizon, reached = config.max_steps or LEAST_BUDGET, tolerance_reached(problem)
     chosen = rules.candidate(optimizer, problem.solution, theta, reached, alpha, config.schedule, horizon)
+    if isinstance(chosen.rule, heavy_ball.HeavyBall | nesterov.Nesterov):
+        return _slow_momentum(chosen.rule, config, problem.solution, noise)
     return replace(chosen, limit=limit if plain else chosen.limit, steps=None)
+
+
+def _slow_momentum(
+    rule: heavy_ball.HeavyBall | nesterov.Nesterov, config: TrainConfig, solution: Solution, noise: GradientNoise
+) -> Candidate:
+    """Momentum adds up the noise of 1/(1 − β) steps: the α and β of exact gradients would not be stable."""
+    beta = min(rule.momentum, MOST_NOISY_MOMENTUM)
+    limit = noise.momentum_limit(solution, config.batch_size, beta)
+    if rule.name == nesterov.NAME:  # its look ahead counts the noise up to 1 + 2β times
+        limit /= 1.0 + 2.0 * beta
+    alpha = config.learning_rate if config.learning_rate is not None else limit / 2.0
+    return rules.Candidate(replace(rule, learning_rate=alpha, momentum=beta), limit, None, None)
 
 
 def _average_reasons(

@@ -58,7 +58,8 @@ if TYPE_CHECKING:
 
 
 FORCED_GROWTH = 1e3  # of the loss, at which a learning rate known to be unstable has shown it
-HOPELESS_GROWTH = 1e6  # and any other has, past all that momentum can overshoot
+HOPELESS_GROWTH = 1e6  # and any other has
+OVERSHOOT = 10.0
 NOISE_ROWS = 8_192  # the sample from which the noise of mini-batches is measured
 MOST_RETRIES = 60  # halvings of the learning rate
 
@@ -129,7 +130,7 @@ def train(
     start: FloatArray | Position = theta
     spent = 0.0
     if checkpoints is not None:
-        start, spent = checkpoints.begin(config, problem, plan.rule, theta, stop)
+        start, spent = checkpoints.begin(config, problem, plan.rule, theta, stop, judge)
     observe = judge.observer(exact=not noisy, epoch=epoch, spent=spent)
     retries = MOST_RETRIES if config.on_divergence == "shrink" else 0
     with np.errstate(over="ignore", invalid="ignore"):  # a run that is let diverge may overflow: the stopping sees it
@@ -181,7 +182,8 @@ def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, monitors: Seq
     if config.max_epochs is not None and config.max_steps is None:
         steps = max(steps, config.max_epochs * epoch)
     budget = Budget(steps, config.max_seconds, config.max_epochs, epoch)
-    growth = FORCED_GROWTH if plan.unstable else HOPELESS_GROWTH
+    transient = OVERSHOOT * prepared.problem.solution.condition  # momentum that is stable overshoots by κ/7 on its way
+    growth = FORCED_GROWTH if plan.unstable else HOPELESS_GROWTH if noisy else max(HOPELESS_GROWTH, transient)
     return stopping(config.stop, config.tolerance, config.patience, budget, growth, monitors, noisy=noisy, bounded=bounded)
 
 

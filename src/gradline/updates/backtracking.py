@@ -4,9 +4,10 @@
 
 (Armijo's condition; Nocedal & Wright, Numerical Optimization, algorithm 3.1.) Whatever the first α, the loss never grows.
 
-J is a quadratic, so J(θ − αg) − J(θ) = −½ α (g + g₊)'g exactly, with g₊ the gradient at the trial: Armijo's condition is the
+If J is a quadratic, J(θ − αg) − J(θ) = −½ α (g + g₊)'g exactly, with g₊ the gradient at the trial: Armijo's condition is the
 same as g₊'g ≥ (2c − 1) g'g. That is how it is asked here, because it keeps its digits to the end, where differences of J are
-rounding (for other functions this is half of the approximate Wolfe conditions of Hager & Zhang 2005). Only gradients are
+rounding (half of the approximate Wolfe conditions of Hager & Zhang 2005). Of another convex J the trial is asked not to have
+passed the minimum along the line, g₊'g ≥ 0: up to there J falls. Only gradients are
 evaluated, one a trial, and the accepted one is the gradient that the next step begins with.
 
 Until a trial has been refused α doubles from step to step, which makes up for a first α far too small. GROWTH and SUFFICIENT
@@ -60,12 +61,13 @@ class Backtracking:
         """θ − α ∇J(θ) with the first α that lowers J enough; θ itself where none does: rounding."""
         square = float(gradient @ gradient)
         alpha, refused = state.alpha, state.refused
+        least = (2.0 * SUFFICIENT - 1.0) * square if oracle.quadratic else 0.0
         if state.step > 0 and alpha < LARGEST:
             alpha *= GROWTH if refused else 2.0
         for _ in range(MOST_HALVINGS if 0.0 < square < np.inf else 0):
             trial = theta - alpha * gradient
             turned = float(oracle.value_and_gradient(trial).gradient @ gradient)
-            if turned >= (2.0 * SUFFICIENT - 1.0) * square:  # not so where the trial has overflowed
+            if turned >= least:  # not so where the trial has overflowed
                 return trial, Search(state.step + 1, alpha, refused)
             alpha, refused = alpha / 2.0, True
         return theta, state._replace(step=state.step + 1)
