@@ -408,3 +408,15 @@ def test_rendering_imports_no_figure_classes_and_no_data_frames():
     assert classes == "False"
     assert not {"pandas", "polars", "scipy", "matplotlib"} & set(ast.literal_eval(imported))
     assert "plotly" in imported
+
+
+@pytest.mark.filterwarnings("ignore::gradline.errors.GradlineWarning")
+def test_a_quantile_is_judged_by_its_share_and_a_bound_is_called_one():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 2))
+    model = gl.train(X, X @ [1.0, 2.0] + rng.normal(size=400), loss="pinball", quantile=0.75)
+    page = render(model)
+    assert "lie at or below it" in page
+    assert "lower bound of J*" in page
+    assert "Trusted digits" not in page
+    assert "share of R² left" not in page

@@ -50,6 +50,14 @@ CERTIFICATE = {
     "trusted_digits": "digits of the coefficients that rounding of the data and the remaining gap leave, of about 16",
 }
 
+BOUNDED = {
+    "kind": "how the distance to the minimum is known; duality gap: no parameters can have a loss below the bound",
+    "objective": "the loss J of the model on the training rows, with the penalties if there are any",
+    "minimum": "a lower bound of J*, the smallest value that J can have, proved by duality",
+    "gap": "J less the bound: at most so much is left to gain",
+    "relative_gap": "the gap as a share of the loss of the best constant",
+}
+
 
 class Cell(NamedTuple):
     """exact: the value in full, for the title attribute.  numeric: to be aligned right."""
@@ -221,10 +229,14 @@ def _references(model: Model) -> list[str]:
 
 def _certificate(model: Model) -> Table:
     values = model.certificate.to_json()
+    bounded = values["kind"] == "duality_gap"
+    meanings = CERTIFICATE | BOUNDED if bounded else CERTIFICATE
+    if bounded:
+        values = {name: value for name, value in values.items() if value is not None}
     rows = []
     for name, value in values.items():
         cell = Cell(value, numeric=True) if isinstance(value, str) else _number(value, _certificate_digits(name))
-        rows.append([Cell(name.replace("_", " ")), cell, Cell(CERTIFICATE.get(name, ""))])
+        rows.append([Cell(name.replace("_", " ")), cell, Cell(meanings.get(name, ""))])
     return Table("The certificate, on the training rows", [("figure", False), ("value", True), ("meaning", False)], rows)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gradline.model.model import Model
     from gradline.types import Json
 
+NAMES = {"train": "training"}
 MOST_TERMS = 3  # of a formula; more are a table
 MOST_EFFECTS = 3
 MUCH_WORSE = 1.1  # held-out error to training error
@@ -154,6 +155,16 @@ def quality(model: Model) -> list[str]:
     role = judged_role(model)
     found, baseline, unit = model.metrics[role], model.metrics["baseline"][role], errors_unit(model)
     rows = f"{plural(found['rows'], {'train': 'training'}.get(role, role) + ' row')} {HELD_OUT[role]}"
+    loss = model.result["loss"]
+    if loss["name"] == "pinball":
+        shares = [(name, share) for name, share in loss["share_below"].items() if share is not None]
+        below = ", ".join(f"{100.0 * share:.1f}% of the {NAMES.get(name, name)} rows" for name, share in shares)
+        mean = loss["mean"]["validation" if loss["mean"]["validation"] is not None else "train"]
+        return [
+            f"The quantile {loss['quantile']:g} of {score_name(model)} is predicted: {below} lie at or below it.",
+            f"The mean pinball loss is {number(mean)}{unit}; the best constant has {number(loss['baseline'])}{unit}.",
+            "RMSE, R² and bias judge a prediction of the mean, which this is not.",
+        ]
     first = f"On {rows}, the typical error (RMSE) is {number(found['rmse'])}{unit}"
     if baseline is None or not baseline["rmse"]:
         return [first + "."]
@@ -214,7 +225,9 @@ def trust(model: Model) -> list[str]:
 
 def _steps(model: Model) -> str:
     taken, predicted = model.result["steps"], model.plan["predicted_steps"]
-    if predicted is None:
+    if predicted is None and model.certificate.kind == "duality_gap":
+        planned = "none were foretold for this loss"
+    elif predicted is None:
         planned = "no number of steps was predicted to reach the minimum"
     else:
         planned = f"{count(predicted)} {'was' if predicted == 1 else 'were'} predicted"
@@ -228,10 +241,13 @@ def tiles(model: Model) -> list[tuple[str, str, str]]:
     baseline = model.metrics["baseline"][role]
     on = {"train": "training"}.get(role, role) + " rows"
     digits = found.trusted_digits
+    bounded = found.kind == "duality_gap"
+    left = "of the best constant's loss, at most" if bounded else "share of R² left to gain"
+    digits_tile = [] if bounded else [("Trusted digits", number(None) if digits is None else str(int(digits)), "of about 16")]
     return [
         (f"Typical error, {on}", number(metrics["rmse"]) + errors_unit(model), f"the mean alone: {number(baseline['rmse'])}"),
         (f"R², {on}", r_squared(metrics["r2"]), "1 is perfect, 0 the mean alone"),
-        ("Relative gap", number(found.relative_gap, 2), "share of R² left to gain"),
-        ("Trusted digits", number(None) if digits is None else str(int(digits)), "of about 16"),
+        ("Relative gap", number(found.relative_gap, 2), left),
+        *digits_tile,
         ("Steps", count(model.result["steps"]), f"predicted: {count(model.plan['predicted_steps'])}"),
     ]
