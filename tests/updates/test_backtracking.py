@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gradline.errors import UsageError
+from gradline.maths.losses import huber
 from gradline.maths.oracle import ValueAndGradient
 from gradline.oracles.moments import MomentsOracle
 from gradline.oracles.streamed import Examples, StreamedOracle
@@ -130,6 +131,8 @@ def test_a_trial_on_a_streamed_oracle_is_a_read_and_the_accepted_one_is_the_next
 class Watched:
     """Gradients as told, and how many were asked for."""
 
+    quadratic = True
+
     def __init__(self, gradient):
         self.gradient, self.asked = gradient, 0
 
@@ -161,3 +164,21 @@ def test_the_rate_does_not_grow_past_what_can_be_multiplied():
         theta, state = rule.update(theta, np.full(2, 1e-160), state, oracle)
     assert state.alpha < 1e151
     assert np.isfinite(theta).all()
+
+
+def test_of_a_loss_that_is_no_quadratic_no_step_raises_it():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3)) * [1.0, 5.0, 0.2]
+    y = X @ [1.0, -2.0, 3.0] + rng.standard_cauchy(60) * 3.0
+    examples = Examples(X, y, None)
+    oracle = StreamedOracle(SerialEngine(), lambda: [examples], lambda block: block, intercept=True, loss=huber(0.3))
+    for first in (1e-6, 1.0, 1e6):
+        rule, theta = Backtracking(first), rng.normal(size=4) * 10.0
+        state = rule.init(theta)
+        values = []
+        for _ in range(300):
+            value, gradient = oracle.value_and_gradient(theta)
+            values.append(value)
+            theta, state = rule.update(theta, gradient, state, oracle)
+        assert all(b <= a * (1 + 1e-14) for a, b in pairwise(values))
+        assert values[-1] < values[0]
