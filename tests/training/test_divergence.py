@@ -99,3 +99,10 @@ def test_momentum_on_mini_batches_is_stable_below_its_limit_and_not_far_above(se
     past = gl.train(X, y, learning_rate=1.5 * calm.plan["learning_rate_limit"], force=True, **settings)
     assert past.stop_reason is gl.StopReason.DIVERGED
     assert np.isfinite(past.theta).all()
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "nesterov", "averaged_sgd"])
+def test_a_schedule_that_a_rule_does_not_take_is_not_ignored(optimizer):
+    X, y = table()
+    with pytest.raises(UsageError, match="--schedule cosine needs a rule that takes one"):
+        gl.train(X, y, oracle="minibatch", optimizer=optimizer, schedule="cosine", **ALL)

@@ -155,7 +155,7 @@ def _minibatch_plan(config: TrainConfig, problem: Problem, theta: FloatArray, no
             "--schedule backtracking needs exact gradients; on mini-batches whether a step lowers the loss is noise.",
             "leave --learning-rate to gradline, or --oracle moments.",
         )
-    if optimizer == averaged.NAME:
+    if optimizer not in rules.SCHEDULED:
         _check_schedule(config)
     chosen = _on_batches(optimizer, config, problem, theta, noise)
     alpha, plain = chosen.rule.learning_rate, optimizer == gradient_descent.NAME
