@@ -113,8 +113,8 @@ def train(
         from gradline.report.run import write_run
 
         write_run(model, Path(out))
-        if checkpoints is not None and not model.stop_reason.budget:
-            checkpoints.remove()
+        if checkpoints is not None:
+            checkpoints.finish(model.stop_reason)
     return model
 
 

@@ -133,6 +133,14 @@ def test_a_spent_budget_can_be_raised(tmp_path):
     assert bits(longer) == bits(quiet(correlated(), optimizer="gradient_descent", max_steps=60))
 
 
+def test_a_checkpoint_of_another_run_does_not_outlive_a_whole_one(tmp_path):
+    with pytest.raises(Killed):
+        quiet(correlated(), out=tmp_path / "run", checkpoint_steps=1, monitors=[killed_at(3)])
+    assert checkpoint_path(tmp_path / "run").exists()
+    quiet(correlated(), out=tmp_path / "run", optimizer="gradient_descent", max_steps=2)  # a budget spent, without its own
+    assert not checkpoint_path(tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("change", [{"l2": 0.1}, {"seed": 1}, {"optimizer": "momentum"}], ids=str)
 def test_other_settings_do_not_go_on(change, tmp_path):
     settings = {"out": tmp_path / "run", "optimizer": "gradient_descent", "checkpoint_steps": 1}

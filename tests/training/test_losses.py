@@ -211,6 +211,10 @@ def test_what_does_not_suit_is_refused_with_what_does():
         gl.train(X, y, loss="huber", oracle="moments")
     with pytest.raises(UsageError, match="--huber-delta -1"):
         gl.train(X, y, loss="huber", huber_delta=-1.0)
+    with pytest.raises(UsageError, match="--quantile has no meaning for --loss squared"):
+        gl.train(X, y, quantile=0.9)
+    with pytest.raises(UsageError, match="--huber-delta has no meaning for --loss pinball"):
+        gl.train(X, y, loss="pinball", huber_delta=1.0)
     with pytest.raises(UsageError, match="--quantile 1"):
         gl.train(X, y, loss="pinball", quantile=1.0)
     with pytest.raises(UsageError, match="--log-target"):

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from gradline.training.stopping import Monitor
 
 SHORT = {"gd": "gradient_descent", "cg": "conjugate_gradient"}
-NOT_SETTINGS = ("data", "out", "config", "as_json", "learning_rate", "resume", "steps_table", "tensorboard")
-FREE_ON_RESUME = ("max_steps", "max_epochs", "max_seconds", "threads", "checkpoint_steps", "checkpoint_seconds")
+NOT_SETTINGS = ("data", "out", "config", "as_json", "learning_rate", "resume", "steps_table")
 
 
 def _pairs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -221,8 +220,7 @@ def train(ctx: click.Context, /, **given: Any) -> int:
             click.echo(f"gradline: a checkpoint is kept: gradline train --resume {run_path} goes on from there.", err=True)
         raise
     document = write_run(model, run_path)
-    if not model.stop_reason.budget:
-        checkpoints.remove()
+    checkpoints.finish(model.stop_reason)
     print_notices(model.notices)
     if given["as_json"]:
         print_json(document)
@@ -236,7 +234,7 @@ def _resumed(ctx: click.Context, given: dict[str, Any], run: Path) -> tuple[dict
     from click.core import ParameterSource
 
     from gradline.errors import UsageError
-    from gradline.training.checkpoint import checkpoint_path, saved_settings
+    from gradline.training.checkpoint import FREE, checkpoint_path, saved_settings
 
     settings = saved_settings(checkpoint_path(run))
     data = list(settings.pop("data"))
@@ -245,7 +243,7 @@ def _resumed(ctx: click.Context, given: dict[str, Any], run: Path) -> tuple[dict
             continue
         if name == "data":
             data = list(value)
-        elif name in FREE_ON_RESUME:
+        elif name in FREE:
             settings[name] = value
         else:
             flag = "--" + name.replace("_", "-")

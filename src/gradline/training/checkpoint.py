@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gradline.maths.problem import Problem
     from gradline.training.config import TrainConfig
     from gradline.training.judge import Judge
-    from gradline.training.stopping import Stopping
+    from gradline.training.stopping import Stopping, StopReason
     from gradline.types import FloatArray, Json
     from gradline.updates.base import UpdateRule
 
@@ -109,9 +109,10 @@ class Checkpoints:
             self._last = time.perf_counter()
             self.written = True
 
-    def remove(self) -> None:
-        """The run is whole: its checkpoint is not needed."""
-        self.path.unlink(missing_ok=True)
+    def finish(self, reason: StopReason) -> None:
+        """The run is written: its checkpoint is of use only if it could go on, and another run's is of none."""
+        if not (reason.budget and (self.written or self.resume)):
+            self.path.unlink(missing_ok=True)
 
     def _write(self, position: Position, seconds: float) -> None:
         assert self._stopping is not None

@@ -134,6 +134,10 @@ class TrainConfig:
             raise UsageError(f"--l1 goes with squared error only, not with --loss {self.loss}.", "use --l2.")
         if self.huber_delta is not None and not 0.0 < self.huber_delta < float("inf"):
             raise UsageError(f"--huber-delta {self.huber_delta} is not a distance.", "give a positive number of target units.")
+        if self.huber_delta is not None and self.loss != "huber":
+            raise UsageError(f"--huber-delta has no meaning for --loss {self.loss}.", "--loss huber, or leave it out.")
+        if self.quantile != 0.5 and self.loss != "pinball":
+            raise UsageError(f"--quantile has no meaning for --loss {self.loss}.", "--loss pinball, or leave it out.")
         if not 0.0 < self.quantile < 1.0:
             raise UsageError(f"--quantile {self.quantile} is not between 0 and 1.", "0.5 is the median.")
         if self.loss != "squared" and self.oracle == "moments":
