@@ -24,7 +24,7 @@ from gradline.oracles.minibatch import Batches, MiniBatchOracle
 from gradline.oracles.moments import MomentsOracle
 from gradline.report.numerals import count, number
 from gradline.training.config import TrainConfig
-from gradline.training.judge import observer
+from gradline.training.judge import Solved, observer
 from gradline.training.loop import descend
 from gradline.training.plan import tolerance_reached
 from gradline.training.stopping import GAP_TOLERANCE, Budget, stopping
@@ -116,7 +116,7 @@ def walk(
 ) -> Walk:
     """A run of gradline's loop from θ = 0, to the tolerance or so many steps."""
     path: list[FloatArray] = []
-    record = observer(problem, exact=oracle is None)
+    record = observer(Solved(problem), exact=oracle is None)
 
     def observe(iterate: Iterate) -> Step:
         if keep:

@@ -273,17 +273,20 @@ def planned(source: Source, config: TrainConfig, progress: Progress | None = Non
     with threadpool_limits(limits=1):
         prepared = prepare(source, config, ThreadEngine(config.threads), progress or Progress())
         problem, seconds = prepared.problem, _seconds_a_step(prepared.problem)
-        solved = prepared.judge.tolerance is None
+        if prepared.judge.tolerance is None:
+            found = candidates(config, problem, np.zeros(problem.coordinates.size), prepared.noise)
+            rows = [(each.rule, each.limit, each.steps) for each in found]
+        else:  # what suits another loss or penalty is the plan's own rule; its steps are not foretold
+            rows = [(prepared.plan.rule, prepared.plan.learning_rate_limit, None)]
         table = [
             {
-                "optimizer": found.rule.name,
-                "learning_rate": found.rule.learning_rate if solved else prepared.plan.learning_rate,
-                "learning_rate_limit": found.limit if solved else prepared.plan.learning_rate_limit,
-                "predicted_steps": found.steps if solved else None,
-                "predicted_seconds": None if found.steps is None or not solved else found.steps * seconds,
+                "optimizer": rule.name,
+                "learning_rate": rule.learning_rate,
+                "learning_rate_limit": limit,
+                "predicted_steps": steps,
+                "predicted_seconds": None if steps is None else steps * seconds,
             }
-            for found in candidates(config, problem, np.zeros(problem.coordinates.size), prepared.noise)
-            if solved or found.rule.name == prepared.plan.optimizer
+            for rule, limit, steps in rows
         ]
     survey = prepared.survey
     return {

@@ -10,7 +10,6 @@ r'y/m and ‖X'r/m‖∞, every s with |s|·G ≤ λ₁ gives
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,14 +18,11 @@ import numpy as np
 from gradline.errors import StabilityError, UsageError
 from gradline.maths.certificate import Certificate
 from gradline.maths.quadratic import EPSILON
-from gradline.training.judge import Bounded
+from gradline.training.judge import Bounded, Judged
 from gradline.training.plan import LEAST_BUDGET, Plan
-from gradline.training.stopping import Step
 from gradline.updates import gradient_descent, nesterov, proximal, rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gradline.maths.noise import GradientNoise
     from gradline.maths.problem import Problem
     from gradline.training.config import TrainConfig
@@ -61,32 +57,17 @@ class ElasticNet(Bounded):
         s = float(np.clip(-against / squares, -reach, reach)) if squares > 0.0 else 0.0
         return -0.5 * s * s * squares - s * against
 
-    def observer(self, *, exact: bool, epoch: int, spent: float) -> Callable[[Iterate], Step]:
-        """What makes the record of a step; J and the bound are of all rows, whatever the gradients were."""
-        start = time.perf_counter() - spent
-        problem = self.problem
+    @property
+    def baseline(self) -> float:
+        """J(w = 0, b = mean y)."""
+        return self.problem.baseline
 
-        def observe(iterate: Iterate) -> Step:
-            step, theta, _, gradient, update_norm, learning_rate = iterate
-            objective = self.value(theta)
-            self._bound = max(self._bound, self.lower_bound(theta))
-            gap = max(objective - self._bound, 0.0)
-            return Step(
-                step=step,
-                objective=objective,
-                validation=None if problem.validation is None else problem.validation.value(theta),
-                parameter_norm=float(np.linalg.norm(theta)),
-                gradient_norm=float(np.linalg.norm(gradient)),
-                update_norm=update_norm,
-                learning_rate=learning_rate,
-                gap=gap,
-                relative_gap=gap / problem.baseline,
-                coefficient_error=None,
-                at_rounding=False,
-                seconds=time.perf_counter() - start,
-            )
-
-        return observe
+    def judged(self, iterate: Iterate, *, exact: bool, epoch: int) -> Judged:
+        """See `Judge`; J and the bound are of all rows, whatever the gradients were."""
+        objective, validation = self.value(iterate.theta), self.problem.validation
+        self._bound = max(self._bound, self.lower_bound(iterate.theta))
+        held_out = None if validation is None else validation.value(iterate.theta)
+        return Judged(objective, held_out, max(objective - self._bound, 0.0))
 
     def certify(self, theta: FloatArray) -> Certificate:
         """The duality gap at θ (k,)."""

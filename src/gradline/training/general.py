@@ -7,7 +7,6 @@ become so much smaller that a better bound is to be had.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,14 +18,11 @@ from gradline.maths.duality import lower_bound
 from gradline.maths.losses import huber, pinball
 from gradline.maths.quadratic import quadratic_loss, solve
 from gradline.oracles.streamed import StreamedOracle
-from gradline.training.judge import Bounded
+from gradline.training.judge import Bounded, Judged
 from gradline.training.plan import LEAST_BUDGET, Plan
-from gradline.training.stopping import Step
 from gradline.updates import adam, gradient_descent, lbfgs, nesterov, rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gradline.maths.engine import Engine
     from gradline.maths.losses import Loss
     from gradline.maths.noise import GradientNoise
@@ -97,35 +93,17 @@ class GeneralProblem(Bounded):
             conjugate_width=loss.width,
         )
 
-    def observer(self, *, exact: bool, epoch: int, spent: float) -> Callable[[Iterate], Step]:
-        """What makes the record of a step. exact: J and ∇J are of all rows; else the bound is renewed once an epoch."""
-        start = time.perf_counter() - spent
-
-        def observe(iterate: Iterate) -> Step:
-            step, theta, value, gradient, update_norm, learning_rate = iterate
+    def judged(self, iterate: Iterate, *, exact: bool, epoch: int) -> Judged:
+        """See `Judge`. One batch says nothing about the gap: it is that of the epoch's first step."""
+        step, theta, value, gradient, _, _ = iterate
+        if exact or step % epoch == 0:
             size = float(np.linalg.norm(gradient))
-            if exact or step % epoch == 0:  # one batch says nothing about the gap: it is that of the epoch's first step
-                full = value if exact else self.value(theta, self.loss)
-                if size <= WORTH_A_BOUND * self._bound_at or not exact:
-                    self._bound, self._bound_at = max(self._bound, self.lower_bound(theta, self.loss)), size
-                self._gap = max(full - self._bound, 0.0)
-            gap = self._gap
-            return Step(
-                step=step,
-                objective=value,
-                validation=self.validation(theta) if exact or (step + 1) % epoch == 0 else None,
-                parameter_norm=float(np.linalg.norm(theta)),
-                gradient_norm=size,
-                update_norm=update_norm,
-                learning_rate=learning_rate,
-                gap=gap,
-                relative_gap=gap / self.baseline,
-                coefficient_error=None,
-                at_rounding=False,
-                seconds=time.perf_counter() - start,
-            )
-
-        return observe
+            if size <= WORTH_A_BOUND * self._bound_at or not exact:
+                self._bound, self._bound_at = max(self._bound, self.lower_bound(theta, self.loss)), size
+            full = value if exact else self.value(theta, self.loss)
+            self._gap = max(full - self._bound, 0.0)
+        asked = exact or (step + 1) % epoch == 0
+        return Judged(value, self.validation(theta) if asked else None, self._gap)
 
     def certify(self, theta: FloatArray) -> Certificate:
         """The duality gap at θ (k,), of the loss without smoothing."""

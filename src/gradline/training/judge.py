@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,17 +24,29 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray, Json
 
 
+class Judged(NamedTuple):
+    """What a judge adds to an iterate to make a `Step`."""
+
+    objective: float
+    validation: float | None
+    gap: float
+    coefficient_error: float | None = None
+    at_rounding: bool = False
+
+
 class Judge(Protocol):
     """tolerance: the relative gap that is good enough where the minimum is only bounded; None where it is solved for."""
 
     @property
     def tolerance(self) -> float | None: ...
 
-    def observer(self, *, exact: bool, epoch: int, spent: float) -> Callable[[Iterate], Step]:
-        """What makes the record of a step.
+    @property
+    def baseline(self) -> float:
+        """The loss that the relative gap is relative to."""
+        ...
 
-        exact: the loop's J and ∇J are those of all rows.  epoch: steps of one.  spent: seconds before this start, of a run resumed.
-        """
+    def judged(self, iterate: Iterate, *, exact: bool, epoch: int) -> Judged:
+        """What is known of an iterate. exact: the loop's J and ∇J are those of all rows.  epoch: steps of one."""
         ...
 
     def certify(self, theta: FloatArray) -> Certificate:
@@ -79,9 +91,23 @@ class Solved:
     problem: Problem
     tolerance: None = None
 
-    def observer(self, *, exact: bool, epoch: int, spent: float) -> Callable[[Iterate], Step]:
-        """See `Judge`."""
-        return observer(self.problem, exact=exact, spent=spent)
+    @property
+    def baseline(self) -> float:
+        """J(w = 0, b = mean y)."""
+        return self.problem.baseline
+
+    def judged(self, iterate: Iterate, *, exact: bool, epoch: int) -> Judged:
+        """See `Judge`; where the loop's J is of a batch, it comes from the moments."""
+        problem, theta = self.problem, iterate.theta
+        gap = problem.gap(theta)
+        near = gap <= GAP_TOLERANCE * problem.baseline
+        return Judged(
+            objective=iterate.value if exact else problem.loss.value(theta),
+            validation=None if problem.validation is None else problem.validation.value(theta),
+            gap=gap,
+            coefficient_error=problem.coefficient_error(theta) if near else None,
+            at_rounding=near and bool(np.all(np.abs(iterate.gradient) <= problem.loss.rounding(theta))),
+        )
 
     def certify(self, theta: FloatArray) -> Certificate:
         """See `Judge`."""
@@ -100,29 +126,24 @@ class Solved:
         """See `Judge`."""
 
 
-def observer(problem: Problem, *, exact: bool, spent: float = 0.0) -> Callable[[Iterate], Step]:
-    """What makes the record of a step. exact: the loop's J is that of all rows; else it comes from the moments.
-
-    spent: seconds before this start, of a run that is resumed.
-    """
+def observer(judge: Judge, *, exact: bool, epoch: int = 1, spent: float = 0.0) -> Callable[[Iterate], Step]:
+    """What makes the record of a step. spent: seconds before this start, of a run that is resumed; the others as in `Judge`."""
     start = time.perf_counter() - spent
 
     def observe(iterate: Iterate) -> Step:
-        step, theta, value, gradient, update_norm, learning_rate = iterate
-        gap = problem.gap(theta)
-        near = gap <= GAP_TOLERANCE * problem.baseline
+        found = judge.judged(iterate, exact=exact, epoch=epoch)
         return Step(
-            step=step,
-            objective=value if exact else problem.loss.value(theta),
-            validation=None if problem.validation is None else problem.validation.value(theta),
-            parameter_norm=float(np.linalg.norm(theta)),
-            gradient_norm=float(np.linalg.norm(gradient)),
-            update_norm=update_norm,
-            learning_rate=learning_rate,
-            gap=gap,
-            relative_gap=gap / problem.baseline,
-            coefficient_error=problem.coefficient_error(theta) if near else None,
-            at_rounding=near and bool(np.all(np.abs(gradient) <= problem.loss.rounding(theta))),
+            step=iterate.step,
+            objective=found.objective,
+            validation=found.validation,
+            parameter_norm=float(np.linalg.norm(iterate.theta)),
+            gradient_norm=float(np.linalg.norm(iterate.gradient)),
+            update_norm=iterate.update_norm,
+            learning_rate=iterate.learning_rate,
+            gap=found.gap,
+            relative_gap=found.gap / judge.baseline,
+            coefficient_error=found.coefficient_error,
+            at_rounding=found.at_rounding,
             seconds=time.perf_counter() - start,
         )
 

@@ -28,7 +28,7 @@ from gradline.splits.roles import RowRoles, ValueRoles, time_ordinals, time_role
 from gradline.training.doubts import doubts
 from gradline.training.elastic import ElasticNet, elastic_plan
 from gradline.training.general import GeneralProblem, general_plan, pose_general
-from gradline.training.judge import Solved
+from gradline.training.judge import Solved, observer
 from gradline.training.loop import descend
 from gradline.training.plan import make_plan
 from gradline.training.rows import RowReader
@@ -131,7 +131,7 @@ def train(
     spent = 0.0
     if checkpoints is not None:
         start, spent = checkpoints.begin(config, problem, plan.rule, theta, stop, judge)
-    observe = judge.observer(exact=not noisy, epoch=epoch, spent=spent)
+    observe = observer(judge, exact=not noisy, epoch=epoch, spent=spent)
     retries = MOST_RETRIES if config.on_divergence == "shrink" else 0
     with np.errstate(over="ignore", invalid="ignore"):  # a run that is let diverge may overflow: the stopping sees it
         descent = descend(oracle, plan.rule, start, observe, stop, retries, checkpoints or (lambda position: None))
