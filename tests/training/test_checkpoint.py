@@ -133,6 +133,12 @@ def test_a_spent_budget_can_be_raised(tmp_path):
     assert bits(longer) == bits(quiet(correlated(), optimizer="gradient_descent", max_steps=60))
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0])
+def test_seconds_that_are_no_time_are_refused(seconds):
+    with pytest.raises(UsageError, match="--checkpoint-seconds"):
+        quiet(correlated(), checkpoint_seconds=seconds)
+
+
 def test_a_checkpoint_of_another_run_does_not_outlive_a_whole_one(tmp_path):
     with pytest.raises(Killed):
         quiet(correlated(), out=tmp_path / "run", checkpoint_steps=1, monitors=[killed_at(3)])
@@ -163,7 +169,7 @@ def test_without_a_checkpoint_or_with_a_damaged_one_it_says_so(tmp_path):
     whole = path.read_bytes()
     for damaged in (whole[: len(whole) // 2], b"", b"text", whole[:200] + bytes([whole[200] ^ 1]) + whole[201:]):
         path.write_bytes(damaged)
-        with pytest.raises((ModelFileError, UsageError)):
+        with pytest.raises(ModelFileError, match="is not a whole checkpoint"):
             quiet(correlated(), out=tmp_path / "run", checkpoint_steps=1, resume=True)
 
 

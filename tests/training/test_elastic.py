@@ -122,6 +122,8 @@ def test_what_does_not_suit_is_refused():
         gl.train(X, y, l1=0.1, optimizer="conjugate_gradient")
     with pytest.raises(UsageError, match="--l1 goes with squared error only"):
         gl.train(X, y, l1=0.1, loss="huber")
+    with pytest.raises(UsageError, match="backtracking does not go with --l1"):
+        gl.train(X, y, l1=0.1, optimizer="gradient_descent", schedule="backtracking")
     with pytest.raises(UsageError, match="--l1 -1"):
         gl.train(X, y, l1=-1.0)
     with pytest.raises(StabilityError, match="learning rate 50"):

@@ -173,8 +173,14 @@ def _read(path: Path) -> tuple[Json, dict[str, np.ndarray[Any, Any]]]:
             f"{path} is not a checkpoint that this gradline can read: {error}.", "start the run again."
         ) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ModelFileError(f"{path} is not a checkpoint that this gradline can read.", "start the run again.")
+        raise _unreadable(path) from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise _unreadable(path)
     return document, arrays
+
+
+def _unreadable(path: Path) -> ModelFileError:
+    return ModelFileError(f"{path} is not a whole checkpoint of this gradline's.", "start the run again without --resume.")
 
 
 def _position(saved: Json, arrays: dict[str, np.ndarray[Any, Any]], state: Any) -> Position:

@@ -148,6 +148,8 @@ class TrainConfig:
             raise UsageError("--loss pinball and --log-target do not go together.", "a quantile needs no logarithm.")
         if not 0.0 < self.tolerance < 1.0:
             raise UsageError(f"--tolerance {self.tolerance} is not a relative improvement.", "give a number between 0 and 1.")
+        if not 0.0 <= self.checkpoint_seconds < float("inf"):
+            raise UsageError(f"--checkpoint-seconds {self.checkpoint_seconds} is not a time.", "give a number of seconds.")
         if self.max_seconds is not None and not math.isfinite(self.max_seconds):
             raise UsageError(f"--max-seconds {self.max_seconds} is not a time.", "give a number of seconds.")
         rate = self.learning_rate
@@ -158,7 +160,6 @@ class TrainConfig:
             "max_seconds": 0,
             "max_epochs": 0,
             "checkpoint_steps": 1,
-            "checkpoint_seconds": 0,
             "patience": 1,
             "max_levels": 2,
             "batch_size": 1,

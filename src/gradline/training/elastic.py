@@ -103,7 +103,9 @@ def elastic_plan(config: TrainConfig, problem: Problem, noise: GradientNoise | N
         raise UsageError(
             f"{config.optimizer} does not take the proximal steps that --l1 needs.", f"--optimizer {' or '.join(names)}."
         )
-    if config.schedule not in ("constant", "inverse_time", "cosine") or (config.schedule != "constant" and not plain):
+    if config.schedule == "backtracking":
+        raise UsageError("--schedule backtracking does not go with --l1.", "leave it out: 1/L is stable.")
+    if config.schedule != "constant" and not plain:
         raise UsageError(f"--schedule {config.schedule} needs a rule that takes one.", f"--optimizer {gradient_descent.NAME}.")
     limit = noise.limit(problem.solution, config.batch_size) if noise is not None else (2.0 if plain else 4.0 / 3.0) / L
     alpha = config.learning_rate or (limit / 2.0 if noise is not None else 1.0 / L)

@@ -5,26 +5,25 @@ read once → represent → plan → descend → certify: `prepare` is the first
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradline.errors import DataError, UsageError, did_you_mean, plural
-from gradline.inputs.contract import MOST_LEVELS, ColumnContract, Contract, Decisions
-from gradline.kinds import flat_column, kind_of
+from gradline.errors import DataError, UsageError, plural
+from gradline.kinds import flat_column
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.losses import SQUARED
 from gradline.maths.moments import Moments, indicator_pairs
 from gradline.maths.noise import measure
 from gradline.maths.problem import pose
-from gradline.maths.summaries import CategorySummary, NumberSummary
 from gradline.oracles.minibatch import Batches, ExampleStore, MiniBatchOracle
 from gradline.oracles.moments import MomentsOracle
 from gradline.oracles.streamed import Examples, StreamedOracle
 from gradline.representation.decode import DATE_PARTS, Decoder
 from gradline.representation.features import Limits, represent
 from gradline.splits.roles import RowRoles, ValueRoles, time_ordinals, time_roles
+from gradline.training.columns import feature_kinds, make_contract, target_kind
 from gradline.training.doubts import doubts
 from gradline.training.elastic import ElasticNet, elastic_plan
 from gradline.training.general import GeneralProblem, general_plan, pose_general
@@ -39,6 +38,7 @@ from gradline.types import Kind, Notice, Part, RawColumn, Role
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from gradline.inputs.contract import Contract
     from gradline.inputs.source import Source
     from gradline.maths.certificate import Certificate
     from gradline.maths.engine import Engine
@@ -191,8 +191,8 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     """Everything before the first step."""
     kinds, notices = feature_kinds(source, config)
     decoder = Decoder(kinds)
-    roles, target_kind = make_roles(source, config), _target_kind(source, config)
-    reader = RowReader(decoder, roles, config.target, target_kind, config.weight, config.missing, config.log_target)
+    roles, kind = make_roles(source, config), target_kind(source, config)
+    reader = RowReader(decoder, roles, config.target, kind, config.weight, config.missing, config.log_target)
 
     # one read: moments by role
     found, reader = survey(source, reader, engine, config.seed, progress.rows)
@@ -249,91 +249,6 @@ def _stored(
     examples = example_reader(source, reader, representation, coordinates, role)
     read = (examples(block) for block in source.blocks(reader.columns))
     return ExampleStore(read, found.moments[role].rows, len(coordinates.mean), weighted=config.weight is not None)
-
-
-def feature_kinds(source: Source, config: TrainConfig) -> tuple[dict[str, Kind], list[Notice]]:
-    """The feature columns and what each is taken for. Raises UsageError for names that are not there."""
-    names = source.schema.names
-    declared = config.kinds()
-    special = {config.target, config.key, config.time, config.group, config.weight}
-    asked = {
-        "--target": [config.target],
-        "--features": config.features or (),
-        "--drop": config.drop,
-        "--types": declared,
-        "--units": config.units,
-        "--key": [config.key],
-        "--time": [config.time],
-        "--group": [config.group],
-        "--weight": [config.weight],
-    }
-    for flag, columns in asked.items():
-        for column in columns:
-            if column is not None and column not in names:
-                raise UsageError(f"{flag}: {source.name} has no column {column!r}.", did_you_mean(column, names))
-    wanted = config.features or tuple(name for name in names if name not in special)
-    for flag, column in {"--key": config.key, "--time": config.time, "--group": config.group, "--weight": config.weight}.items():
-        stored = None if column is None else kind_of(source.schema.field(column).type)
-        if stored is Kind.UNSUPPORTED or (flag == "--weight" and stored not in (None, Kind.NUMBER, Kind.BOOLEAN)):
-            raise UsageError(
-                f"{flag}: column {column!r} is {source.schema.field(column).type}, which cannot serve.", "choose another."
-            )
-    kinds: dict[str, Kind] = {}
-    notices: list[Notice] = []
-    for name in dict.fromkeys(wanted):
-        if name in config.drop:
-            continue
-        stored = kind_of(source.schema.field(name).type)
-        kind = declared.get(name, stored)
-        if stored is Kind.EMPTY and name not in declared:
-            raise DataError(f"column {name!r} is null in every row of {source.name}.", f"leave it out: --drop {name}.")
-        if kind is Kind.UNSUPPORTED:
-            text = f"{name!r} is {source.schema.field(name).type}, which cannot be a feature; left out. Unnest it with SQL text."
-            if config.features is not None:
-                raise DataError(text)
-            notices.append(Notice("left_out_type", name, text))
-            continue
-        _check_declared(name, stored, kind)
-        kinds[name] = kind
-    _check_part_names(kinds)
-    if not kinds:
-        raise UsageError(f"{source.name} has no column beside the target to learn from.", "choose columns with --features.")
-    return kinds, notices
-
-
-def _check_part_names(kinds: Mapping[str, Kind]) -> None:
-    """A date's parts (`day.month`) must not be named as another column is."""
-    for name, kind in kinds.items():
-        if kind in (Kind.DATE, Kind.TIMESTAMP):
-            for part in DATE_PARTS:
-                if f"{name}.{part}" in kinds:
-                    raise DataError(
-                        f"two features would both be named '{name}.{part}'.", "rename one of the columns with SQL text."
-                    )
-
-
-def _check_declared(name: str, stored: Kind, kind: Kind) -> None:
-    readable = (
-        kind is stored or kind is Kind.TEXT or stored in (Kind.TEXT, Kind.EMPTY) or (stored, kind) == (Kind.DATE, Kind.TIMESTAMP)
-    )
-    if not readable and (stored, kind) not in ((Kind.TIMESTAMP, Kind.DATE), (Kind.BOOLEAN, Kind.NUMBER)):
-        raise UsageError(
-            f"--types {name}={kind}: the column is {stored}, which cannot be read as {kind}.", "choose another type."
-        )
-
-
-def _target_kind(source: Source, config: TrainConfig) -> Kind:
-    stored = kind_of(source.schema.field(config.target).type)
-    kind = config.kinds().get(config.target, stored)
-    if kind in (Kind.NUMBER, Kind.BOOLEAN, Kind.DURATION):
-        return kind
-    if stored is Kind.EMPTY:
-        raise DataError(f"the target {config.target!r} is null in every row of {source.name}.", "choose another --target.")
-    others = [f.name for f in source.schema if kind_of(f.type) is Kind.NUMBER]
-    hint = f"numbers here are: {', '.join(others[:8])}." if others else "no column here is a number."
-    if stored is Kind.TEXT:
-        hint += f" If its texts are numbers, say so: --types {config.target}=number."
-    raise DataError(f"the target {config.target!r} is {kind}; linear regression needs a number.", hint)
 
 
 def make_roles(source: Source, config: TrainConfig) -> Roles:
@@ -410,31 +325,3 @@ def example_reader(
         return Examples(X, rows.y[mine], None if rows.weight is None else rows.weight[mine])
 
     return examples
-
-
-def make_contract(kinds: Mapping[str, Kind], found: Survey, config: TrainConfig, source: Source) -> Contract:
-    """The contract that the training rows suggest."""
-    columns = {}
-    for name, kind in kinds.items():
-        column = ColumnContract(
-            name, kind, kind_of(source.schema.field(name).type), unit=config.units.get(name) or _stored_unit(source, name)
-        )
-        summary = found.summaries[f"{name}.days" if kind in (Kind.DATE, Kind.TIMESTAMP) else name]
-        share = summary.missing / summary.rows
-        if isinstance(summary, NumberSummary):
-            column = replace(column, minimum=summary.minimum, maximum=summary.maximum, null_share=share)
-        elif isinstance(summary, CategorySummary):
-            counts = summary.counts
-            kept = None if counts is None or len(counts) > MOST_LEVELS else dict(sorted(counts.items()))
-            column = replace(column, levels=kept, distinct=summary.distinct, null_share=share)
-        columns[name] = column
-    unit = config.units.get(config.target) or _stored_unit(source, config.target)
-    decisions = Decisions(null=config.missing, unseen=config.unseen, out_of_range=config.out_of_range)
-    return Contract(config.target, unit, _target_kind(source, config), columns, decisions)
-
-
-def _stored_unit(source: Source, name: str) -> str | None:
-    """The unit that a Parquet file states in its field's metadata."""
-    metadata = source.schema.field(name).metadata or {}
-    unit = metadata.get(b"unit")
-    return None if unit is None else unit.decode("utf-8", "replace")
