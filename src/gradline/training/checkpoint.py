@@ -169,10 +169,6 @@ def _read(path: Path) -> tuple[Json, dict[str, np.ndarray[Any, Any]]]:
             arrays = {name: file[name] for name in file.files}
         document = json.loads(arrays.pop("document").tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ModelFileError(
-            f"{path} is not a checkpoint that this gradline can read: {error}.", "start the run again."
-        ) from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise _unreadable(path) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise _unreadable(path)
