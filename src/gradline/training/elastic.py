@@ -94,7 +94,7 @@ class ElasticNet(Bounded):
         return {"name": "squared", "l1": self.l1, "zero": int(np.count_nonzero(w == 0.0)), "of": len(w)}
 
 
-def elastic_plan(config: TrainConfig, problem: Problem, noise: GradientNoise | None) -> Plan:
+def elastic_plan(config: TrainConfig, problem: Problem, noise: GradientNoise | None, reads: int) -> Plan:
     """With λ₁‖w‖₁: proximal steps, accelerated where the gradients are exact."""
     p, L = len(problem.names), problem.solution.curvature_max
     names = (gradient_descent.NAME,) if noise is not None else (gradient_descent.NAME, nesterov.NAME)
@@ -122,6 +122,7 @@ def elastic_plan(config: TrainConfig, problem: Problem, noise: GradientNoise | N
         "λ₁‖w‖₁ has a corner at zero: each step is followed by its proximal map, which sets small coefficients to zero",
         "the duality gap, from the moments, proves how far the minimum is",
     )
-    stages = ("one read: moments", f"{name} with proximal steps on {oracle}")
+    read = "one read: moments" if reads == 1 else f"{reads} reads: moments" + (", rows" if noise is not None else "")
+    stages = (read, f"{name} with proximal steps on {oracle}")
     scale = None if noise is None else noise.scale
     return Plan(oracle, rule, limit, problem.coordinates.name, None, None, stages, reasons, scale, None)

@@ -228,7 +228,7 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     if isinstance(judge, GeneralProblem):
         plan = general_plan(config, problem, judge.loss, noise, found.reads + 1 + (judge.held_out is not None))
     elif config.l1 > 0.0:
-        plan = elastic_plan(config, problem, noise)
+        plan = elastic_plan(config, problem, noise, found.reads + (store is not None))
     else:
         plan = make_plan(config, problem, start, found.reads, noise)
     return Prepared(problem, representation, plan, found, reader, kinds, tuple(notices), start, judge, store, noise)
