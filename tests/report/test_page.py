@@ -418,5 +418,6 @@ def test_a_quantile_is_judged_by_its_share_and_a_bound_is_called_one():
     page = render(model)
     assert "lie at or below it" in page
     assert "lower bound of J*" in page
+    assert "this gap is of the loss itself" in page
     assert "Trusted digits" not in page
     assert "share of R² left" not in page

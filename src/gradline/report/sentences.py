@@ -209,6 +209,11 @@ def trust(model: Model) -> list[str]:
             sentences.append(
                 f"The {name} loss is at most {gap} of the best constant's loss above its global minimum (duality gap)."
             )
+            width = model.result["loss"].get("smoothing")
+            if width is not None:
+                sentences.append(
+                    f"The steps and their curves are of the loss smoothed over {number(width)}; this gap is of the loss itself."
+                )
             return [*sentences, _steps(model)]
         text = f"At most {gap} of the R² on the training rows is left to gain (relative gap)"
         if found.relative_gap > GAP_TOLERANCE:

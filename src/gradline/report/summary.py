@@ -175,7 +175,11 @@ def _trust(model: Model) -> Text:
         text.append(f", condition {number(certificate.condition)}")
     loss = model.result["loss"]
     if loss["name"] == "pinball":
-        shares = [f"{100 * share:.1f}% of {role} rows" for role, share in loss["share_below"].items() if share is not None]
+        shares = [
+            f"{100 * share:.1f}% of {'training' if role == 'train' else role} rows"
+            for role, share in loss["share_below"].items()
+            if share is not None
+        ]
         text.append(f"\nquantile {loss['quantile']:g}: {', '.join(shares)} lie below the prediction")
     elif "l1" in loss:
         text.append(f"\nλ₁ = {number(loss['l1'])}: {loss['zero']:,} of {plural(loss['of'], 'coefficient')} are zero")
