@@ -18,17 +18,23 @@ from gradline.inputs.source import ReadOptions
 from gradline.kinds import flat_column
 from gradline.maths.quadratic import quadratic_loss
 from gradline.model.model import HISTORY_COLUMNS, Model, Retransformation, Sampled
+from gradline.model.sparse import SparseModel
+from gradline.representation.features import Representation
 from gradline.training.checkpoint import Checkpoints, checkpoint_path
 from gradline.training.config import TrainConfig
-from gradline.training.trainer import Progress
+from gradline.training.general import GeneralProblem
+from gradline.training.prepared import Progress
+from gradline.training.rows import RowReader
+from gradline.training.survey import SAMPLE_ROWS
 from gradline.training.trainer import train as fit
+from gradline.training.wide import WideProblem
 from gradline.types import Decoded, Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gradline.inputs.source import Source
-    from gradline.maths.problem import Problem
+    from gradline.training.prepared import Prepared
     from gradline.training.stopping import Monitor
     from gradline.training.trainer import Fit
     from gradline.types import FloatArray, Json
@@ -128,7 +134,8 @@ def checkpoints_of(config: TrainConfig, out: Path, words: Sequence[str] = (), *,
 def read_options(config: TrainConfig) -> ReadOptions:
     """How text files are to be read for a training run."""
     expected = {config.target, config.key, config.time, config.group, config.weight, *(config.features or ()), *config.drop}
-    return ReadOptions(config.kinds(), frozenset(c for c in expected if c), config.header, config.delimiter, config.decimal)
+    given = config.header, config.delimiter, config.decimal
+    return ReadOptions(config.kinds(), frozenset(c for c in expected if c), *given, label=config.target)
 
 
 def run(
@@ -142,11 +149,17 @@ def run(
     from threadpoolctl import threadpool_limits
 
     start = time.perf_counter()
+    retransformation: Retransformation | None
+    training_mean: float | None
     engine = ThreadEngine(config.threads)
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
         found = fit(source, config, engine, progress, checkpoints)
-        retransformation, training_mean, metrics = _measured(found, source, config, engine)
-        sampled = _sampled(found, config, retransformation)
+        if found.stores:
+            retransformation = None
+            training_mean, metrics, sampled = _measured_rows(found)
+        else:
+            retransformation, training_mean, metrics = _measured(found, source, config, engine)
+            sampled = _sampled(found, config, retransformation)
     user = found.problem.coordinates.to_user(found.descent.theta)
     survey = found.survey
     result: Json = {
@@ -178,7 +191,8 @@ def run(
         "warnings": [notice.to_json() for notice in found.notices],
         "seconds": time.perf_counter() - start,
     }
-    return Model(
+    kind = SparseModel if found.stores else Model
+    return kind(
         found.contract,
         found.representation,
         found.problem.coordinates,
@@ -188,7 +202,7 @@ def run(
         result,
         config.to_json() | {"data": list(words) or source.name},
         tuple(source.files),
-        found.problem.moments,
+        found.survey.moments if found.stores else found.problem.moments,
         _history(found),
         sampled,
         found.notices,
@@ -197,11 +211,13 @@ def run(
 
 def _history(found: Fit) -> FloatArray:
     rows = [[getattr(step, name) for name in HISTORY_COLUMNS] for step in found.descent.history]
-    return np.array([[np.nan if value is None else float(value) for value in row] for row in rows])
+    history = np.array([[np.nan if value is None else float(value) for value in row] for row in rows])
+    return np.where(np.isfinite(history), history, np.nan)  # a gap that nothing bounds
 
 
 def _score(found: Fit, decoded: Decoded) -> FloatArray:
     coordinates = found.problem.coordinates
+    assert isinstance(found.representation, Representation)
     w, b = coordinates.weights_and_bias(found.descent.theta)
     return found.representation.scores(decoded, w, coordinates.centre, coordinates.scale) + b
 
@@ -224,6 +240,7 @@ def _measured(
     if not source.repeatable and not source.files:
         variance = by_role["train"]["rmse"] ** 2
         return Retransformation("normal", float(np.exp(variance / 2.0))), None, log_scale | {"scale": "log"}
+    assert isinstance(found.reader, RowReader)
     blocks = source.blocks(found.reader.columns)
     raised = retransform.retransformed_moments(blocks, found.reader, lambda rows: _score(found, rows.decoded), engine)
     factor = retransform.smearing_factor(raised)
@@ -236,10 +253,31 @@ def _measured(
     return Retransformation("smearing", factor), mean, units | {"baseline": units_baseline, "log_scale": log_scale}
 
 
+def _measured_rows(found: Fit) -> tuple[float, Json, Sampled]:
+    """The mean of the target over the training rows, metrics by role and a sample, from the rows that a sparse table keeps."""
+    mean = float(found.survey.moments[Role.TRAINING].mean[0])
+    w, b = found.problem.coordinates.weights_and_bias(found.descent.theta)
+    by_role: Json = {role.label: None for role in Role}
+    baseline: Json = {role.label: None for role in Role}
+    shown: list[FloatArray] = []
+    for role, store in found.stores.items():
+        errors = measured.ErrorSums()
+        predicted = np.concatenate([store.examples(part).X @ w + b for part in store.parts()])
+        errors.add(predicted, store.y, store.weight)
+        if (metrics := errors.metrics()) is not None and (of_mean := errors.baseline(mean)) is not None:
+            by_role[role.label], baseline[role.label] = metrics.to_json(), of_mean.to_json()
+        share = SAMPLE_ROWS * len(store) // sum(map(len, found.stores.values()))
+        at = np.unique(np.linspace(0, len(store) - 1, max(share, 1)).round().astype(np.intp))
+        shown.append(np.stack([store.y[at], predicted[at], np.full(len(at), float(role))]))
+    actual, predicted, roles = np.concatenate(shown, axis=1)
+    return mean, by_role | {"baseline": baseline}, Sampled(actual, predicted, roles.astype(np.uint8))
+
+
 def _sampled(found: Fit, config: TrainConfig, retransformation: Retransformation | None) -> Sampled:
     from gradline.types import Block
 
     sample = found.survey.sample
+    assert isinstance(found.reader, RowReader)
     rows = found.reader.read(Block(0, 0, lambda: sample.table)) if found.reader.roles.column else None
     if rows is None:
         decoded = found.reader.decoder.decode(sample.table)
@@ -272,9 +310,9 @@ def planned(source: Source, config: TrainConfig, progress: Progress | None = Non
     start = time.perf_counter()
     with threadpool_limits(limits=1):
         prepared = prepare(source, config, ThreadEngine(config.threads), progress or Progress())
-        problem, seconds = prepared.problem, _seconds_a_step(prepared.problem)
-        if prepared.judge.tolerance is None:
-            found = candidates(config, problem, np.zeros(problem.coordinates.size), prepared.noise)
+        problem, seconds = prepared.problem, _seconds_a_step(prepared)
+        if config.loss == "squared" and config.l1 == 0.0:
+            found = candidates(config, problem, np.zeros(len(problem.solution.minimiser)), prepared.noise)
             rows = [(each.rule, each.limit, each.steps) for each in found]
         else:  # what suits another loss or penalty is the plan's own rule; its steps are not foretold
             rows = [(prepared.plan.rule, prepared.plan.learning_rate_limit, None)]
@@ -302,14 +340,19 @@ def planned(source: Source, config: TrainConfig, progress: Progress | None = Non
     }
 
 
-def _seconds_a_step(problem: Problem) -> float:
-    """What a step and its record take on the moments oracle here: the shortest of a few."""
-    theta, taken = np.ones(problem.coordinates.size), []
+def _seconds_a_step(prepared: Prepared) -> float:
+    """What a step and its record take on the moments oracle here, or on all rows where there are no moments: the shortest of a few."""
+    problem, taken = prepared.problem, []
+    theta = np.ones(problem.coordinates.size)
     for _ in range(5):
         start = time.perf_counter()
-        problem.loss.value(theta)
-        problem.loss.gradient(theta)
-        problem.gap(theta)
+        if isinstance(problem, WideProblem):
+            assert isinstance(prepared.judge, GeneralProblem)
+            prepared.judge.oracle().value_and_gradient(theta)
+        else:
+            problem.loss.value(theta)
+            problem.loss.gradient(theta)
+            problem.gap(theta)
         taken.append(time.perf_counter() - start)
     return min(taken)
 

@@ -202,7 +202,7 @@ def train(ctx: click.Context, /, **given: Any) -> int:
     from gradline.report.run import write_run
     from gradline.report.summary import print_summary
     from gradline.storage import check_replaceable
-    from gradline.training.trainer import Progress
+    from gradline.training.prepared import Progress
 
     resume: Path | None = given["resume"]
     settings, data, out = _settings(ctx, given) if resume is None else _resumed(ctx, given, resume)
@@ -262,7 +262,7 @@ def plan(ctx: click.Context, /, **given: Any) -> int:
     from gradline.cli.terminal import TerminalProgress, print_json, print_notices
     from gradline.inputs.opening import open_source
     from gradline.report.summary import print_plan
-    from gradline.training.trainer import Progress
+    from gradline.training.prepared import Progress
     from gradline.types import Notice
 
     settings, data, _ = _settings(ctx, given | {"out": None})

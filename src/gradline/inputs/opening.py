@@ -24,6 +24,9 @@ SUFFIXES = {
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
     ".json": "ndjson",
+    ".svm": "svmlight",
+    ".svmlight": "svmlight",
+    ".libsvm": "svmlight",
 }
 COMPRESSIONS = (".gz", ".zst")
 
@@ -69,6 +72,10 @@ def _open_words(words: Sequence[str | Path], options: ReadOptions) -> Source:
             from gradline.inputs.parquet import ParquetSource
 
             return ParquetSource(name, paths, root)
+        case "svmlight":
+            from gradline.inputs.sparse import SvmlightSource
+
+            return SvmlightSource(name, paths, options.label)
         case "csv":
             from gradline.inputs.csv import CsvSource
 
@@ -149,6 +156,10 @@ def _open_object(data: Any, y: Any, target: str) -> Source:
         return ArraySource(data, None if y is None else np.asarray(y), target)
     if isinstance(data, pa.RecordBatchReader) and y is None:
         return StreamSource(data)
+    if type(data).__module__.startswith("scipy.sparse"):
+        from gradline.inputs.sparse import MatrixSource
+
+        return MatrixSource(data, y, target)
     names = getattr(data, "columns", None)
     if names is not None and not callable(names) and all(isinstance(name, str) for name in names):
         check_unique_names(list(names), type(data).__name__)

@@ -37,6 +37,7 @@ class ReadOptions:
 
     kinds: declared kinds of columns.  expected: names that will be asked for (a first line that holds one is a header).
     header: whether the first line of a CSV names the columns; None: found out.  delimiter, decimal: likewise.
+    label: what the first word of a svmlight line is called.
     """
 
     kinds: Mapping[str, Kind] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class ReadOptions:
     header: bool | None = None
     delimiter: str | None = None
     decimal: str | None = None
+    label: str = "y"
 
 
 class Source(Protocol):

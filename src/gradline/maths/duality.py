@@ -20,12 +20,13 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gradline.maths.design import Design
     from gradline.maths.engine import Engine
     from gradline.maths.losses import Loss
     from gradline.maths.quadratic import Solution
     from gradline.types import FloatArray
 
-    Rows = Callable[[range], tuple[FloatArray, FloatArray, FloatArray | None]]  # X (n, p), y (n,), weight (n,) or None
+    Rows = Callable[[range], tuple[Design, FloatArray, FloatArray | None]]  # X (n, p), y (n,), weight (n,) or None
 
 
 class _Sums(NamedTuple):
@@ -36,7 +37,7 @@ class _Sums(NamedTuple):
 class _Dual(NamedTuple):
     low: float
     high: float
-    against: float  # Σ w u y
+    against: float  # Σ w u (f(x) − y)
     squares: float  # Σ w u²
     slopes: FloatArray
 
@@ -47,12 +48,12 @@ def _both(a: _Dual, b: _Dual) -> _Dual:
     )
 
 
-def scored(X: FloatArray, theta: FloatArray, *, intercept: bool) -> FloatArray:
+def scored(X: Design, theta: FloatArray, *, intercept: bool) -> FloatArray:
     """f(x) of each row, (n,)."""
     return X @ theta[:-1] + theta[-1] if intercept else X @ theta
 
 
-def against(X: FloatArray, weighted: FloatArray, *, intercept: bool) -> FloatArray:
+def against(X: Design, weighted: FloatArray, *, intercept: bool) -> FloatArray:
     """Σ u x over the rows, (k,)."""
     return np.append(X.T @ weighted, weighted.sum()) if intercept else X.T @ weighted
 
@@ -63,7 +64,7 @@ def lower_bound(
     parts: Sequence[range],
     rows: Rows,
     engine: Engine,
-    solution: Solution,
+    solution: Solution | None,
     l2: float,
     *,
     intercept: bool,
@@ -85,23 +86,25 @@ def lower_bound(
     assert sums is not None
     slopes = sums.slopes / sums.weight
     correction = np.zeros_like(slopes)
-    if l2 == 0.0:
+    if l2 == 0.0 and solution is not None:
         correction = solution.inverse_times(slopes)
     elif intercept:  # it alone is free: take off the mean
         correction[-1] = slopes[-1]
 
     def second(part: range) -> _Dual:
         X, y, weight = rows(part)
-        u = loss.derivative(scored(X, theta, intercept=intercept) - y) - scored(X, correction, intercept=intercept)
+        residual = scored(X, theta, intercept=intercept) - y
+        u = loss.derivative(residual) - scored(X, correction, intercept=intercept)
         weighted = u if weight is None else u * weight
         slopes = against(X, weighted, intercept=intercept)
-        return _Dual(float(u.min()), float(u.max()), float(weighted @ y), float(weighted @ u), slopes)
+        return _Dual(float(u.min()), float(u.max()), float(weighted @ residual), float(weighted @ u), slopes)
 
     dual = engine.map_merge(parts, second, _both)
     assert dual is not None
     shrink = min(1.0, loss.high / dual.high if dual.high > 0.0 else 1.0, loss.low / dual.low if dual.low < 0.0 else 1.0)
     width = loss.width if conjugate_width is None else conjugate_width
-    bound = -(shrink * dual.against + 0.5 * width * shrink**2 * dual.squares) / sums.weight
+    target = float(theta @ dual.slopes) - dual.against  # Σ w u y, without the digits that a large y would cost
+    bound = -(shrink * target + 0.5 * width * shrink**2 * dual.squares) / sums.weight
     if l2 > 0.0:
         penalised = shrink * dual.slopes[: len(slopes) - int(intercept)] / sums.weight
         bound -= float(penalised @ penalised) / (2.0 * l2)

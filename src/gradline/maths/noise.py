@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GradientNoise:
-    """radius: R².  along: σ_i (k,) in H's eigenbasis, at θ*.  scale: B_simple at the start."""
+    """radius: R².  along: σ_i (k,) in H's eigenbasis, at θ*; None where it is not known.  scale: B_simple at the start."""
 
     radius: float
-    along: FloatArray
+    along: FloatArray | None
     scale: float
 
     def limit(self, solution: Solution, batch: int) -> float:
@@ -46,15 +46,15 @@ class GradientNoise:
         return 2.0 * (1.0 + momentum) / (solution.curvature_max + noise * (1.0 + momentum) / (1.0 - momentum))
 
     def floor(self, solution: Solution, alpha: float, batch: int) -> float | None:
-        """The gap at which constant-α SGD ends; None where α is past its limit."""
-        if alpha >= self.limit(solution, batch):
+        """The gap at which constant-α SGD ends; None where α is past its limit, or the noise at the minimum is not known."""
+        if self.along is None or alpha >= self.limit(solution, batch):
             return None
         additive = alpha / (2.0 * batch) * float(np.sum(self.along / (2.0 - alpha * solution.eigenvalues)))
         return additive / (1.0 - alpha * self.radius / (2.0 * batch))
 
     def averaged(self, solution: Solution, alpha: float, batch: int, steps: int) -> float | None:
-        """The gap of the plain average of so many constant-α iterates, the start forgotten; None where α is past its limit."""
-        if alpha >= self.limit(solution, batch):
+        """The gap of the plain average of so many constant-α iterates, the start forgotten; None as for `floor`."""
+        if self.along is None or alpha >= self.limit(solution, batch):
             return None
         additive = float(np.sum(self.along[solution.null :] / solution.eigenvalues[solution.null :])) / (2.0 * batch * steps)
         return additive / (1.0 - alpha * self.radius / (2.0 * batch))

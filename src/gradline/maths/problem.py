@@ -51,6 +51,11 @@ class Problem:
         """The standard deviation of the target on the training rows."""
         return float(np.sqrt(2.0 * self.baseline))
 
+    @property
+    def identity(self) -> tuple[FloatArray, ...]:
+        """Arrays that other data would not have."""
+        return self.loss.hessian, self.loss.linear, self.loss.spread, self.loss.offset
+
     def gap(self, theta: FloatArray) -> float:
         """J(θ) − J*, in squared target units; θ in the loop's coordinates."""
         return self.reference.gap(self.coordinates.to_standard(theta))

@@ -26,7 +26,9 @@ from gradline.maths.certificate import Certificate
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.moments import Moments
 from gradline.model.model import HISTORY_COLUMNS, Model, Retransformation, Sampled
+from gradline.model.sparse import SparseModel
 from gradline.representation.features import Representation
+from gradline.representation.sparse import SparseFeatures, SparseRepresentation
 from gradline.types import Notice, Part, RawColumn, Role
 
 if TYPE_CHECKING:
@@ -60,6 +62,10 @@ def write_model(model: Model, path: Path) -> None:
     for role, moments in model.moments.items():
         members[f"moments-{role.label}-mean.npy"] = _npy(np.stack([moments.mean, moments.mean_rest]))
         members[f"moments-{role.label}-comoment.npy"] = _npy(moments.comoment[np.triu_indices(len(moments.mean))])
+    if isinstance(model.representation, SparseRepresentation):
+        features = model.representation.features
+        members["features.npy"] = _npy(np.stack([features.columns.astype(np.float64), features.mean, features.deviation]))
+        members["ranges.npy"] = _npy(np.stack([model.representation.minimum, model.representation.maximum]))
     members["history.npy"] = _npy(model.history_array)
     members["sample.npy"] = _npy(np.stack([model.sampled.actual, model.sampled.predicted, model.sampled.roles.astype(float)]))
     manifest = {
@@ -142,36 +148,42 @@ def _model(document: Json, members: dict[str, bytes]) -> Model:
             raise ValueError(f"{name} has shape {values.shape}, not {shape}")
         return np.asarray(values)
 
-    representation = Representation.from_json(document["representation"])
     contract = Contract.from_json(document["contract"])
-    p = len(representation.features)
     place = document["coordinates"]
-    coordinates = Coordinates.of(
-        place["name"],
-        np.array([f.mean for f in representation.features]),
-        np.array([f.deviation for f in representation.features]),
-        intercept=place["intercept"],
-    )
+    representation: Representation | SparseRepresentation
+    if document["representation"] is None:
+        columns, mean, deviation = array("features.npy")
+        minimum, maximum = array("ranges.npy")
+        features = SparseFeatures(columns.astype(np.intp), mean, deviation)
+        representation = SparseRepresentation(features, len(minimum), minimum, maximum)
+        measured: tuple[str, ...] = ()  # the moments are of the target alone
+    else:
+        representation = Representation.from_json(document["representation"])
+        mean = np.array([f.mean for f in representation.features])
+        deviation = np.array([f.deviation for f in representation.features])
+        measured = representation.names
+    coordinates = Coordinates.of(place["name"], mean, deviation, intercept=place["intercept"])
     theta = np.array(document["theta"], dtype=np.float64)
     if theta.shape != (coordinates.size,):
         raise ValueError(f"theta has shape {theta.shape}, not {(coordinates.size,)}")
-    columns = tuple(RawColumn(name, Part.VALUE) for name in (*representation.names, contract.target))
+    raw = tuple(RawColumn(name, Part.VALUE) for name in (*measured, contract.target))
     moments = {}
     for role in Role:
         if role.label in document["moments"]:
             stated = document["moments"][role.label]
-            upper = np.triu_indices(p + 1)
-            comoment = np.zeros((p + 1, p + 1))
+            upper = np.triu_indices(len(raw))
+            comoment = np.zeros((len(raw), len(raw)))
             comoment[upper] = array(f"moments-{role.label}-comoment.npy", len(upper[0]))
             comoment.T[upper] = comoment[upper]
-            mean, rest = array(f"moments-{role.label}-mean.npy", 2, p + 1)
-            moments[role] = Moments(columns, stated["rows"], stated["weight"], mean, comoment, rest)
+            mean, rest = array(f"moments-{role.label}-mean.npy", 2, len(raw))
+            moments[role] = Moments(raw, stated["rows"], stated["weight"], mean, comoment, rest)
     actual, predicted, roles = array("sample.npy")
     history = array("history.npy")
     if history.ndim != 2 or history.shape[1] != len(HISTORY_COLUMNS):
         raise ValueError(f"the history has shape {history.shape}")
     retransformation = document["retransformation"]
-    return Model(
+    kind = Model if document["representation"] is not None else SparseModel
+    return kind(
         contract,
         representation,
         coordinates,

@@ -12,6 +12,7 @@ from gradline.inputs.contract import ContractCheck
 from gradline.inputs.opening import open_source
 from gradline.inputs.source import ReadOptions
 from gradline.representation.decode import Decoder
+from gradline.representation.features import Representation
 from gradline.training.stopping import Step, StopReason
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from gradline.maths.certificate import Certificate
     from gradline.maths.coordinates import Coordinates
     from gradline.maths.moments import Moments
-    from gradline.representation.features import Representation
+    from gradline.representation.sparse import SparseRepresentation
     from gradline.types import FloatArray, Json, Notice, Role
 
 HISTORY_COLUMNS = tuple(f.name for f in fields(Step))
@@ -73,7 +74,7 @@ class Model:
     """
 
     contract: Contract
-    representation: Representation
+    representation: Representation | SparseRepresentation
     coordinates: Coordinates
     theta: FloatArray
     certificate: Certificate
@@ -172,7 +173,7 @@ class Model:
 
         kinds = {name: column.kind for name, column in self.contract.columns.items() if column.kind is not Kind.DURATION}
         kinds |= {name: Kind.TEXT for name in keep if name not in kinds and name != self.contract.target}
-        saved = {name: self.config.get(name) for name in ("header", "delimiter", "decimal")}
+        saved: Json = {name: self.config.get(name) for name in ("header", "delimiter", "decimal")}
         return ReadOptions(kinds=kinds, expected=frozenset(self.contract.columns), **(saved | settings))
 
     def decoder(self) -> Decoder:
@@ -196,6 +197,7 @@ class Model:
 
     def _scored(self, decoded: Any) -> FloatArray:
         w, b = self.coordinates.weights_and_bias(self.theta)
+        assert isinstance(self.representation, Representation)
         score = self.representation.scores(decoded, w, self.coordinates.centre, self.coordinates.scale) + b
         if self.retransformation is None:
             return score

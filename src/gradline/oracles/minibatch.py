@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gradline.maths.losses import Loss
+    from gradline.oracles.sparse import SparseStore
     from gradline.types import FloatArray, IntArray
 
 MOST_IN_MEMORY = 1 << 30
@@ -48,7 +49,7 @@ class ExampleStore:
         start = 0
         for X, y, weight in examples:
             stop = start + len(y)
-            self.X[start:stop], self.y[start:stop] = X, y
+            self.X[start:stop], self.y[start:stop] = X, y  # type: ignore[assignment]  # dense rows for a dense store
             if self.weight is not None and weight is not None:
                 self.weight[start:stop] = weight
             start = stop
@@ -128,7 +129,9 @@ class MiniBatchOracle:
     name = "minibatch"
     quadratic = False
 
-    def __init__(self, store: ExampleStore, batches: Batches, *, intercept: bool, l2: float = 0.0, loss: Loss = SQUARED) -> None:
+    def __init__(
+        self, store: ExampleStore | SparseStore, batches: Batches, *, intercept: bool, l2: float = 0.0, loss: Loss = SQUARED
+    ) -> None:
         self._store = store
         self._loss = loss
         self._batches = batches

@@ -17,6 +17,7 @@ from gradline.maths.oracle import ValueAndGradient
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from gradline.maths.design import Design
     from gradline.maths.engine import Engine
     from gradline.maths.losses import Loss
     from gradline.types import FloatArray
@@ -27,7 +28,7 @@ B = TypeVar("B")
 class Examples(NamedTuple):
     """Training rows in the loop's coordinates: X (n, p), y (n,), weight (n,) or None for ones."""
 
-    X: FloatArray
+    X: Design
     y: FloatArray
     weight: FloatArray | None
 
@@ -98,7 +99,7 @@ class StreamedOracle(Generic[B]):
             with np.errstate(over="ignore", invalid="ignore"):  # a trial, or a run let diverge; threads do not inherit the loop's
                 return sums(X, y, weight)
 
-        def sums(X: FloatArray, y: FloatArray, weight: FloatArray | None) -> _Sums:
+        def sums(X: Design, y: FloatArray, weight: FloatArray | None) -> _Sums:
             prediction = X @ theta[:-1] + theta[-1] if self._intercept else X @ theta
             residual = prediction - y if against_target else prediction  # (n,)
             slope = loss.derivative(residual) if loss is not SQUARED else residual

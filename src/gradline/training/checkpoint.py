@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gradline.training.config import TrainConfig
     from gradline.training.judge import Judge
     from gradline.training.stopping import Stopping, StopReason
+    from gradline.training.wide import WideProblem
     from gradline.types import FloatArray, Json
     from gradline.updates.base import UpdateRule
 
@@ -73,7 +74,7 @@ class Checkpoints:
     def begin(
         self,
         config: TrainConfig,
-        problem: Problem,
+        problem: Problem | WideProblem,
         rule: UpdateRule[Any],
         theta: FloatArray,
         stopping: Stopping,
@@ -143,11 +144,11 @@ class Checkpoints:
             np.savez(file, allow_pickle=False, **arrays)
 
 
-def fingerprint(config: TrainConfig, problem: Problem) -> str:
+def fingerprint(config: TrainConfig, problem: Problem | WideProblem) -> str:
     """SHA-256 of the settings that decide the steps and of the training rows' moments: other data have others."""
     settings = {name: value for name, value in config.to_json().items() if name not in FREE}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=list).encode())
-    for array in (problem.loss.hessian, problem.loss.linear, problem.loss.spread, problem.loss.offset):
+    for array in problem.identity:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

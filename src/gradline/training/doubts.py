@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gradline.maths.problem import Problem
     from gradline.maths.quadratic import Solution
     from gradline.representation.features import Representation
+    from gradline.representation.sparse import SparseRepresentation
     from gradline.training.loop import Descent
     from gradline.training.plan import Plan
     from gradline.training.survey import Survey
@@ -41,22 +42,25 @@ ADVICE = {
 }
 
 
-def doubts(
+def run_doubts(descent: Descent, plan: Plan, certificate: Certificate) -> list[Notice]:
+    """Notices of how the run ended, in the order in which a user should read them; those of the data follow."""
+    return _not_converged(descent, plan, certificate) + _not_at_minimum(descent, certificate) + _shrunk(descent, plan)
+
+
+def data_doubts(
     problem: Problem,
-    representation: Representation,
+    representation: Representation | SparseRepresentation,
     certificate: Certificate,
     descent: Descent,
-    plan: Plan,
     found: Survey,
     texts: Collection[str],
 ) -> list[Notice]:
-    """The notices of a finished run, in the order in which a user should read them.
+    """What is doubtful about the data.
 
     `texts`: the columns taken for categories because they are stored as text, not because the user said so.
     """
     names, moments = problem.names, problem.training
-    notices = _not_converged(descent, plan, certificate) + _not_at_minimum(descent, certificate) + _shrunk(descent, plan)
-    notices += _collinear(names, problem.reference)
+    notices = _collinear(names, problem.reference)
     notices += _leaks(names, moments, representation)
     notices += _columns(found, texts)
     digits = certificate.trusted_digits
@@ -85,7 +89,9 @@ def _not_converged(descent: Descent, plan: Plan, certificate: Certificate) -> li
     if descent.reason.converged:
         return []
     needed = f"; it was predicted to need {plan.predicted_steps:,} steps" if plan.predicted_steps else ""
-    text = f"{descent.reason.value}. The relative gap left is {certificate.relative_gap:.2g}{needed}. " + ADVICE[descent.reason]
+    gap = certificate.relative_gap
+    left = "How far the minimum is is not known" if gap is None else f"The relative gap left is {gap:.2g}"
+    text = f"{descent.reason.value}. {left}{needed}. " + ADVICE[descent.reason]
     return [Notice("not_converged", None, text)]
 
 
@@ -142,7 +148,7 @@ def _sparse_null_basis(solution: Solution) -> list[FloatArray]:
     return list(basis)
 
 
-def _leaks(names: tuple[str, ...], moments: Moments, representation: Representation) -> list[Notice]:
+def _leaks(names: tuple[str, ...], moments: Moments, representation: Representation | SparseRepresentation) -> list[Notice]:
     deviation = np.sqrt(np.diag(moments.comoment))
     correlation = moments.comoment[:-1, -1] / (deviation[:-1] * deviation[-1])
     return [
@@ -152,7 +158,7 @@ def _leaks(names: tuple[str, ...], moments: Moments, representation: Representat
             f"{names[j]!r} alone explains the target almost perfectly (r = {correlation[j]:.6f}): "
             f"is it known before the target is? If not, --drop {_source_column(representation.features[j].column)}.",
         )
-        for j in np.flatnonzero(np.abs(correlation) > LEAKING_CORRELATION)
+        for j in np.flatnonzero(np.abs(correlation) > LEAKING_CORRELATION).tolist()
     ]
 
 

@@ -1,7 +1,8 @@
 """Losses without moments: the rows are kept, every step reads them, and the minimum is bounded instead of solved for.
 
 Squared error's moments are still of use: H bounds the curvature, the least squares fit is the start, and the projection of the
-dual variables goes through H. How far the iterate is from the minimum is proved by the duality gap, whenever the gradient has
+dual variables goes through H. With too many features for H (`gradline.training.wide`) squared error itself is one of these
+losses, the start is zero, and the penalty makes the projection needless. How far the iterate is from the minimum is proved by the duality gap, whenever the gradient has
 become so much smaller that a better bound is to be had.
 """
 
@@ -15,11 +16,12 @@ import numpy as np
 from gradline.errors import StabilityError, UsageError
 from gradline.maths.certificate import Certificate
 from gradline.maths.duality import lower_bound
-from gradline.maths.losses import huber, pinball
+from gradline.maths.losses import SQUARED, huber, pinball
 from gradline.maths.quadratic import quadratic_loss, solve
 from gradline.oracles.streamed import StreamedOracle
 from gradline.training.judge import Bounded, Judged
 from gradline.training.plan import LEAST_BUDGET, Plan
+from gradline.training.wide import WideProblem
 from gradline.updates import adam, gradient_descent, lbfgs, nesterov, rules
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from gradline.maths.problem import Problem
     from gradline.maths.quadratic import Solution
     from gradline.oracles.minibatch import ExampleStore
+    from gradline.oracles.sparse import SparseStore
     from gradline.training.config import TrainConfig
     from gradline.training.loop import Iterate
     from gradline.types import FloatArray, Json
@@ -44,15 +47,15 @@ WORTH_A_BOUND = 0.3  # so much smaller must the gradient be than at the last bou
 class GeneralProblem(Bounded):
     """A loss φ on kept rows. problem: of squared error on the same rows.  baseline: the loss of the best constant."""
 
-    problem: Problem
+    problem: Problem | WideProblem
     loss: Loss
-    store: ExampleStore
-    held_out: ExampleStore | None
+    store: ExampleStore | SparseStore
+    held_out: ExampleStore | SparseStore | None
     engine: Engine
     l2: float
     start: FloatArray
     baseline: float
-    unpenalised: Solution
+    unpenalised: Solution | None
     quantile: float
     tolerance: float = 1e-8
 
@@ -61,11 +64,16 @@ class GeneralProblem(Bounded):
         """Whether θ has a b."""
         return self.problem.coordinates.intercept
 
+    @property
+    def provable(self) -> bool:
+        """Whether the minimum can be bounded: by H, or by the penalty."""
+        return self.unpenalised is not None or self.l2 > 0.0
+
     def oracle(self) -> StreamedOracle[range]:
         """All rows at every step."""
         return self._oracle(self.store, self.loss, self.l2)
 
-    def _oracle(self, store: ExampleStore, loss: Loss, l2: float) -> StreamedOracle[range]:
+    def _oracle(self, store: ExampleStore | SparseStore, loss: Loss, l2: float) -> StreamedOracle[range]:
         return StreamedOracle(self.engine, store.parts, store.examples, intercept=self.intercept, l2=l2, loss=loss)
 
     def value(self, theta: FloatArray, loss: Loss | None = None) -> float:
@@ -79,7 +87,9 @@ class GeneralProblem(Bounded):
         return self._oracle(self.held_out, self.loss.exact, 0.0).value_and_gradient(theta).value
 
     def lower_bound(self, theta: FloatArray, loss: Loss) -> float:
-        """D ≤ J*, from the residuals at θ."""
+        """D ≤ J*, from the residuals at θ; −∞ where nothing is known."""
+        if not self.provable:
+            return -np.inf
         parts, rows = self.store.parts(), self.store.examples
         return lower_bound(  # u of the smoothed loss is inside the bounds of the exact one too
             self.loss,
@@ -93,10 +103,24 @@ class GeneralProblem(Bounded):
             conjugate_width=loss.width,
         )
 
+    def gap_of(self, gradient: FloatArray) -> float:
+        """½ g'H⁻¹g ≥ J − J* of squared error, by H ≥ λ: with b at its best the columns are centred, and H in the coordinates of
+        centred columns is 1 along b. It is the duality gap, and needs no read. ∞ without a penalty.
+        """
+        if self.l2 == 0.0:
+            return np.inf
+        if not self.intercept:
+            return float(gradient @ gradient) / (2.0 * self.l2)
+        place, along_b = self.problem.coordinates, float(gradient[-1])
+        centred = gradient[:-1] - (place.mean - place.centre) / place.scale * along_b
+        return float(centred @ centred) / (2.0 * self.l2) + 0.5 * along_b**2
+
     def judged(self, iterate: Iterate, *, exact: bool, epoch: int) -> Judged:
         """See `Judge`. One batch says nothing about the gap: it is that of the epoch's first step."""
         step, theta, value, gradient, _, _ = iterate
-        if exact or step % epoch == 0:
+        if exact and self.loss is SQUARED:
+            self._gap = self.gap_of(gradient)
+        elif exact or step % epoch == 0:
             size = float(np.linalg.norm(gradient))
             if size <= WORTH_A_BOUND * self._bound_at or not exact:
                 self._bound, self._bound_at = max(self._bound, self.lower_bound(theta, self.loss)), size
@@ -108,15 +132,20 @@ class GeneralProblem(Bounded):
     def certify(self, theta: FloatArray) -> Certificate:
         """The duality gap at θ (k,), of the loss without smoothing."""
         exact = self.loss.exact
-        objective = self.value(theta)
-        minimum = min(self.lower_bound(theta, exact), objective)  # past it by rounding alone
-        gap = objective - minimum
+        minimum: float | None = None
+        if self.loss is SQUARED:
+            objective, gradient = self.oracle().value_and_gradient(theta)
+            minimum = objective - self.gap_of(gradient) if self.provable else None
+        else:
+            objective = self.value(theta)
+            minimum = min(self.lower_bound(theta, exact), objective)  # past it by rounding alone
+        gap = None if minimum is None else objective - minimum
         return Certificate(
-            kind="duality_gap",
+            kind="none" if gap is None else "duality_gap",
             objective=objective,
             minimum=minimum,
             gap=gap,
-            relative_gap=gap / self.baseline,
+            relative_gap=None if gap is None else gap / self.baseline,
             coefficient_error=None,
             rounding=ROUNDING * max(objective, self.baseline),
             curvature_max=self.loss.curvature * self.problem.solution.curvature_max,
@@ -125,7 +154,7 @@ class GeneralProblem(Bounded):
             trusted_digits=None,
         )
 
-    def share_below(self, store: ExampleStore | None, theta: FloatArray) -> float | None:
+    def share_below(self, store: ExampleStore | SparseStore | None, theta: FloatArray) -> float | None:
         """The share of the rows whose target is not above the prediction: of a quantile τ, about τ. None without rows."""
         if store is None:
             return None
@@ -135,6 +164,8 @@ class GeneralProblem(Bounded):
 
     def to_json(self, theta: FloatArray) -> Json:
         """The entry `loss` of the JSON documents: what the loss is, its mean and the share of the rows below, at θ (k,)."""
+        if self.loss is SQUARED:
+            return {"name": "squared"}
         means = {"train": self._oracle(self.store, self.loss.exact, 0.0).value_and_gradient(theta).value}
         shares = {"train": self.share_below(self.store, theta), "validation": self.share_below(self.held_out, theta)}
         return {
@@ -149,10 +180,21 @@ class GeneralProblem(Bounded):
 
 
 def pose_general(
-    config: TrainConfig, problem: Problem, store: ExampleStore, held_out: ExampleStore | None, engine: Engine
+    config: TrainConfig,
+    problem: Problem | WideProblem,
+    store: ExampleStore | SparseStore,
+    held_out: ExampleStore | SparseStore | None,
+    engine: Engine,
 ) -> GeneralProblem:
-    """The problem of the loss that was asked for; its scale, where not given, is that of the least squares residuals."""
-    start = problem.solution.minimiser
+    """The problem of the loss that was asked for; its scale, where not given, is that of the least squares residuals (of a wide
+    problem, of the target).
+    """
+    known = not isinstance(problem, WideProblem)
+    start = problem.solution.minimiser if known else np.zeros(problem.coordinates.size)
+    if config.loss == "squared":
+        return GeneralProblem(
+            problem, SQUARED, store, held_out, engine, config.l2, start, problem.baseline, None, config.quantile
+        )
     w, b = problem.coordinates.weights_and_bias(start)
     residual = np.concatenate([store.X[r.start : r.stop] @ w + b - store.y[r.start : r.stop] for r in store.parts()])
     scale = MAD_TO_DEVIATION * float(np.median(np.abs(residual - np.median(residual))))
@@ -168,14 +210,18 @@ def pose_general(
         raise UsageError(
             f"the loss {config.loss} of always saying {constant:g} is zero: there is nothing to learn.", "use --loss squared."
         )
-    plain = problem.solution if config.l2 == 0.0 else solve(quadratic_loss(problem.training, problem.coordinates))
+    plain = None
+    if not isinstance(problem, WideProblem):
+        plain = problem.solution if config.l2 == 0.0 else solve(quadratic_loss(problem.training, problem.coordinates))
     return GeneralProblem(problem, loss, store, held_out, engine, config.l2, start, baseline, plain, config.quantile)
 
 
 ANY_LOSS = (gradient_descent.NAME, nesterov.NAME, lbfgs.NAME, adam.NAME)  # rules that do not need a quadratic
 
 
-def general_plan(config: TrainConfig, problem: Problem, loss: Loss, noise: GradientNoise | None, reads: int) -> Plan:
+def general_plan(
+    config: TrainConfig, problem: Problem | WideProblem, loss: Loss, noise: GradientNoise | None, reads: int
+) -> Plan:
     """For a loss without moments: 1/h times the curvature of squared error bounds its own, and its minimum is not known before."""
     noisy = noise is not None
     auto = gradient_descent.NAME if noisy else lbfgs.NAME
@@ -209,9 +255,13 @@ def general_plan(config: TrainConfig, problem: Problem, loss: Loss, noise: Gradi
         )
     oracle = "minibatch" if noisy else "streamed"
     reasons = [f"{loss.name} loss has no moments: the rows are kept, and every step reads {'some' if noisy else 'all'} of them"]
-    reasons.append("least squares, from the moments, is the start; the duality gap proves how far the minimum is")
+    known = not isinstance(problem, WideProblem)
+    reasons.append(
+        f"{'least squares, from the moments, is the start' if known else 'it starts from zero'}; the duality gap proves how far the minimum is"
+    )
     if loss.name == "pinball":
         reasons.append(f"the corner of the pinball loss is smoothed over {loss.width:.3g}; the certificate is of the loss itself")
-    stages = (f"{reads} reads: moments, rows", "least squares from the moments", f"{optimizer} on {oracle}")
+    read = f"{reads} reads: moments, rows" if reads > 1 else "one read: rows"
+    stages = (read, *(["least squares from the moments"] if known else []), f"{optimizer} on {oracle}")
     scale = None if noise is None else noise.scale
     return Plan(oracle, chosen.rule, chosen.limit, problem.coordinates.name, None, None, stages, tuple(reasons), scale, None)

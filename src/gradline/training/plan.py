@@ -10,6 +10,7 @@ import numpy as np
 from gradline.errors import StabilityError, UsageError, plural
 from gradline.maths.quadratic import EPSILON
 from gradline.training.stopping import COEFFICIENT_TOLERANCE, GAP_TOLERANCE
+from gradline.training.wide import WideProblem
 from gradline.types import finite_or_none
 from gradline.updates import averaged, backtracking, conjugate_gradient, gradient_descent, heavy_ball, nesterov, rules
 
@@ -93,8 +94,10 @@ class Plan:
         return min(max(LEAST_BUDGET, self.predicted_steps + self.predicted_steps // 5), MOST_BUDGET)
 
 
-def tolerance_reached(problem: Problem) -> Callable[[float, Callable[[], FloatArray]], bool]:
+def tolerance_reached(problem: Problem | WideProblem) -> Callable[[float, Callable[[], FloatArray]], bool]:
     """Whether a gap and a distance θ − θ* (of the loop's coordinates) are within the certificate's tolerance."""
+    if isinstance(problem, WideProblem):
+        return problem.reached
 
     def reached(gap: float, distance: Callable[[], FloatArray]) -> bool:
         if gap > GAP_TOLERANCE * problem.baseline:
@@ -105,12 +108,15 @@ def tolerance_reached(problem: Problem) -> Callable[[float, Callable[[], FloatAr
     return reached
 
 
-def make_plan(config: TrainConfig, problem: Problem, theta: FloatArray, reads: int, noise: GradientNoise | None = None) -> Plan:
-    """The plan for a problem, from the start θ; `noise` where the gradients are of mini-batches.
+def make_plan(
+    config: TrainConfig, problem: Problem | WideProblem, theta: FloatArray, reads: int, noise: GradientNoise | None = None
+) -> Plan:
+    """The plan for a problem, from the start θ in its solution's coordinates; `noise` where the gradients are of mini-batches.
 
     Raises StabilityError for an unstable α.
     """
     solution, coordinates = problem.solution, problem.coordinates
+    wide = isinstance(problem, WideProblem)
     if solution.null > problem.reference.null and not config.force:
         raise StabilityError(
             f"in the coordinates --scaling {coordinates.name} the condition number is past what float64 can follow "
@@ -119,16 +125,18 @@ def make_plan(config: TrainConfig, problem: Problem, theta: FloatArray, reads: i
         )
     if noise is not None:
         return _minibatch_plan(config, problem, theta, noise)
-    oracle = "streamed" if config.oracle == "streamed" else "moments"
+    oracle = "streamed" if wide or config.oracle == "streamed" else "moments"
     reasons = [
-        "one read gives the moments, and with them every later gradient exactly"
+        f"{len(problem.names):,} features are too many for moments: the rows are kept, and every step reads all of them"
+        if wide
+        else "one read gives the moments, and with them every later gradient exactly"
         if oracle == "moments"
         else "every step reads all rows, as asked for; the moments of the first read serve scaling and certificate"
     ]
     chosen, why = _chosen(config, problem, theta, FEW_READS if oracle == "streamed" else FEW_STEPS)
     reasons += why
     if not chosen.stable and not config.force and config.on_divergence != "shrink":
-        raise StabilityError(*_refusal(chosen, solution, problem.names))
+        raise StabilityError(*_refusal(chosen, solution, () if wide else problem.names))
     return Plan(
         oracle,
         chosen.rule,
@@ -136,12 +144,12 @@ def make_plan(config: TrainConfig, problem: Problem, theta: FloatArray, reads: i
         coordinates.name,
         chosen.steps,
         chosen.overflow,
-        (f"{'two reads' if reads == 2 else 'one read'}: moments", f"{chosen.rule.name} on {oracle}"),
+        (f"{'two reads' if reads == 2 else 'one read'}: {'rows' if wide else 'moments'}", f"{chosen.rule.name} on {oracle}"),
         tuple(reasons),
     )
 
 
-def _minibatch_plan(config: TrainConfig, problem: Problem, theta: FloatArray, noise: GradientNoise) -> Plan:
+def _minibatch_plan(config: TrainConfig, problem: Problem | WideProblem, theta: FloatArray, noise: GradientNoise) -> Plan:
     """With mini-batches the stable α shrinks with B, and a constant α ends at a floor, below which the average of its steps goes."""
     solution, batch = problem.solution, config.batch_size
     optimizer = gradient_descent.NAME if config.optimizer == "auto" else config.optimizer
@@ -167,7 +175,8 @@ def _minibatch_plan(config: TrainConfig, problem: Problem, theta: FloatArray, no
         )
     floor = noise.floor(solution, alpha, batch) if plain and alpha is not None and config.schedule == "constant" else None
     reasons = [
-        f"every step reads {batch:,} rows; the moments of the first read serve scaling, stopping and certificate",
+        f"every step reads {batch:,} rows"
+        + ("" if isinstance(problem, WideProblem) else "; the moments of the first read serve scaling, stopping and certificate"),
         f"beyond about {noise.scale:,.0f} rows a larger batch hardly makes a better first step",
     ]
     if floor is not None:
@@ -177,13 +186,15 @@ def _minibatch_plan(config: TrainConfig, problem: Problem, theta: FloatArray, no
         )
     if isinstance(chosen.rule, averaged.AveragedSGD):
         reasons += _average_reasons(chosen.rule, problem, noise, batch, config.max_steps or LEAST_BUDGET)
-    stages = ("two reads: moments, rows", f"{optimizer} on minibatch")
+    stages = ("one read: rows" if isinstance(problem, WideProblem) else "two reads: moments, rows", f"{optimizer} on minibatch")
     return Plan(
         "minibatch", chosen.rule, chosen.limit, problem.coordinates.name, None, None, stages, tuple(reasons), noise.scale, floor
     )
 
 
-def _on_batches(optimizer: str, config: TrainConfig, problem: Problem, theta: FloatArray, noise: GradientNoise) -> Candidate:
+def _on_batches(
+    optimizer: str, config: TrainConfig, problem: Problem | WideProblem, theta: FloatArray, noise: GradientNoise
+) -> Candidate:
     """A rule on mini-batches: SGD, averaged or not, takes half its mean-square stable α; no steps are foretold."""
     limit = noise.limit(problem.solution, config.batch_size)
     plain = optimizer in (gradient_descent.NAME, averaged.NAME)
@@ -208,7 +219,7 @@ def _slow_momentum(
 
 
 def _average_reasons(
-    rule: averaged.AveragedSGD, problem: Problem, noise: GradientNoise, batch: int, steps: int
+    rule: averaged.AveragedSGD, problem: Problem | WideProblem, noise: GradientNoise, batch: int, steps: int
 ) -> tuple[str, ...]:
     gap = noise.averaged(problem.solution, rule.learning_rate, batch, steps)
     why = "the gradients are taken where the steps go, at a constant learning rate; the model is the average of the steps"
@@ -222,7 +233,9 @@ def _average_reasons(
     )
 
 
-def candidates(config: TrainConfig, problem: Problem, theta: FloatArray, noise: GradientNoise | None = None) -> list[Candidate]:
+def candidates(
+    config: TrainConfig, problem: Problem | WideProblem, theta: FloatArray, noise: GradientNoise | None = None
+) -> list[Candidate]:
     """Every rule of the oracle at its best on a problem, for the table that `gradline plan` shows; `noise` as in `make_plan`."""
     if noise is not None:
         best = replace(config, learning_rate=None, schedule="constant")
@@ -230,7 +243,7 @@ def candidates(config: TrainConfig, problem: Problem, theta: FloatArray, noise: 
     return [rules.candidate(name, problem.solution, theta, tolerance_reached(problem)) for name in rules.NAMES]
 
 
-def _chosen(config: TrainConfig, problem: Problem, theta: FloatArray, few: int) -> tuple[Candidate, list[str]]:
+def _chosen(config: TrainConfig, problem: Problem | WideProblem, theta: FloatArray, few: int) -> tuple[Candidate, list[str]]:
     """The rule asked for, or the plainest that is quick; and why."""
     reached = tolerance_reached(problem)
     given = config.learning_rate is not None
@@ -296,7 +309,7 @@ def _refusal(chosen: Candidate, solution: Solution, names: Sequence[str]) -> tup
     alpha, limit = chosen.rule.learning_rate, chosen.limit
     assert alpha is not None
     assert limit is not None
-    where = " and ".join(steepest_features(solution, names))
+    where = " and ".join(steepest_features(solution, names)) if names else "the steepest direction"
     growth = (
         f"{alpha * solution.curvature_max - 1.0:.3g}-fold a step"
         if chosen.rule.name == gradient_descent.NAME

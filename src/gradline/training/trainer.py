@@ -11,28 +11,33 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradline.errors import DataError, UsageError, plural
+from gradline.inputs.sparse import SparseSource
 from gradline.kinds import flat_column
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.losses import SQUARED
 from gradline.maths.moments import Moments, indicator_pairs
 from gradline.maths.noise import measure
-from gradline.maths.problem import pose
+from gradline.maths.problem import Problem, pose
 from gradline.oracles.minibatch import Batches, ExampleStore, MiniBatchOracle
 from gradline.oracles.moments import MomentsOracle
+from gradline.oracles.sparse import SparseStore
 from gradline.oracles.streamed import Examples, StreamedOracle
 from gradline.representation.decode import DATE_PARTS, Decoder
-from gradline.representation.features import Limits, represent
+from gradline.representation.features import Limits, Representation, represent
 from gradline.splits.roles import RowRoles, ValueRoles, time_ordinals, time_roles
 from gradline.training.columns import feature_kinds, make_contract, target_kind
-from gradline.training.doubts import doubts
+from gradline.training.doubts import data_doubts, run_doubts
 from gradline.training.elastic import ElasticNet, elastic_plan
 from gradline.training.general import GeneralProblem, general_plan, pose_general
 from gradline.training.judge import Solved, observer
 from gradline.training.loop import descend
 from gradline.training.plan import make_plan
+from gradline.training.prepared import Prepared, Progress
 from gradline.training.rows import RowReader
+from gradline.training.sparse import prepare_sparse, read_sparse
 from gradline.training.stopping import Budget, stopping
 from gradline.training.survey import survey
+from gradline.training.wide import WideProblem, wide_doubts
 from gradline.types import Kind, Notice, Part, RawColumn, Role
 
 if TYPE_CHECKING:
@@ -42,16 +47,15 @@ if TYPE_CHECKING:
     from gradline.inputs.source import Source
     from gradline.maths.certificate import Certificate
     from gradline.maths.engine import Engine
-    from gradline.maths.noise import GradientNoise
     from gradline.maths.oracle import Oracle
-    from gradline.maths.problem import Problem
-    from gradline.representation.features import Representation
+    from gradline.representation.sparse import SparseRepresentation
     from gradline.splits.roles import Roles
     from gradline.training.checkpoint import Checkpoints
     from gradline.training.config import TrainConfig
     from gradline.training.judge import Judge
     from gradline.training.loop import Descent, Position
     from gradline.training.plan import Plan
+    from gradline.training.sparse import SparseReader
     from gradline.training.stopping import Monitor, Stopping
     from gradline.training.survey import Survey
     from gradline.types import Block, FloatArray
@@ -65,48 +69,20 @@ MOST_RETRIES = 60  # halvings of the learning rate
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """Who watches a run: `rows` is told how many rows have been read, each of the monitors sees every step."""
-
-    rows: Callable[[int], None] = lambda rows: None
-    monitors: Sequence[Monitor] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Fit:
     """All that a training run found."""
 
-    problem: Problem
+    problem: Problem | WideProblem
     contract: Contract
-    representation: Representation
+    representation: Representation | SparseRepresentation
     plan: Plan
     descent: Descent
     certificate: Certificate
     survey: Survey
-    reader: RowReader
+    reader: RowReader | SparseReader
     notices: tuple[Notice, ...]
     judge: Judge
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What is known before the first step. kinds: of the feature columns.  start: the first θ.
-
-    judge: who says how far θ is from the minimum.  store: the training rows, for mini-batches and for losses without moments.
-    noise: of mini-batches.
-    """
-
-    problem: Problem
-    representation: Representation
-    plan: Plan
-    survey: Survey
-    reader: RowReader
-    kinds: Mapping[str, Kind]
-    notices: tuple[Notice, ...]
-    start: FloatArray
-    judge: Judge
-    store: ExampleStore | None = None
-    noise: GradientNoise | None = None
+    stores: Mapping[Role, SparseStore]
 
 
 def train(
@@ -139,13 +115,14 @@ def train(
     # 3. the certificate, and what is doubtful
     certificate = judge.certify(descent.theta)
     texts = [name for name, kind in prepared.kinds.items() if kind is Kind.TEXT and name not in config.types]
-    notices = doubts(problem, prepared.representation, certificate, descent, plan, found, texts)
-    used = {feature.column for feature in prepared.representation.features}
-    kinds = {name: kind for name, kind in prepared.kinds.items() if used & {name, *(f"{name}.{part}" for part in DATE_PARTS)}}
-    contract = make_contract(kinds, found, config, source)
+    notices = run_doubts(descent, plan, certificate)
+    if isinstance(problem, WideProblem):
+        notices += wide_doubts(problem, config)
+    else:
+        notices += data_doubts(problem, prepared.representation, certificate, descent, found, texts)
     return Fit(
         problem,
-        contract,
+        prepared.contract or _contract(source, config, prepared),
         prepared.representation,
         plan,
         descent,
@@ -154,7 +131,14 @@ def train(
         prepared.reader,
         (*prepared.notices, *notices),
         judge,
+        prepared.stores,
     )
+
+
+def _contract(source: Source, config: TrainConfig, prepared: Prepared) -> Contract:
+    used = {feature.column for feature in prepared.representation.features}
+    kinds = {name: kind for name, kind in prepared.kinds.items() if used & {name, *(f"{name}.{part}" for part in DATE_PARTS)}}
+    return make_contract(kinds, prepared.survey, config, source)
 
 
 def _oracle(source: Source, config: TrainConfig, engine: Engine, prepared: Prepared) -> tuple[Oracle, int]:
@@ -166,8 +150,15 @@ def _oracle(source: Source, config: TrainConfig, engine: Engine, prepared: Prepa
         return MiniBatchOracle(prepared.store, batches, intercept=config.intercept, l2=config.l2, loss=loss), batches.per_epoch
     if general is not None:
         return general.oracle(), 1
+    if prepared.plan.oracle == "streamed" and isinstance(prepared.store, SparseStore):
+        store = prepared.store
+        return StreamedOracle(engine, store.parts, store.examples, intercept=config.intercept, l2=config.l2), 1
+    assert isinstance(problem, Problem)  # what is sparse or wide keeps its rows
     if prepared.plan.oracle == "streamed":
-        return streamed_oracle(source, prepared.reader, prepared.representation, problem.coordinates, engine, config.l2), 1
+        reader, representation = prepared.reader, prepared.representation
+        assert isinstance(reader, RowReader)
+        assert isinstance(representation, Representation)
+        return streamed_oracle(source, reader, representation, problem.coordinates, engine, config.l2), 1
     return MomentsOracle(problem.loss), 1
 
 
@@ -182,13 +173,20 @@ def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, monitors: Seq
     if config.max_epochs is not None and config.max_steps is None:
         steps = max(steps, config.max_epochs * epoch)
     budget = Budget(steps, config.max_seconds, config.max_epochs, epoch)
+    on = config.stop
+    if isinstance(prepared.judge, GeneralProblem) and not prepared.judge.provable:  # then a small gradient has to do
+        on = tuple(("improvement" if noisy else "gradient") if name == "certificate" else name for name in on)
     transient = OVERSHOOT * prepared.problem.solution.condition  # momentum that is stable overshoots by κ/7 on its way
     growth = FORCED_GROWTH if plan.unstable else HOPELESS_GROWTH if noisy else max(HOPELESS_GROWTH, transient)
-    return stopping(config.stop, config.tolerance, config.patience, budget, growth, monitors, noisy=noisy, bounded=bounded)
+    return stopping(on, config.tolerance, config.patience, budget, growth, monitors, noisy=noisy, bounded=bounded)
 
 
 def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progress) -> Prepared:
     """Everything before the first step."""
+    if isinstance(source, SparseSource):
+        table = read_sparse(source, config, make_roles(source, config), progress.rows)
+        _training_moments(table.survey, source, config)
+        return prepare_sparse(table, config, engine)
     kinds, notices = feature_kinds(source, config)
     decoder = Decoder(kinds)
     roles, kind = make_roles(source, config), target_kind(source, config)

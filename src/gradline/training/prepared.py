@@ -1,0 +1,56 @@
+"""What is known before the first step of a run, and who watches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gradline.inputs.contract import Contract
+    from gradline.maths.noise import GradientNoise
+    from gradline.maths.problem import Problem
+    from gradline.oracles.minibatch import ExampleStore
+    from gradline.oracles.sparse import SparseStore
+    from gradline.representation.features import Representation
+    from gradline.representation.sparse import SparseRepresentation
+    from gradline.training.judge import Judge
+    from gradline.training.plan import Plan
+    from gradline.training.rows import RowReader
+    from gradline.training.sparse import SparseReader
+    from gradline.training.stopping import Monitor
+    from gradline.training.survey import Survey
+    from gradline.training.wide import WideProblem
+    from gradline.types import FloatArray, Kind, Notice, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Who watches a run: `rows` is told how many rows have been read, each of the monitors sees every step."""
+
+    rows: Callable[[int], None] = lambda rows: None
+    monitors: Sequence[Monitor] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is known before the first step. kinds: of the feature columns.  start: the first θ.
+
+    judge: who says how far θ is from the minimum.  store: the training rows, for mini-batches and for losses without moments.
+    noise: of mini-batches.  contract, stores: of a sparse table, whose rows are all kept, by role.
+    """
+
+    problem: Problem | WideProblem
+    representation: Representation | SparseRepresentation
+    plan: Plan
+    survey: Survey
+    reader: RowReader | SparseReader
+    kinds: Mapping[str, Kind]
+    notices: tuple[Notice, ...]
+    start: FloatArray
+    judge: Judge
+    store: ExampleStore | SparseStore | None = None
+    noise: GradientNoise | None = None
+    contract: Contract | None = None
+    stores: Mapping[Role, SparseStore] = field(default_factory=dict)
