@@ -8,8 +8,8 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.record_writer import RecordWriter
 
 import gradline as gl
 from gradline.errors import StorageError, UsageError
@@ -157,8 +157,7 @@ def full_disk(monkeypatch):
         if len(written) > 1:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(EventsWriter, "flush", flush)
-    monkeypatch.setattr(EventsWriter, "close", lambda self: self._py_recordio_writer.close())
+    monkeypatch.setattr(RecordWriter, "flush", flush)
     return written
 
 

@@ -88,26 +88,29 @@ class TensorBoard(Curves):
     def __init__(self, directory: str | Path) -> None:
         super().__init__(str(directory))
         with _starting("tensorboard", self.where):
-            from tensorboardX.event_file_writer import EventsWriter  # SummaryWriter's thread waits for ever once a disk is full
-            from tensorboardX.record_writer import directory_check
+            from tensorboardX.proto.event_pb2 import Event
+            from tensorboardX.record_writer import RecordWriter, directory_check
 
-            directory_check(self.where)
-            self._file = EventsWriter(f"{self.where}/events", f".{time.time_ns()}")  # a later file's name sorts later
-        self._open.callback(self._file.close)
+            directory_check(self.where)  # not SummaryWriter: its thread dies of a full disk, and the training waits for ever
+            self._file = RecordWriter(f"{self.where}/events.out.tfevents.{time.time():.6f}")  # a later file's name sorts later
+            self._open.callback(self._file.close)
+            self._file.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
         self._begun = False
 
     def _write(self, steps: Sequence[tuple[float, Step]]) -> None:
         from tensorboardX.proto.event_pb2 import Event, SessionLog
         from tensorboardX.proto.summary_pb2 import Summary
 
+        events = []
         if not self._begun:  # TensorBoard forgets what an earlier file in the directory says of this step and later ones
-            wall, first = steps[0]
-            self._file.write_event(Event(wall_time=wall, step=first.step, session_log=SessionLog(status=SessionLog.START)))
-            self._begun = True
+            events.append(Event(wall_time=steps[0][0], step=steps[0][1].step, session_log=SessionLog(status=SessionLog.START)))
         for wall, step in steps:
-            values = [Summary.Value(tag=k, simple_value=v) for k, v in _numbers(step, LARGEST)]
-            self._file.write_event(Event(wall_time=wall, step=step.step, summary=Summary(value=values)))
+            values = [Summary.Value(tag=name, simple_value=value) for name, value in _numbers(step, LARGEST)]
+            events.append(Event(wall_time=wall, step=step.step, summary=Summary(value=values)))
+        for event in events:
+            self._file.write(event.SerializeToString())
         self._file.flush()
+        self._begun = True
 
 
 class MLflow(Curves):
