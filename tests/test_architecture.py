@@ -20,7 +20,7 @@ LAYERS = [
     {"oracles", "updates"},
     {"training"},
     {"evaluation", "decisions", "model"},
-    {"report", "export", "serving", "tracking", "lab", "engines"},
+    {"report", "export", "serving", "monitors", "lab", "engines"},
     {"api", "cli", "sklearn", "__main__", ""},
 ]
 LAYER = {package: number for number, packages in enumerate(LAYERS) for package in packages}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,15 @@ import click
 from gradline.training.config import CHOICES, STOPS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gradline.monitors import Curves
     from gradline.training.config import TrainConfig
     from gradline.training.stopping import Monitor
 
 SHORT = {"gd": "gradient_descent", "cg": "conjugate_gradient"}
-NOT_SETTINGS = ("data", "out", "config", "as_json", "learning_rate", "resume", "steps_table")
+WATCHING = ("as_json", "steps_table", "tensorboard", "mlflow")  # how a run is watched: a resumed one may be watched otherwise
+NOT_SETTINGS = ("data", "out", "config", "learning_rate", "resume", *WATCHING)
 
 
 def _pairs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -187,6 +192,8 @@ def _options(command: Any) -> Any:
 @click.option("--out", type=click.Path(path_type=Path), metavar="RUN", help="The run directory. Default: runs/TARGET.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a killed run, by its checkpoint.")
 @click.option("--steps-table", is_flag=True, help="Print loss and norms of the steps on stderr.")
+@click.option("--tensorboard", metavar="DIR", help="Write the curves of the steps there, for tensorboard --logdir DIR.")
+@click.option("--mlflow", metavar="EXPERIMENT", help="Log them to MLflow, as a run of this experiment.")
 @click.pass_context
 def train(ctx: click.Context, /, **given: Any) -> int:
     """Train a model on DATA: csv, parquet or ndjson files, globs, folders, or SQL text ("select …").
@@ -211,22 +218,39 @@ def train(ctx: click.Context, /, **given: Any) -> int:
     check_replaceable(run_path)
     source = open_source(data, read_options(config))
     checkpoints = checkpoints_of(config, run_path, data, resume=resume is not None)
-    try:
-        with TerminalProgress(source.rows) as shown:
-            monitors: list[Monitor] = [shown.step, *([StepsTable()] if given["steps_table"] else [])]
-            model = run(source, config, Progress(shown.rows, monitors), data, checkpoints)
-    except KeyboardInterrupt:
-        if checkpoints.written:
-            click.echo(f"gradline: a checkpoint is kept: gradline train --resume {run_path} goes on from there.", err=True)
-        raise
-    document = write_run(model, run_path)
-    checkpoints.finish(model.stop_reason)
-    print_notices(model.notices)
-    if given["as_json"]:
-        print_json(document)
-    else:
-        print_summary(model, run_path)
+    with ExitStack() as ends:  # the curves end when the model is written: their failure costs no model
+        curves = [ends.enter_context(each) for each in _curves(given, run_path)]
+        try:
+            with TerminalProgress(source.rows) as shown:
+                monitors: list[Monitor] = [shown.step, *([StepsTable()] if given["steps_table"] else []), *curves]
+                model = run(source, config, Progress(shown.rows, monitors), data, checkpoints)
+        except KeyboardInterrupt:
+            if checkpoints.written:
+                click.echo(f"gradline: a checkpoint is kept: gradline train --resume {run_path} goes on from there.", err=True)
+            raise
+        document = write_run(model, run_path)
+        checkpoints.finish(model.stop_reason)
+        print_notices(model.notices)
+        if given["as_json"]:
+            print_json(document)
+        else:
+            print_summary(model, run_path)
     return 0 if model.stop_reason.converged else 3
+
+
+def _curves(given: dict[str, Any], run: Path) -> Iterator[Curves]:
+    """The monitors that write the curves of the steps where they were asked for."""
+    if given["tensorboard"] is not None:
+        from gradline.errors import UsageError
+        from gradline.monitors import TensorBoard
+
+        if Path(given["tensorboard"]).resolve().is_relative_to(run.resolve()):
+            raise UsageError(f"--tensorboard is in the run directory {run}, which is replaced as a whole.", "name another place.")
+        yield TensorBoard(given["tensorboard"])
+    if given["mlflow"] is not None:
+        from gradline.monitors import MLflow
+
+        yield MLflow(given["mlflow"])
 
 
 def _resumed(ctx: click.Context, given: dict[str, Any], run: Path) -> tuple[dict[str, Any], list[str], str | None]:
@@ -239,7 +263,7 @@ def _resumed(ctx: click.Context, given: dict[str, Any], run: Path) -> tuple[dict
     settings = saved_settings(checkpoint_path(run))
     data = list(settings.pop("data"))
     for name, value in given.items():
-        if ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE or name in ("resume", "as_json", "steps_table"):
+        if ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE or name in ("resume", *WATCHING):
             continue
         if name == "data":
             data = list(value)

@@ -9,53 +9,61 @@ their mean.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
     from gradline.maths.coordinates import Coordinates
-    from gradline.types import FloatArray, IntArray
+    from gradline.types import BoolArray, FloatArray, IntArray
+
+
+class Frame(NamedTuple):
+    """What the rows of a design have in common. columns: (p,) of the table.  sparse_at, dense_at: the positions of the features
+    that are kept in either way.  centre: (p,) less what is taken off the dense ones already.  scale: (p,).
+    """
+
+    columns: IntArray
+    sparse_at: IntArray
+    dense_at: IntArray
+    centre: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def of(cls, columns: IntArray, dense: BoolArray, mean: FloatArray, coordinates: Coordinates) -> Frame:
+        """The features `dense` (p,) are kept as such, less their `mean` (p,)."""
+        centre = np.where(dense, coordinates.centre - mean, coordinates.centre)
+        return cls(columns, np.flatnonzero(~dense), np.flatnonzero(dense), centre, coordinates.scale)
 
 
 class SparseDesign:
     """Rows in the loop's coordinates, (n, p), as a matrix that is never formed: what the oracles ask of one.
 
-    sparse: SciPy's CSR (n, width).  dense: (n, d) less `pivot`, of the features at the positions `dense_at`.  columns: (p,).
+    sparse: SciPy's CSR (n, width).  dense: (n, d), the features at `frame.dense_at`.
     """
 
-    def __init__(
-        self,
-        sparse: Any,
-        dense: FloatArray,
-        columns: IntArray,
-        dense_at: IntArray,
-        pivot: FloatArray,
-        coordinates: Coordinates,
-    ) -> None:
-        self._sparse, self._dense = sparse, dense
-        self._columns, self._dense_at, self._pivot = columns, dense_at, pivot
-        self._coordinates = coordinates
-        self._sparse_at = np.setdiff1d(np.arange(len(columns)), dense_at)
-        self._centre = coordinates.centre.copy()
-        self._centre[dense_at] -= pivot
-        self.shape: tuple[int, int] = (sparse.shape[0], len(columns))
+    def __init__(self, sparse: Any, dense: FloatArray, frame: Frame) -> None:
+        self._sparse, self._dense, self._frame = sparse, dense, frame
+        self.shape: tuple[int, int] = (sparse.shape[0], len(frame.columns))
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows: slice | IntArray) -> SparseDesign:
         """Some of the rows."""
-        taken = self._sparse[rows], self._dense[rows]
-        return SparseDesign(*taken, self._columns, self._dense_at, self._pivot, self._coordinates)
+        return SparseDesign(self._sparse[rows], self._dense[rows], self._frame)
 
     def __matmul__(self, w: FloatArray) -> FloatArray:
         """Zw, (n,)."""
-        v = w / self._coordinates.scale
-        slopes = np.zeros(self._sparse.shape[1])
-        slopes[self._columns[self._sparse_at]] = v[self._sparse_at]
-        product: FloatArray = self._sparse @ slopes + self._dense @ v[self._dense_at] - float(self._centre @ v)
-        return product
+        v = w / self._frame.scale
+        product: FloatArray = self._sparse @ self._spread(v) - float(self._frame.centre @ v)
+        return product + self._dense @ v[self._frame.dense_at] if self._dense.size else product
+
+    def _spread(self, values: FloatArray) -> FloatArray:
+        """Values of the sparse features, (p,), at the places of their columns, (width,)."""
+        spread = np.zeros(self._sparse.shape[1])
+        spread[self._frame.columns[self._frame.sparse_at]] = values[self._frame.sparse_at]
+        return spread
 
     @property
     def T(self) -> _Transposed:  # noqa: N802
@@ -64,28 +72,24 @@ class SparseDesign:
 
     def transposed_times(self, r: FloatArray) -> FloatArray:
         """Z'r, (p,)."""
-        sums = np.empty(self.shape[1])
-        sums[self._sparse_at] = (self._sparse.T @ r)[self._columns[self._sparse_at]]
-        sums[self._dense_at] = self._dense.T @ r
-        return np.asarray((sums - self._centre * r.sum()) / self._coordinates.scale)
+        sums: FloatArray = (self._sparse.T @ r)[self._frame.columns]
+        sums[self._frame.dense_at] = self._dense.T @ r
+        return np.asarray((sums - self._frame.centre * r.sum()) / self._frame.scale)
 
     def squared_norms(self) -> FloatArray:
         """‖z‖² of each row, (n,)."""
-        v = 1.0 / self._coordinates.scale**2
-        squares, crossed = np.zeros(self._sparse.shape[1]), np.zeros(self._sparse.shape[1])
-        squares[self._columns[self._sparse_at]] = v[self._sparse_at]
-        crossed[self._columns[self._sparse_at]] = (v * self._centre)[self._sparse_at]
-        norms = self._sparse.power(2) @ squares - 2.0 * (self._sparse @ crossed)
-        norms += float(v[self._sparse_at] @ self._centre[self._sparse_at] ** 2)
-        norms += (self._dense - self._centre[self._dense_at]) ** 2 @ v[self._dense_at]
+        _, sparse_at, dense_at, centre, scale = self._frame
+        v = 1.0 / scale**2
+        norms = self._sparse.power(2) @ self._spread(v) - 2.0 * (self._sparse @ self._spread(v * centre))
+        norms += float(v[sparse_at] @ centre[sparse_at] ** 2)
+        norms += (self._dense - centre[dense_at]) ** 2 @ v[dense_at]
         return np.asarray(np.maximum(norms, 0.0))
 
     def toarray(self) -> FloatArray:
         """The rows, dense, (n, p): for few of them."""
-        X = np.empty(self.shape)
-        X[:, self._sparse_at] = self._sparse[:, self._columns[self._sparse_at]].toarray()
-        X[:, self._dense_at] = self._dense
-        return np.asarray((X - self._centre) / self._coordinates.scale)
+        X: FloatArray = self._sparse[:, self._frame.columns].toarray()
+        X[:, self._frame.dense_at] = self._dense
+        return (X - self._frame.centre) / self._frame.scale
 
 
 class _Transposed:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradline.errors import StorageError
-from gradline.maths.design import SparseDesign
+from gradline.maths.design import Frame, SparseDesign
 from gradline.oracles.minibatch import MOST_IN_MEMORY, PART_ROWS
 from gradline.oracles.streamed import Examples
 
@@ -103,10 +103,10 @@ class SparseStore:
         """Take these columns (p,) for features, in these coordinates. dense: (p,) which are kept dense, less `mean` (p,)."""
         at = np.flatnonzero(dense)
         kept = np.empty((len(self), len(at)))
-        for part in self.parts():
+        for part in self.parts() if len(at) else []:
             rows = slice(part.start, part.stop)
             kept[rows] = self.csr[rows][:, columns[at]].toarray() - mean[at]
-        self.X = SparseDesign(self.csr, kept, columns, at, mean[at], coordinates)
+        self.X = SparseDesign(self.csr, kept, Frame.of(columns, dense, mean, coordinates))
 
     def parts(self) -> list[range]:
         """All rows, in parts whose borders depend on the rows alone; a part's product is (width,), so that few entries are no part."""
