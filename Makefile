@@ -1,5 +1,5 @@
 # What takes longer than `./check`. Each target sets up what it needs.
-.PHONY: check setup bench pictures soak lock
+.PHONY: check setup bench pictures soak monitors lock
 
 check:
 	./check
@@ -13,6 +13,10 @@ bench: setup        # large data: memory and time
 
 soak: setup         # long: kills and resumes
 	.venv/bin/pytest -q -s -m soak
+
+monitors: setup     # with MLflow, which is too large for every check
+	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mlflow]'
+	.venv/bin/pytest -q tests/test_monitors.py
 
 pictures: setup     # the numbers and the pictures of docs/how-gradient-descent-finds-the-line.md
 	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'

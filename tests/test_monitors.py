@@ -13,7 +13,7 @@ from tensorboardX.record_writer import RecordWriter
 
 import gradline as gl
 from gradline.errors import StorageError, UsageError
-from gradline.monitors import CURVES, MLflow, TensorBoard
+from gradline.monitors import CURVES, Curves, MLflow, TensorBoard
 from tables import gradline, simple, write_csv
 
 LONG = {"optimizer": "gradient_descent", "learning_rate": 1e-5, "max_steps": 12_345}
@@ -176,6 +176,16 @@ def test_an_error_in_the_block_is_not_hidden_by_one_of_the_curves(tmp_path, full
     assert len(full_disk) == 2
 
 
+def test_what_a_library_prints_at_the_end_is_not_on_stdout(capsys):
+    class Talking(Curves):
+        def _write(self, steps):
+            self._open.callback(print, "a link to", len(steps), "steps")
+
+    with Talking("nowhere") as monitor:
+        monitor(a_step(0))
+    assert capsys.readouterr() == ("", "a link to 1 steps\n")
+
+
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -217,7 +227,7 @@ def store(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         warnings.filterwarnings("ignore", "The ``noload`` loader strategy", DeprecationWarning)  # of MLflow's in SQLAlchemy
-        mlflow = pytest.importorskip("mlflow", reason="the extra mlflow is large: pip install '.[mlflow]'")
+        mlflow = pytest.importorskip("mlflow", reason="the extra mlflow is large: make monitors")
         mlflow.set_tracking_uri(f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}")
         mlflow.set_experiment("first")
         yield mlflow
