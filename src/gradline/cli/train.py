@@ -196,7 +196,7 @@ def _options(command: Any) -> Any:
 @click.option("--mlflow", metavar="EXPERIMENT", help="Log them to MLflow, as a run of this experiment.")
 @click.pass_context
 def train(ctx: click.Context, /, **given: Any) -> int:
-    """Train a model on DATA: csv, parquet or ndjson files, globs, folders, or SQL text ("select …").
+    """Train a model on DATA: csv, parquet, ndjson or svmlight files, globs, folders, or SQL text ("select …").
 
     \b
     gradline train flights.parquet --target air_time --features distance
@@ -213,7 +213,7 @@ def train(ctx: click.Context, /, **given: Any) -> int:
 
     resume: Path | None = given["resume"]
     settings, data, out = _settings(ctx, given) if resume is None else _resumed(ctx, given, resume)
-    config = _config(settings)
+    config = _config(settings, data)
     run_path = resume or (Path(out) if out is not None else Path("runs") / _file_name(config.target))
     check_replaceable(run_path)
     source = open_source(data, read_options(config))
@@ -290,7 +290,7 @@ def plan(ctx: click.Context, /, **given: Any) -> int:
     from gradline.types import Notice
 
     settings, data, _ = _settings(ctx, given | {"out": None})
-    config = _config(settings)
+    config = _config(settings, data)
     source = open_source(data, read_options(config))
     with TerminalProgress(source.rows) as shown:
         document = planned(source, config, Progress(shown.rows))
@@ -326,10 +326,13 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> tuple[dict[str, Any]
     return settings, data, given["out"] or file.get("out")
 
 
-def _config(settings: dict[str, Any]) -> TrainConfig:
+def _config(settings: dict[str, Any], data: list[str]) -> TrainConfig:
     from gradline.errors import UsageError
+    from gradline.inputs.opening import names_no_target
     from gradline.training.config import TrainConfig
 
+    if not settings.get("target") and names_no_target(data):
+        settings["target"] = "y"
     if not settings.get("target"):
         raise UsageError("no target given.", "say which column to predict: --target COLUMN.")
     return TrainConfig.from_mapping(settings)

@@ -45,6 +45,11 @@ def open_source(data: Any, options: ReadOptions | None = None, y: Any = None, ta
     return _open_object(data, y, target)
 
 
+def names_no_target(words: Sequence[str | Path]) -> bool:
+    """Whether the data are svmlight files, whose target has no name but its place."""
+    return bool(words) and all(SUFFIXES.get(_suffix(Path(word))) == "svmlight" for word in words)
+
+
 def is_sql(word: str) -> bool:
     """Whether a word of the command line is SQL text."""
     return re.match(r"\s*(select|with|from)\s", word, re.IGNORECASE) is not None

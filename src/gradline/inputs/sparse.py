@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 import warnings
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +34,8 @@ COLON, NEWLINE = ord(":"), ord("\n")
 NAME = re.compile(r"x(\d+)")
 
 
-class SparseRows(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SparseRows:
     """Consecutive rows of one file: row i has values[starts[i]:starts[i + 1]] in the columns indices[…]; y (n,), or None."""
 
     file: int
@@ -154,7 +156,7 @@ class SvmlightSource(SparseSource):
             for chunk in _whole_lines(path):
                 rows = parsed(chunk, path, line)
                 if len(rows.starts) > 1:
-                    yield _checked(rows._replace(file=file, first_row=first_row), str(path))
+                    yield _checked(replace(rows, file=file, first_row=first_row), str(path))
                 first_row, line = first_row + len(rows), line + chunk.count(b"\n")
 
 

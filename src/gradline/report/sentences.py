@@ -201,25 +201,22 @@ def trust(model: Model) -> list[str]:
     found = model.certificate
     sentences = []
     if found.relative_gap is None or found.gap is None:
-        sentences.append("The distance to the global minimum is not known: there is no certificate.")
-    else:
-        gap = number(found.relative_gap, 2)
-        if found.kind == "duality_gap":
-            name = model.result["loss"]["name"]
+        return ["The distance to the global minimum is not known: there is no certificate.", _steps(model)]
+    gap = number(found.relative_gap, 2)
+    if found.kind == "duality_gap":
+        name = model.result["loss"]["name"]
+        sentences.append(f"The {name} loss is at most {gap} of the best constant's loss above its global minimum (duality gap).")
+        width = model.result["loss"].get("smoothing")
+        if width is not None:
             sentences.append(
-                f"The {name} loss is at most {gap} of the best constant's loss above its global minimum (duality gap)."
+                f"The steps and their curves are of the loss smoothed over {number(width)}; this gap is of the loss itself."
             )
-            width = model.result["loss"].get("smoothing")
-            if width is not None:
-                sentences.append(
-                    f"The steps and their curves are of the loss smoothed over {number(width)}; this gap is of the loss itself."
-                )
-            return [*sentences, _steps(model)]
-        text = f"At most {gap} of the R² on the training rows is left to gain (relative gap)"
-        if found.relative_gap > GAP_TOLERANCE:
-            text = f"R² on the training rows could still rise by {gap} (relative gap)"
-        below = found.rounding is not None and found.gap < found.rounding
-        sentences.append(text + ("; that is less than rounding lets one tell." if below else "."))
+        return [*sentences, _steps(model)]
+    text = f"At most {gap} of the R² on the training rows is left to gain (relative gap)"
+    if found.relative_gap > GAP_TOLERANCE:
+        text = f"R² on the training rows could still rise by {gap} (relative gap)"
+    below = found.rounding is not None and found.gap < found.rounding
+    sentences.append(text + ("; that is less than rounding lets one tell." if below else "."))
     if found.trusted_digits is None:
         sentences.append("The coefficients are not identifiable one by one; predictions are not affected.")
     else:
@@ -246,7 +243,7 @@ def tiles(model: Model) -> list[tuple[str, str, str]]:
     baseline = model.metrics["baseline"][role]
     on = {"train": "training"}.get(role, role) + " rows"
     digits = found.trusted_digits
-    bounded = found.kind == "duality_gap"
+    bounded = found.kind != "exact"
     left = "of the best constant's loss, at most" if bounded else "share of R² left to gain"
     digits_tile = [] if bounded else [("Trusted digits", number(None) if digits is None else str(int(digits)), "of about 16")]
     return [

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradline.model.model import Model
+    from gradline.representation.features import Feature
     from gradline.types import Json
 
 SHOWN_COEFFICIENTS = 12
+MOST_COEFFICIENTS = 2_000
 PLAIN_WIDTH = 1_000  # where the output is no terminal nothing is wrapped
 
 
@@ -92,21 +94,26 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
         formula = f"{target} ≈ {number(model.intercept)} {sign} {number(abs(slope))} · {names[0]}"
         units = _per_unit(model, names[0])
         return [Text.assemble("Learned   ", (printable(formula), "bold green"), printable(f"   ({units})") if units else "")]
-    deviation = {f.name: f.deviation for f in model.representation.features}
-    order = sorted(names, key=lambda name: -abs(coefficients[name] * deviation[name]))
-    shown = order if every else order[:SHOWN_COEFFICIENTS]
+    features = {f.name: f for f in model.representation.features}
+    effect = {name: coefficients[name] * features[name].deviation for name in names}
+    order = sorted(names, key=lambda name: -abs(effect[name]))
+    shown = order[: MOST_COEFFICIENTS if every else SHOWN_COEFFICIENTS]
     table = Table(box=None, pad_edge=False, title_justify="left", header_style="dim")
     table.add_column("Learned", overflow="fold")
     table.add_column("coefficient", justify="right")
     table.add_column("per", overflow="fold")
     table.add_column("effect per deviation", justify="right")
     for name in shown:
-        table.add_row(_text(name), number(coefficients[name]), _per(model, name), number(coefficients[name] * deviation[name]))
+        table.add_row(_text(name), number(coefficients[name]), _per(model, features[name]), number(effect[name]))
     table.add_row(_text("intercept"), number(model.intercept), "", "")
     lines: list[Any] = [table]
     if len(order) > len(shown):
         lines.append(
-            _text(f"… and {len(order) - len(shown):,} more, by the size of their effect: gradline show RUN", style="dim")
+            _text(
+                f"… and {len(order) - len(shown):,} more, by the size of their effect: "
+                + ("all are in result.json" if every else "gradline show RUN"),
+                style="dim",
+            )
         )
     references = model.result["references"]
     if references:
@@ -116,8 +123,7 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
     return lines
 
 
-def _per(model: Model, name: str) -> Text:
-    feature = next(f for f in model.representation.features if f.name == name)
+def _per(model: Model, feature: Feature) -> Text:
     column = model.contract.columns.get(feature.column)
     if feature.part != "value":
         return _text("if so")
@@ -157,8 +163,10 @@ def _trust(model: Model) -> Text:
     good = StopReason[stopped["reason"].upper()].converged and not far
     mark = ("✓ ", "bold green") if good else ("✗ ", "bold red")
     text = Text.assemble(mark, (stopped["message"], "bold" if good else "bold red"), "\n")
-    gap = f"{certificate.relative_gap:.1e}" if certificate.relative_gap is not None else "–"
-    text.append(f"relative gap {gap} to the global minimum")
+    if certificate.relative_gap is None:
+        text.append("the distance to the global minimum is not known")
+    else:
+        text.append(f"relative gap {certificate.relative_gap:.1e} to the global minimum")
     digits = certificate.trusted_digits
     if digits is not None:
         text.append(f", {int(digits)} digits of the coefficients can be trusted")
