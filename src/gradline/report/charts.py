@@ -108,12 +108,12 @@ def _loss(model: Model) -> Chart | None:
 
 def _gap(model: Model) -> Chart | None:
     gap = _column(model, "gap")
-    curves = [_curve(model, "J − J*", gap, 1)]
+    exact = model.certificate.kind == "exact"
+    name = "J − J*" if exact else "J − a proved bound of J*"
+    curves = [_curve(model, name, gap, 1)]
     if not _visible(curves):
         return None
-    label = (
-        f"Gap between the loss and its global minimum: {number(gap[0], 2)} at step 0, {number(gap[-1], 2)} at step {_last(model)}"
-    )
+    label = f"Gap between the loss and {'its' if exact else 'what is proved of its'} global minimum: {number(gap[0], 2)} at step 0, {number(gap[-1], 2)} at step {_last(model)}"
     if model.config.get("stop", "certificate") == "certificate":
         tolerance = GAP_TOLERANCE * baseline_objective(model.moments[Role.TRAINING])
         label += f"; the tolerance is {number(tolerance, 2)}"
@@ -129,7 +129,7 @@ def _gap(model: Model) -> Chart | None:
                 "hovertemplate": "tolerance %{y:.3g}<extra></extra>",
             }
         )
-    return _steps_chart(model, "gap", "Gap to the global minimum by step", label, curves, "J − J*")
+    return _steps_chart(model, "gap", "Gap to the global minimum by step", label, curves, name)
 
 
 def _norms(model: Model) -> Chart | None:

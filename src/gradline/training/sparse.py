@@ -115,6 +115,8 @@ def _refuse(config: TrainConfig) -> None:
             raise UsageError(
                 f"{flag} has no meaning for a sparse table, whose columns are numbers x0, x1, ….", f"leave {flag} out."
             )
+    if config.out_of_range == "clip":
+        raise UsageError("--out-of-range clip is not there for sparse tables.", "warn or error.")
     if config.missing != "impute":
         raise UsageError("--missing has no meaning for a sparse table: what is not there is zero.", "leave --missing out.")
 
