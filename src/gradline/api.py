@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -13,12 +14,15 @@ from gradline.engines.threads import ThreadEngine
 from gradline.errors import GradlineWarning, UsageError
 from gradline.evaluation import metrics as measured
 from gradline.evaluation import retransformation as retransform
+from gradline.inputs.memory import target_names
 from gradline.inputs.opening import open_source
 from gradline.inputs.source import ReadOptions
+from gradline.inputs.sparse import SparseSource
 from gradline.kinds import flat_column
 from gradline.maths.quadratic import quadratic_loss
 from gradline.model.model import HISTORY_COLUMNS, Model, Retransformation, Sampled
 from gradline.model.sparse import SparseModel
+from gradline.report.run import run_directories, write_run
 from gradline.representation.features import Representation
 from gradline.training.checkpoint import Checkpoints, checkpoint_path
 from gradline.training.config import TrainConfig
@@ -26,12 +30,13 @@ from gradline.training.general import GeneralProblem
 from gradline.training.prepared import Progress
 from gradline.training.rows import RowReader
 from gradline.training.survey import SAMPLE_ROWS
+from gradline.training.trainer import Read, read_once
 from gradline.training.trainer import train as fit
 from gradline.training.wide import WideProblem
 from gradline.types import Decoded, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gradline.inputs.source import Source
     from gradline.training.prepared import Prepared
@@ -40,6 +45,12 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray, Json
 
 
+@overload
+def train(data: Any, target: str = "y", **settings: Any) -> Model: ...
+@overload
+def train(data: Any, target: list[str] | tuple[str, ...], **settings: Any) -> dict[str, Model]: ...
+@overload
+def train(data: Any, target: Any, **settings: Any) -> Any: ...
 def train(
     data: Any,
     target: Any = "y",
@@ -55,26 +66,28 @@ def train(
     resume: bool = False,
     monitors: Sequence[Monitor] = (),
     **settings: Any,
-) -> Model:
+) -> Model | dict[str, Model]:
     """Train linear regression by gradient descent, and certify the result.
 
     Parameters
     ----------
-    data : path, glob, folder or several, SQL text, NumPy array (m, p), pandas, Polars or Arrow table, or anything with
+    data : path, glob, folder or several, SQL text, NumPy array or SciPy sparse matrix (m, p), pandas, Polars or Arrow table, or anything with
         ``__arrow_c_stream__``.
-    target : the name of the target's column, or an array (m,) beside array data.
+    target : the name of the target's column, or an array (m,) beside array data. Several: a list of names, or an array (m, t),
+        whose columns are y0, y1, … One read of the data serves them all; each is a problem of its own. No target is a feature of
+        another, and a row that lacks one of them is dropped for all.
     features, drop : columns to learn from, or to leave out.
     types, units : declared types ``{"zip": "text"}`` and units ``{"distance": "miles"}`` of columns.
     validation, test : shares of the rows held out.
     learning_rate : α, or "auto".
-    out : a run directory to write (model, history, report); None writes nothing.
+    out : a run directory to write (model, history, report); None writes nothing. Of several targets: the folder of their runs.
     resume : go on from the checkpoint that a killed run to ``out`` left.
     monitors : functions that see every `Step` and may return a `StopReason`.
     **settings : every other field of `gradline.training.config.TrainConfig`.
 
     Returns
     -------
-    Model
+    Model, or of several targets (a list of names, be it of one; an array of t > 1 columns) ``{name: Model}``, in their order.
 
     Raises
     ------
@@ -91,11 +104,19 @@ def train(
     >>> model = gl.train(x[:, None], 3 * x + 2 + 9 * np.sin(x), validation=0, test=0.2)
     >>> round(model.coefficients["x0"], 1)
     3.0
+    >>> models = gl.train(x[:, None], np.column_stack([3 * x + 9 * np.sin(x), 9 * np.cos(x) - x]), validation=0, test=0.2)
+    >>> [(name, round(model.coefficients["x0"], 1)) for name, model in models.items()]
+    [('y0', 3.0), ('y1', -1.0)]
     """
-    named = isinstance(target, str)
-    config = TrainConfig.from_mapping(
+    listed = isinstance(target, list | tuple) and all(isinstance(name, str) for name in target)
+    named = listed or isinstance(target, str)
+    targets = list(target) if listed else [target] if named else target_names(np.shape(target))
+    several = listed or len(targets) > 1
+    if not targets:
+        raise UsageError("no target given.", "say which column to predict.")
+    configs = TrainConfig.for_targets(
+        targets,
         {
-            "target": target if named else "y",
             "features": features,
             "drop": drop,
             "types": dict(types or {}),
@@ -104,24 +125,29 @@ def train(
             "test": test,
             "learning_rate": learning_rate,
             **settings,
-        }
+        },
     )
-    source = open_source(data, read_options(config), None if named else target, config.target)
+    source = open_source(data, read_options(configs[0]), None if named else target)
     words = [data] if isinstance(data, str | Path) else data if isinstance(data, list | tuple) else []
     names = [str(word) for word in words]
     if resume and out is None:
         raise UsageError("resume=True goes on from the checkpoint of a run directory, and none is given.", 'give out="RUN".')
-    checkpoints = None if out is None else checkpoints_of(config, Path(out), names, resume=resume)
-    model = run(source, config, Progress(monitors=monitors), names, checkpoints)
-    for notice in model.notices:
-        warnings.warn(notice.message, GradlineWarning, stacklevel=2)
-    if out is not None:
-        from gradline.report.run import write_run
-
-        write_run(model, Path(out))
-        if checkpoints is not None:
-            checkpoints.finish(model.stop_reason)
-    return model
+    if resume and several:
+        raise UsageError(
+            "resume=True goes on with one run, and of several targets each has its own.", "gradline train --resume RUN/TARGET."
+        )
+    paths = [] if out is None else run_directories(Path(out), targets) if several else [Path(out)]
+    checkpoints = [checkpoints_of(config, path, names, resume=resume) for config, path in zip(configs, paths, strict=False)]
+    models: dict[str, Model] = {}
+    for model in runs(source, configs, Progress(monitors=monitors), names, checkpoints):
+        name, done = model.contract.target, len(models)
+        for notice in model.notices:
+            warnings.warn(f"{name}: {notice.message}" if several else notice.message, GradlineWarning, stacklevel=2)
+        if out is not None:
+            write_run(model, paths[done])
+            checkpoints[done].finish(model.stop_reason)
+        models[name] = model
+    return models if several else models[targets[0]]
 
 
 def checkpoints_of(config: TrainConfig, out: Path, words: Sequence[str] = (), *, resume: bool = False) -> Checkpoints:
@@ -133,9 +159,29 @@ def checkpoints_of(config: TrainConfig, out: Path, words: Sequence[str] = (), *,
 
 def read_options(config: TrainConfig) -> ReadOptions:
     """How text files are to be read for a training run."""
-    expected = {config.target, config.key, config.time, config.group, config.weight, *(config.features or ()), *config.drop}
+    expected = {*config.targets, config.key, config.time, config.group, config.weight, *(config.features or ()), *config.drop}
     given = config.header, config.delimiter, config.decimal
     return ReadOptions(config.kinds(), frozenset(c for c in expected if c), *given, label=config.target)
+
+
+def runs(
+    source: Source,
+    configs: Sequence[TrainConfig],
+    progress: Progress | None = None,
+    words: Sequence[str] = (),
+    checkpoints: Sequence[Checkpoints] = (),
+) -> Iterator[Model]:
+    """`run` for one target after the other, from one read of the source."""
+    from threadpoolctl import threadpool_limits
+
+    read = None
+    if not isinstance(source, SparseSource):  # whose rows are kept, not its moments
+        with threadpool_limits(limits=1):
+            read = read_once(source, configs, ThreadEngine(configs[0].threads), progress or Progress())
+    elif len(configs) > 1:
+        raise UsageError(f"{source.name} is sparse, and has one target.", "train on one target after the other.")
+    for config, mine in zip_longest(configs, checkpoints):
+        yield run(source, config, progress, words, mine, read)
 
 
 def run(
@@ -144,16 +190,17 @@ def run(
     progress: Progress | None = None,
     words: Sequence[str] = (),
     checkpoints: Checkpoints | None = None,
+    read: Read | None = None,
 ) -> Model:
     """Train on a source, measure, and put the model together. `words`: what the user called the data, for the settings."""
     from threadpoolctl import threadpool_limits
 
-    start = time.perf_counter()
+    start = time.perf_counter() - (0.0 if read is None else read.seconds)
     retransformation: Retransformation | None
     training_mean: float | None
     engine = ThreadEngine(config.threads)
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
-        found = fit(source, config, engine, progress, checkpoints)
+        found = fit(source, config, engine, progress, checkpoints, read)
         if found.stores:
             retransformation = None
             training_mean, metrics, sampled = _measured_rows(found)

@@ -139,11 +139,13 @@ def test_an_array_of_booleans_is_zero_and_one():
     [
         (np.zeros((3, 2, 2)), np.zeros(3), r"shape \(3, 2, 2\) is not a table"),
         (np.zeros((3, 2)), np.zeros(4), r"the target has shape \(4,\), the data have 3 rows"),
-        (np.zeros((3, 2)), np.zeros((3, 2)), r"the target has shape \(3, 2\), the data have 3 rows"),
+        (np.zeros((3, 2)), np.zeros((2, 3)), r"the target has shape \(2, 3\), the data have 3 rows"),
+        (np.zeros((3, 2)), np.zeros((3, 0)), r"the target has shape \(3, 0\), the data have 3 rows"),
+        (np.zeros((3, 2)), np.zeros((3, 1, 1)), r"the target has shape \(3, 1, 1\), the data have 3 rows"),
         (np.zeros((3, 2), dtype=complex), np.zeros(3), "complex128"),
         (np.zeros((3, 2), dtype=[("a", "f8")]), np.zeros(3), "is not a table"),
     ],
-    ids=["3d", "length", "2d target", "complex", "records"],
+    ids=["3d", "length", "rows of targets", "no target", "3d target", "complex", "records"],
 )
 def test_arrays_that_are_no_table_are_refused_with_their_shape(X, y, says):
     with pytest.raises(SourceError, match=says):

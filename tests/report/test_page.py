@@ -386,6 +386,20 @@ def test_the_command_line_means_the_same_settings(tmp_path):
         assert given[name] == value
 
 
+@pytest.mark.parametrize(
+    "names", [("a, b",), ('it\'s "c"',), ("d", "a, b"), ("a, b", 'it\'s "c"', "d")], ids=["comma", "quotes", "two", "three"]
+)
+def test_the_command_line_names_every_target(names, tmp_path):
+    from gradline.cli.train import train
+
+    x, y = table()["x"], table()["y"]
+    pq.write_table(pa.table({"x": x} | dict.fromkeys(names, y)), tmp_path / "t.parquet")
+    model = fitted(str(tmp_path / "t.parquet"), names[0], features=["x"], other_targets=names[1:] or None)
+    shell = "gradline() { printf '%s\\0' \"$@\"; }\n" + command(model)
+    words = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
+    assert train.make_context("train", words[1:]).params["target"] == (names if len(names) > 1 else names[0])
+
+
 def test_data_in_memory_are_reproduced_in_python(model):
     assert command(model) == "gradline.train(data, target='y', features=['x'], units={'y': 'minutes', 'x': 'miles'})"
 

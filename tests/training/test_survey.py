@@ -99,6 +99,25 @@ def test_counts_ranges_and_missing_values_are_those_of_the_training_rows():
     assert (found.target.minimum, found.target.maximum) == (min(present), max(present))
 
 
+@pytest.mark.parametrize("cuts", CUTS, ids=len)
+def test_another_target_is_in_the_moments_of_the_rows_that_have_both(cuts):
+    table = a_table()
+    z = np.where(np.arange(500) % 9 == 4, np.nan, np.maximum(np.arange(500), 300.0))  # the same in the first rows
+    found = run(table.append_column("a", pa.array(z)), cuts, others={"a": Kind.NUMBER})
+    y = table["y"].to_numpy()
+    both = ~np.isnan(y) & ~np.isnan(z)
+    assert (found.read, found.dropped) == (500, np.count_nonzero(~both))
+    for name, values in {"y": y, "a": z}.items():
+        of = found.of(name)
+        assert (of.target.minimum, of.target.maximum) == (values[both].min(), values[both].max())
+        mine = both & (RowRoles(0, 0.2, 0.1).assign(0, 0, 500, None) == Role.TRAINING)
+        moments = of.moments[Role.TRAINING]
+        at = moments.index()[RawColumn(name, Part.TARGET)]
+        assert moments.mean[at] == pytest.approx(values[mine].mean(), rel=1e-12)
+        assert moments.comoment[at, at] == pytest.approx(values[mine].var() * mine.sum(), rel=1e-12)
+    assert "a" not in found.summaries
+
+
 def test_the_sample_is_of_rows_with_a_target_and_their_roles():
     table = a_table(5000)
     found = run(table, range(0, 5000, 700))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from gradline.training.config import CHOICES, STOPS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gradline.model.model import Model
     from gradline.monitors import Curves
     from gradline.training.config import TrainConfig
     from gradline.training.stopping import Monitor
+    from gradline.types import Json
 
 SHORT = {"gd": "gradient_descent", "cg": "conjugate_gradient"}
 WATCHING = ("as_json", "steps_table", "tensorboard", "mlflow")  # how a run is watched: a resumed one may be watched otherwise
@@ -43,6 +46,12 @@ def _names(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
         raise click.BadParameter(str(error), ctx, parameter) from error
 
 
+def _targets(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | tuple[str, ...] | None:
+    """`_names`, where there are several; a name without a comma is as it stands."""
+    names = tuple(name for value in values for name in (_names(ctx, parameter, (value,)) if "," in value else (value,)))
+    return names if len(names) > 1 else names[0] if names else None
+
+
 def _rate(ctx: click.Context, parameter: click.Parameter, value: str) -> float | None:
     if value == "auto":
         return None
@@ -58,7 +67,13 @@ def _choice(name: str) -> click.Choice[str]:
 
 OPTIONS = (
     click.argument("data", nargs=-1),
-    click.option("--target", metavar="COLUMN", help="The column to predict."),
+    click.option(
+        "--target",
+        multiple=True,
+        callback=_targets,
+        metavar="A,B",
+        help="The column to predict; several: a model each, from one read of the rows that have them all.",
+    ),
     click.option("--features", multiple=True, callback=_names, metavar="A,B", help="Columns to learn from. Default: all others."),
     click.option(
         "--drop", multiple=True, callback=_names, metavar="A,B", help="Columns to leave out (what is not known in time)."
@@ -189,7 +204,12 @@ def _options(command: Any) -> Any:
 
 @click.command()
 @_options
-@click.option("--out", type=click.Path(path_type=Path), metavar="RUN", help="The run directory. Default: runs/TARGET.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="The run directory (of several targets, their folder). Default: runs/TARGET.",
+)
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a killed run, by its checkpoint.")
 @click.option("--steps-table", is_flag=True, help="Print loss and norms of the steps on stderr.")
 @click.option("--tensorboard", metavar="DIR", help="Write the curves of the steps there, for tensorboard --logdir DIR.")
@@ -202,50 +222,71 @@ def train(ctx: click.Context, /, **given: Any) -> int:
     gradline train flights.parquet --target air_time --features distance
     gradline train sales.csv --target price --drop id --types zip=text --time sold_on
     gradline train "select * from 'a.parquet' where y > 0 order by id" --target y
+    gradline train sales.csv --target price,demand
     """
-    from gradline.api import checkpoints_of, read_options, run
+    from gradline.api import checkpoints_of, read_options, runs
     from gradline.cli.terminal import StepsTable, TerminalProgress, print_json, print_notices
     from gradline.inputs.opening import open_source
-    from gradline.report.run import write_run
+    from gradline.report.run import directory_name, run_directories, write_run
     from gradline.report.summary import print_summary
     from gradline.storage import check_replaceable
     from gradline.training.prepared import Progress
 
     resume: Path | None = given["resume"]
     settings, data, out = _settings(ctx, given) if resume is None else _resumed(ctx, given, resume)
-    config = _config(settings, data)
-    run_path = resume or (Path(out) if out is not None else Path("runs") / _file_name(config.target))
-    check_replaceable(run_path)
-    source = open_source(data, read_options(config))
-    checkpoints = checkpoints_of(config, run_path, data, resume=resume is not None)
-    with ExitStack() as ends:  # the curves end when the model is written: their failure costs no model
-        curves = [ends.enter_context(each) for each in _curves(given, run_path)]
+    configs = _configs(settings, data)
+    targets = [config.target for config in configs]
+    several = len(targets) > 1
+    if several:
+        paths = run_directories(Path(out or "runs"), targets)
+    else:
+        paths = [resume or (Path(out) if out is not None else Path("runs") / directory_name(targets[0]))]
+        check_replaceable(paths[0])
+    source = open_source(data, read_options(configs[0]))
+    checkpoints = [
+        checkpoints_of(config, path, data, resume=resume is not None) for config, path in zip(configs, paths, strict=True)
+    ]
+    models: list[Model] = []
+    documents: Json = {}
+    with ExitStack() as ends:  # the curves end when the models are written: their failure costs no model
+        curves = [ends.enter_context(each) for each in _curves(given, paths)]
         try:
             with TerminalProgress(source.rows) as shown:
                 monitors: list[Monitor] = [shown.step, *([StepsTable()] if given["steps_table"] else []), *curves]
-                model = run(source, config, Progress(shown.rows, monitors), data, checkpoints)
+                found = runs(source, configs, Progress(shown.rows, monitors), data, checkpoints)
+                for model, path, checkpoint in zip(found, paths, checkpoints, strict=True):
+                    documents[model.contract.target] = write_run(model, path)
+                    checkpoint.finish(model.stop_reason)
+                    models.append(model)
         except KeyboardInterrupt:
-            if checkpoints.written:
-                click.echo(f"gradline: a checkpoint is kept: gradline train --resume {run_path} goes on from there.", err=True)
+            for path, checkpoint in zip(paths[len(models) :], checkpoints[len(models) :], strict=True):
+                if checkpoint.written:
+                    click.echo(f"gradline: a checkpoint is kept: gradline train --resume {path} goes on from there.", err=True)
             raise
-        document = write_run(model, run_path)
-        checkpoints.finish(model.stop_reason)
-        print_notices(model.notices)
+        for model in models:
+            of = f"{model.contract.target}: " if several else ""
+            print_notices(replace(notice, message=of + notice.message) for notice in model.notices)
         if given["as_json"]:
-            print_json(document)
+            print_json({"targets": documents} if several else documents[targets[0]])
         else:
-            print_summary(model, run_path)
-    return 0 if model.stop_reason.converged else 3
+            for model, path in zip(models, paths, strict=True):
+                print_summary(model, path)
+    return 0 if all(model.stop_reason.converged for model in models) else 3
 
 
-def _curves(given: dict[str, Any], run: Path) -> Iterator[Curves]:
+def _curves(given: dict[str, Any], runs: list[Path]) -> Iterator[Curves]:
     """The monitors that write the curves of the steps where they were asked for."""
+    from gradline.errors import UsageError
+
+    if len(runs) > 1 and (given["tensorboard"] or given["mlflow"]):
+        raise UsageError("--tensorboard and --mlflow show the steps of one target, and several are named.", "train one by one.")
     if given["tensorboard"] is not None:
-        from gradline.errors import UsageError
         from gradline.monitors import TensorBoard
 
-        if Path(given["tensorboard"]).resolve().is_relative_to(run.resolve()):
-            raise UsageError(f"--tensorboard is in the run directory {run}, which is replaced as a whole.", "name another place.")
+        if Path(given["tensorboard"]).resolve().is_relative_to(runs[0].resolve()):
+            raise UsageError(
+                f"--tensorboard is in the run directory {runs[0]}, which is replaced as a whole.", "name another place."
+            )
         yield TensorBoard(given["tensorboard"])
     if given["mlflow"] is not None:
         from gradline.monitors import MLflow
@@ -284,13 +325,16 @@ def plan(ctx: click.Context, /, **given: Any) -> int:
     """Say what training on DATA would do: every rule at its best, with the steps it would take, and none taken."""
     from gradline.api import planned, read_options
     from gradline.cli.terminal import TerminalProgress, print_json, print_notices
+    from gradline.errors import UsageError
     from gradline.inputs.opening import open_source
     from gradline.report.summary import print_plan
     from gradline.training.prepared import Progress
     from gradline.types import Notice
 
     settings, data, _ = _settings(ctx, given | {"out": None})
-    config = _config(settings, data)
+    config, *more = _configs(settings, data)
+    if more:
+        raise UsageError(f"plan is of one target, and {1 + len(more)} are named.", "plan them one by one.")
     source = open_source(data, read_options(config))
     with TerminalProgress(source.rows) as shown:
         document = planned(source, config, Progress(shown.rows))
@@ -326,16 +370,17 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> tuple[dict[str, Any]
     return settings, data, given["out"] or file.get("out")
 
 
-def _config(settings: dict[str, Any], data: list[str]) -> TrainConfig:
+def _configs(settings: dict[str, Any], data: list[str]) -> list[TrainConfig]:
+    """The settings of each target's run."""
     from gradline.errors import UsageError
     from gradline.inputs.opening import names_no_target
     from gradline.training.config import TrainConfig
 
-    if not settings.get("target") and names_no_target(data):
-        settings["target"] = "y"
-    if not settings.get("target"):
+    target: Any = settings.get("target") or (["y"] if names_no_target(data) else None)
+    targets: list[Any] = list(target) if isinstance(target, list | tuple) else [target]
+    if not targets or not all(targets):
         raise UsageError("no target given.", "say which column to predict: --target COLUMN.")
-    return TrainConfig.from_mapping(settings)
+    return TrainConfig.for_targets(targets, settings)
 
 
 def _config_file(path: Path) -> dict[str, Any]:
@@ -350,9 +395,3 @@ def _config_file(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} is not a configuration file: {error}.", "it is TOML, with the flags' names.") from error
     return {name.replace("-", "_"): value for name, value in document.items()}
-
-
-def _file_name(target: str) -> str:
-    """A target's name as a directory's: letters, digits, - and _ only."""
-    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in target)[:80]
-    return name.strip("_") or "run"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ArraySource:
-    """A NumPy array (m, p), columns x0, x1, …, and an array (m,) of the target beside it if there is one."""
+    """A NumPy array (m, p), columns x0, x1, …, and an array (m,) of the target, or (m, t) of several, beside it if there is one."""
 
     repeatable = True
     files: tuple[SourceFile, ...] = ()
@@ -28,10 +28,7 @@ class ArraySource:
             raise SourceError(f"an array of shape {X.shape} is not a table.", "give rows by columns.")
         self._columns = {f"x{j}": X[:, j] for j in range(X.shape[1])}
         if y is not None:
-            y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-            if y.shape != (len(X),):
-                raise SourceError(f"the target has shape {y.shape}, the data have {len(X):,} rows.", "one target value a row.")
-            self._columns[target] = y
+            self._columns |= _target_columns(y, target, len(X))
         self.rows = len(X)
         try:
             self.schema = pa.schema([(name, _arrow(column[:0]).type) for name, column in self._columns.items()])
@@ -114,12 +111,21 @@ def without_views(table: pa.Table) -> pa.Table:
 
 
 def with_target(table: pa.Table, y: object, target: str) -> pa.Table:
-    """A table with a target that came as an array of its own."""
-    values = np.asarray(y)
-    if values.shape != (table.num_rows,):
-        raise SourceError(
-            f"the target has shape {values.shape}, the data have {table.num_rows:,} rows.", "one target value a row."
-        )
-    if target in table.column_names:
-        raise UsageError(f"the data have a column {target!r} already.", "name the column as the target.")
-    return table.append_column(target, _arrow(values))
+    """A table with a target, or several, that came as an array of its own."""
+    for name, values in _target_columns(np.asarray(y), target, table.num_rows).items():
+        if name in table.column_names:
+            raise UsageError(f"the data have a column {name!r} already.", "name the column as the target.")
+        table = table.append_column(name, _arrow(values))
+    return table
+
+
+def target_names(shape: tuple[int, ...], target: str = "y") -> list[str]:
+    """What the targets in an array are called: y in one of shape (m,) or (m, 1), and y0, y1, … in one of shape (m, t)."""
+    return [f"{target}{j}" for j in range(shape[1])] if len(shape) == 2 and shape[1] > 1 else [target]
+
+
+def _target_columns(y: np.ndarray[Any, Any], target: str, rows: int) -> dict[str, np.ndarray[Any, Any]]:
+    columns = y[:, None] if y.ndim == 1 else y
+    if columns.ndim != 2 or columns.shape[0] != rows or columns.shape[1] == 0:
+        raise SourceError(f"the target has shape {y.shape}, the data have {rows:,} rows.", "one target value a row.")
+    return dict(zip(target_names(y.shape, target), columns.T, strict=True))

@@ -35,7 +35,8 @@ def open_source(data: Any, options: ReadOptions | None = None, y: Any = None, ta
     """A Source of `data`.
 
     data: a path, glob or folder, several of them, SQL text, a NumPy array, a pandas, Polars or Arrow table, or anything with
-    `__arrow_c_stream__`.  y: the target as an array beside data in memory; it becomes the column `target`.
+    `__arrow_c_stream__`.  y: the target as an array beside data in memory; it becomes the column `target`, or, of shape (m, t), the
+    columns `target`0, `target`1, …
     """
     options = options or ReadOptions()
     if isinstance(data, str | Path) or (isinstance(data, list | tuple) and all(isinstance(d, str | Path) for d in data)):

@@ -373,6 +373,8 @@ def command(model: Model) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in chosen.items())
         return f"gradline.train(data, {arguments})"
     lines = ["gradline train " + " ".join(map(shlex.quote, data))]
+    for target in (chosen.pop("target"), *chosen.pop("other_targets", [])):
+        lines.append(f"--target {shlex.quote(_comma_separated([target]) if ',' in target else target)}")
     for name, value in chosen.items():
         flag = "--" + name.replace("_", "-")
         match value:

@@ -5,15 +5,41 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from gradline.storage import RUN_MARKER, atomic_directory
+from gradline.errors import UsageError
+from gradline.storage import RUN_MARKER, atomic_directory, check_replaceable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from gradline.model.model import Model
     from gradline.types import Json
 
 REPORT = "report.html"
+
+
+def directory_name(target: str) -> str:
+    """A target's name as a directory's: letters, digits, - and _ only."""
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in target)[:80]
+    return name.strip("_") or "run"
+
+
+def run_directories(folder: Path, targets: Sequence[str]) -> list[Path]:
+    """The run directory of each of several targets, in one folder. Raises UsageError where they cannot be written."""
+    if folder.is_file():
+        check_replaceable(folder)
+    if (folder / RUN_MARKER).exists():
+        raise UsageError(f"--out {folder} is the run of one target; of several, each has its own in a folder.", "give another.")
+    paths: dict[Path, str] = {}
+    for target in targets:
+        path = folder / directory_name(target)
+        if path in paths:
+            raise UsageError(
+                f"the targets {paths[path]!r} and {target!r} would both be written to {path}.", "train them one by one."
+            )
+        check_replaceable(path)
+        paths[path] = target
+    return list(paths)
 
 
 def write_run(model: Model, path: Path) -> Json:

@@ -79,7 +79,8 @@ def _rows(model: Model) -> Text:
     parts = [f"{rows['train']:,} training", f"{rows['validation']:,} validation", f"{rows['test']:,} test"]
     text = f"{rows['read']:,} rows read: " + " · ".join(parts)
     if rows["dropped"]:
-        why = "without a target" if model.config["missing"] != "drop" else "without a target or a feature"
+        why = "without one of the targets" if model.config.get("other_targets") else "without a target"
+        why += "" if model.config["missing"] != "drop" else " or a feature"
         text += f" · {rows['dropped']:,} left out ({why})"
     return _text(text, style="dim")
 

@@ -24,9 +24,9 @@ def feature_kinds(source: Source, config: TrainConfig) -> tuple[dict[str, Kind],
     """The feature columns and what each is taken for. Raises UsageError for names that are not there."""
     names = source.schema.names
     declared = config.kinds()
-    special = {config.target, config.key, config.time, config.group, config.weight}
+    special = {*config.targets, config.key, config.time, config.group, config.weight}
     asked = {
-        "--target": [config.target],
+        "--target": config.targets,
         "--features": config.features or (),
         "--drop": config.drop,
         "--types": declared,
@@ -91,19 +91,20 @@ def _check_declared(name: str, stored: Kind, kind: Kind) -> None:
         )
 
 
-def target_kind(source: Source, config: TrainConfig) -> Kind:
-    """What the target is taken for. Raises DataError where that is no number."""
-    stored = kind_of(source.schema.field(config.target).type)
-    kind = config.kinds().get(config.target, stored)
+def target_kind(source: Source, config: TrainConfig, target: str | None = None) -> Kind:
+    """What a target (the run's own, where none is named) is taken for. Raises DataError where that is no number."""
+    target = target or config.target
+    stored = kind_of(source.schema.field(target).type)
+    kind = config.kinds().get(target, stored)
     if kind in (Kind.NUMBER, Kind.BOOLEAN, Kind.DURATION):
         return kind
     if stored is Kind.EMPTY:
-        raise DataError(f"the target {config.target!r} is null in every row of {source.name}.", "choose another --target.")
+        raise DataError(f"the target {target!r} is null in every row of {source.name}.", "choose another --target.")
     others = [f.name for f in source.schema if kind_of(f.type) is Kind.NUMBER]
     hint = f"numbers here are: {', '.join(others[:8])}." if others else "no column here is a number."
     if stored is Kind.TEXT:
-        hint += f" If its texts are numbers, say so: --types {config.target}=number."
-    raise DataError(f"the target {config.target!r} is {kind}; linear regression needs a number.", hint)
+        hint += f" If its texts are numbers, say so: --types {target}=number."
+    raise DataError(f"the target {target!r} is {kind}; linear regression needs a number.", hint)
 
 
 def make_contract(kinds: Mapping[str, Kind], found: Survey, config: TrainConfig, source: Source) -> Contract:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,8 @@ STOPS = ("certificate", "improvement", "validation", "gradient")
 class TrainConfig:
     """The settings of one run.
 
-    target: the column to predict.  features, drop: columns to use, or to leave out (default: all but the special ones).
+    target: the column to predict.  other_targets: those that share its rows in a run of several: no feature, and where one of them
+    is missing the row is left out.  features, drop: columns to use, or to leave out (default: all but the special ones).
     types: declared kinds, {"zip": "text"}.  units: {"distance": "miles"}.
     validation, test: shares of the rows held out.  key, group: columns whose values decide a row's role.  time: the latest
     rows are held out.  weight: column of weights.
@@ -64,6 +65,7 @@ class TrainConfig:
     """
 
     target: str
+    other_targets: tuple[str, ...] | None = None
     features: tuple[str, ...] | None = None
     drop: tuple[str, ...] = ()
     types: Mapping[str, str] = field(default_factory=dict)
@@ -173,9 +175,21 @@ class TrainConfig:
             raise UsageError(f"--decimal {self.decimal!r} is no decimal mark.", "give . or ,")
         if sum(column is not None for column in (self.key, self.time, self.group)) > 1:
             raise UsageError("--key, --time and --group each decide the rows' roles; only one can.")
-        if self.target in (self.features or ()):
-            raise UsageError(f"the target {self.target!r} is among the features.", "a column cannot predict itself.")
+        self._check_targets()
         self.kinds()
+
+    def _check_targets(self) -> None:
+        for target in self.targets:
+            if self.targets.count(target) > 1:
+                raise UsageError(f"the target {target!r} is named twice.", "name each target once.")
+            if target in (self.features or ()):
+                why = "a column cannot predict itself." if len(self.targets) == 1 else "no target is a feature of another."
+                raise UsageError(f"the target {target!r} is among the features.", why)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The target, then those that share its rows."""
+        return (self.target, *(self.other_targets or ()))
 
     def kinds(self) -> dict[str, Kind]:
         """The declared kinds."""
@@ -204,6 +218,15 @@ class TrainConfig:
         _check_types(values)
         return cls(**{name: value for name, value in values.items() if value is not None or name == "learning_rate"})
 
+    @classmethod
+    def for_targets(cls, targets: Sequence[str], settings: Mapping[str, Any]) -> list[TrainConfig]:
+        """The settings of each target's run; where there are several, each has the rest as `other_targets`."""
+        configs = []
+        for i, target in enumerate(targets):
+            others = {"other_targets": [*targets[:i], *targets[i + 1 :]]} if len(targets) > 1 else {}
+            configs.append(cls.from_mapping({**settings, **others, "target": target}))
+        return configs
+
 
 _NUMBERS = (
     "validation",
@@ -228,7 +251,7 @@ _INTEGERS = (
     "seed",
     "threads",
 )
-_LISTS = ("features", "drop", "stop")
+_LISTS = ("other_targets", "features", "drop", "stop")
 _FLAGS = ("log_target", "intercept", "force", "header")
 _MAPPINGS = ("types", "units")
 

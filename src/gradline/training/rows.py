@@ -5,7 +5,7 @@ The survey and the streamed oracle both read through here, so that they can neve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,8 +13,11 @@ import numpy as np
 from gradline.errors import DataError
 from gradline.kinds import flat_column
 from gradline.representation.decode import as_numbers
+from gradline.types import NumberColumn, Part
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
     from gradline.representation.decode import Decoder
@@ -23,10 +26,11 @@ if TYPE_CHECKING:
 
 
 class Rows(NamedTuple):
-    """The rows of a block that have a target (and a weight, and under `missing = drop` all features).
+    """The rows of a block that have a target (every target, of several; and a weight, and under `missing = drop` all features).
 
     decoded, y (n,), weight (n,) or None, roles (n,).  row: (n,) their row numbers in the file.  read, dropped: how many rows
     the block had, and how many of them are not here.  table: the block as it was read; kept: (rows read,) which are here.
+    others: the other targets of these rows, none of them missing.
     """
 
     decoded: Decoded
@@ -38,11 +42,12 @@ class Rows(NamedTuple):
     dropped: int
     table: pa.RecordBatch | pa.Table
     kept: BoolArray
+    others: tuple[NumberColumn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RowReader:
-    """What a training run reads of a source."""
+    """What a training run reads of a source. others: the other targets that share its rows, and what each is taken for."""
 
     decoder: Decoder
     roles: Roles
@@ -51,18 +56,27 @@ class RowReader:
     weight: str | None = None
     missing: str = "impute"
     log_target: bool = False
+    others: Mapping[str, Kind] = field(default_factory=dict)
+
+    def of(self, target: str) -> RowReader:
+        """The reader of the same rows for one of the targets."""
+        kinds = {self.target: self.target_kind, **self.others}
+        return replace(self, target=target, target_kind=kinds.pop(target), others=kinds)
 
     @property
     def columns(self) -> list[str]:
         """The columns to ask a source for."""
-        wanted = [*self.decoder.kinds, self.target, self.weight, self.roles.column]
+        wanted = [*self.decoder.kinds, self.target, *self.others, self.weight, self.roles.column]
         return list(dict.fromkeys(name for name in wanted if name is not None))
 
     def read(self, block: Block) -> Rows:
         """The rows of a block. Raises DataError for values that no decision covers."""
         table = block.load()
-        y = self._target(table, block.first_row)
+        y = self._target(table, self.target, self.target_kind, block.first_row)
+        others = [self._target(table, name, kind, block.first_row) for name, kind in self.others.items()]
         kept = ~np.isnan(y)
+        for other in others:
+            kept &= ~np.isnan(other)
         weight = self._weight(table, block.first_row)
         decoded = self.decoder.decode(table, block.first_row)
         if self.missing != "impute":
@@ -75,19 +89,20 @@ class RowReader:
         if dropped:
             decoded, y, roles, row = decoded.take(kept), y[kept], roles[kept], row[kept]
             weight = None if weight is None else weight[kept]
-        return Rows(decoded, y, weight, roles, row, table.num_rows, dropped, table, kept)
+        beside = tuple(NumberColumn(name, v[kept], Part.TARGET) for name, v in zip(self.others, others, strict=True))
+        return Rows(decoded, y, weight, roles, row, table.num_rows, dropped, table, kept, beside)
 
-    def _target(self, table: pa.RecordBatch | pa.Table, first_row: int) -> FloatArray:
-        y = as_numbers(self.target, flat_column(table, self.target), self.target_kind, first_row)
+    def _target(self, table: pa.RecordBatch | pa.Table, name: str, kind: Kind, first_row: int) -> FloatArray:
+        y = as_numbers(name, flat_column(table, name), kind, first_row)
         infinite = np.isinf(y)
         if infinite.any():
-            raise _fault(self.target, infinite, first_row, "infinite", f"filter them out: select … where isfinite({self.target})")
+            raise _fault(name, infinite, first_row, "infinite", f"filter them out: select … where isfinite({name})")
         if not self.log_target:
             return y
         low = y <= 0.0
         if low.any():
             raise _fault(
-                self.target,
+                name,
                 low,
                 first_row,
                 "zero or negative and have no logarithm",

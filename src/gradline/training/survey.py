@@ -6,7 +6,7 @@ with its most frequent levels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,8 +73,8 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What one read found. moments: of the raw columns, the target last among the numbers, by role. summaries: by decoded
-    column, over the training rows (infinities over all). target_range: over all rows with a target.
+    """What one read found. moments: of the raw columns, the targets last among the numbers, by role. summaries: by decoded
+    column, over the training rows (infinities over all). target: over all rows with a target. others: of the other targets.
     """
 
     moments: Mapping[Role, Moments]
@@ -85,6 +85,11 @@ class Survey:
     sample: Sample
     overflowed: frozenset[str] = frozenset()
     reads: int = 1
+    others: Mapping[str, NumberSummary] = field(default_factory=dict)
+
+    def of(self, target: str) -> Survey:
+        """The same for one of the targets; the moments hold them all, and which column is used is its problem's to choose."""
+        return replace(self, target=self.others.get(target, self.target))
 
     def rows(self, role: Role) -> int:
         """How many rows have a role."""
@@ -147,8 +152,9 @@ def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows:
     if rest.read == 0:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     if rest.dropped == rest.read:
+        targets = ", ".join(map(repr, sorted([reader.target, *reader.others])))
         raise DataError(
-            f"all {rest.read:,} rows were dropped: none has a target {reader.target!r}"
+            f"all {rest.read:,} rows were dropped: none has {'all of the targets' if reader.others else 'a target'} {targets}"
             + (" and all features." if reader.missing == "drop" else "."),
             "choose another --target, or look at how missing values are written.",
         )
@@ -183,6 +189,8 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, uncoun
             overflowed.add(category.name)
     counted = [category for category in categories if category.name not in overflowed]
     target = NumberColumn(reader.target, rows.y, Part.TARGET)
+    targets = sorted([target, *rows.others], key=lambda column: column.name)  # the same bits, whichever of them is `target`
+    everywhere = np.ones(len(rows.y), dtype=np.bool_)
     moments = {}
     for role in Role:
         mine = rows.roles == role
@@ -192,7 +200,7 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, uncoun
         everything = count == len(mine)
         weight = rows.weight if rows.weight is None or everything else rows.weight[mine]
         moments[role] = block_moments(
-            [c if everything else c._replace(values=c.values[mine]) for c in (*clean, target)],
+            [c if everything else c._replace(values=c.values[mine]) for c in (*clean, *targets)],
             [c if everything else c._replace(codes=c.codes[mine]) for c in counted],
             count,
             weight,
@@ -200,11 +208,12 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, uncoun
     return Survey(
         moments,
         summaries,
-        number_summary(target, np.ones(len(rows.y), dtype=np.bool_), block.first_row),
+        number_summary(target, everywhere, block.first_row),
         rows.read,
         rows.dropped,
         _sample(rows, block, seed),
         frozenset(overflowed),
+        others={column.name: number_summary(column, everywhere, block.first_row) for column in rows.others},
     )
 
 
@@ -242,6 +251,7 @@ def _merge(a: Survey, b: Survey) -> Survey:
         a.dropped + b.dropped,
         a.sample.plus(b.sample),
         frozenset(overflowed),
+        others={name: a.others[name].plus(b.others[name]) for name in a.others},
     )
 
 

@@ -5,8 +5,9 @@ read once → represent → plan → descend → certify: `prepare` is the first
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -85,18 +86,30 @@ class Fit:
     stores: Mapping[Role, SparseStore]
 
 
+class Read(NamedTuple):
+    """What one read found for every target, how the later reads go, and how long it took."""
+
+    survey: Survey
+    reader: RowReader
+    seconds: float
+
+
 def train(
     source: Source,
     config: TrainConfig,
     engine: Engine,
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
+    read: Read | None = None,
 ) -> Fit:
-    """Train on a source. Raises InputError for data and settings that cannot be trained on."""
+    """Train on a source. Raises InputError for data and settings that cannot be trained on.
+
+    read: the one read, where several targets share it.
+    """
     progress = progress or Progress()
 
     # 1. one read, the problem, the plan
-    prepared = prepare(source, config, engine, progress)
+    prepared = prepare(source, config, engine, progress, read)
     problem, plan, found = prepared.problem, prepared.plan, prepared.survey
 
     # 2. the loop
@@ -181,19 +194,31 @@ def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, monitors: Seq
     return stopping(on, config.tolerance, config.patience, budget, growth, monitors, noisy=noisy, bounded=bounded)
 
 
-def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progress) -> Prepared:
+def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, progress: Progress) -> Read:
+    """The one read, for the targets of all of `configs`. Raises InputError where one of them cannot be trained on."""
+    start, config = time.perf_counter(), configs[0]
+    decoder = Decoder(feature_kinds(source, config)[0])
+    roles = make_roles(source, config)
+    others = {target: target_kind(source, config, target) for target in config.targets}
+    kind = others.pop(config.target)
+    reader = RowReader(decoder, roles, config.target, kind, config.weight, config.missing, config.log_target, others)
+    found, reader = survey(source, reader, engine, config.seed, progress.rows)
+    for each in configs:
+        _training_moments(found.of(each.target), source, each)
+    return Read(found, reader, time.perf_counter() - start)
+
+
+def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progress, read: Read | None = None) -> Prepared:
     """Everything before the first step."""
     if isinstance(source, SparseSource):
         table = read_sparse(source, config, make_roles(source, config), progress.rows)
         _training_moments(table.survey, source, config)
         return prepare_sparse(table, config, engine)
     kinds, notices = feature_kinds(source, config)
-    decoder = Decoder(kinds)
-    roles, kind = make_roles(source, config), target_kind(source, config)
-    reader = RowReader(decoder, roles, config.target, kind, config.weight, config.missing, config.log_target)
 
     # one read: moments by role
-    found, reader = survey(source, reader, engine, config.seed, progress.rows)
+    read = read or read_once(source, [config], engine, progress)
+    found, reader = read.survey.of(config.target), read.reader.of(config.target)
     training = _training_moments(found, source, config)
 
     # columns become features
