@@ -1,13 +1,10 @@
-"""Parquet files, read by row groups, each in the thread that computes it.
+"""Parquet files, read a block's rows at a time, whatever their row groups.
 
 A folder's Hive partitions (`year=2013/part.parquet`) are columns with one value a file.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from itertools import accumulate, groupby
-from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
@@ -20,10 +17,10 @@ from gradline.kinds import kind_of
 from gradline.types import Block, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-LARGEST_GROUP_VALUES = 1 << 23  # row groups past 64 MB of float64 are read in slices
+BUFFER_BYTES = 1 << 16  # of a column, read ahead
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -54,46 +51,19 @@ class ParquetSource:
         self.files = tuple(SourceFile(part.path.name, part.path.stat().st_size) for part in self._parts)
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
-        """See `Source`. Row groups are decoded by the threads that need them, very large ones as the blocks are asked for."""
-        for index, part in enumerate(self._parts):
-            groups = [part.metadata.row_group(group).num_rows for group in range(part.metadata.num_row_groups)]
-            if max(groups, default=0) * len(columns) > LARGEST_GROUP_VALUES:
-                yield from self._streamed(index, part, columns)
-            else:
-                yield from self._shared(index, part, columns, groups)
-
-    def _shared(self, index: int, part: _File, columns: Sequence[str], groups: Sequence[int]) -> Iterator[Block]:
-        """Blocks that hold the row groups they need, and so keep them decoded as long as one of them lives."""
-        rows, total = block_rows(len(columns)), sum(groups)
-        runs = iter(_runs(groups, rows))
-        held: list[_Run] = []
-        for start in range(0, total, rows):
-            stop = min(start + rows, total)
-            held = [run for run in held if run.stop > start]
-            while not held or held[-1].stop < stop:
-                first_row, numbers = next(runs)
-                held.append(_Run(first_row, sum(groups[g] for g in numbers), partial(self._decoded, part, numbers, columns)))
-            yield Block(index, start, partial(_between, held, start, stop))
-
-    def _decoded(self, part: _File, groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
-        stored = [name for name in columns if name not in part.partitions]
-        try:
-            with pq.ParquetFile(part.path, metadata=part.metadata) as file:
-                table = file.read_row_groups(groups, columns=stored, use_threads=False)
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(part.path, error) from error
-        return self._with_partitions(part, table, columns)
-
-    def _streamed(self, index: int, part: _File, columns: Sequence[str]) -> Iterator[Block]:
-        stored = [name for name in columns if name not in part.partitions]
+        """See `Source`. Each row group is decoded once, a block's rows at a time, its columns side by side."""
         rows = block_rows(len(columns))
-        try:
-            with pq.ParquetFile(part.path, metadata=part.metadata) as file:
-                batches = file.iter_batches(rows, columns=stored, use_threads=False)
-                for number, table in enumerate(rechunked(batches, rows)):
-                    yield Block(index, number * rows, loaded(self._with_partitions(part, table, columns)))
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(part.path, error) from error
+        for index, part in enumerate(self._parts):
+            stored = [name for name in columns if name not in part.partitions]
+            try:
+                # pre_buffer would hold the bytes of all row groups at once
+                with pq.ParquetFile(part.path, metadata=part.metadata, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
+                    first_row = 0
+                    for table in rechunked(file.iter_batches(rows, columns=stored), rows):
+                        yield Block(index, first_row, loaded(self._with_partitions(part, table, columns)))
+                        first_row += table.num_rows
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(part.path, error) from error
 
     def _with_partitions(self, part: _File, table: pa.Table, columns: Sequence[str]) -> pa.Table:
         rows = table.num_rows
@@ -102,37 +72,6 @@ class ParquetSource:
                 value = pa.scalar(part.partitions.get(key), pa.string()).cast(kind)
                 table = table.append_column(pa.field(key, kind), pa.repeat(value, rows))
         return table.select(list(columns))
-
-
-class _Run:
-    """Consecutive row groups that are decoded together, once, by the first thread that needs them."""
-
-    def __init__(self, first_row: int, rows: int, decode: Callable[[], pa.Table]) -> None:
-        self.start, self.stop = first_row, first_row + rows
-        self._decode = decode
-        self._lock = Lock()
-        self._table: pa.Table | None = None
-
-    def table(self) -> pa.Table:
-        with self._lock:
-            if self._table is None:
-                self._table = self._decode()
-            return self._table
-
-
-def _runs(groups: Sequence[int], rows: int) -> Iterator[tuple[int, list[int]]]:
-    """The first row and the numbers of the row groups that are decoded together: those inside one block; each other alone."""
-    starts = list(accumulate(groups, initial=0))
-    blocks = lambda g: (starts[g] // rows, (starts[g + 1] - 1) // rows)
-    for _, run in groupby(range(len(groups)), blocks):
-        numbers = list(run)
-        yield starts[numbers[0]], numbers
-
-
-def _between(runs: Sequence[_Run], start: int, stop: int) -> pa.Table:
-    """Some rows of the runs that hold them."""
-    parts = [run.table().slice(max(start - run.start, 0), min(stop, run.stop) - max(start, run.start)) for run in runs]
-    return pa.concat_tables(parts)
 
 
 def _damaged(path: Path, error: Exception) -> SourceError:
