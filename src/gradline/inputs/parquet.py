@@ -56,7 +56,7 @@ class ParquetSource:
         for index, part in enumerate(self._parts):
             stored = [name for name in columns if name not in part.partitions]
             try:
-                # pre_buffer would hold the bytes of all row groups at once
+                # pre_buffer would hold the bytes of all row groups at once; a buffer spares holding those of one
                 with pq.ParquetFile(part.path, metadata=part.metadata, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
                     first_row = 0
                     for table in rechunked(file.iter_batches(rows, columns=stored), rows):
