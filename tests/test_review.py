@@ -73,13 +73,14 @@ def test_a_run_never_deletes_files_that_are_not_its_own(tmp_path, capsys):
     assert (tmp_path / "r" / "notes.txt").read_text() == "mine"
 
 
-def test_a_category_sorted_into_one_block_each_is_no_identifier(tmp_path):
+def test_a_category_sorted_into_one_block_each_is_no_identifier(tmp_path, monkeypatch):
     stores, periods = 300, 20
+    monkeypatch.setattr("gradline.inputs.source.MOST_BLOCK_ROWS", stores)
     rng = np.random.default_rng(1)
     effect = rng.normal(size=stores)
     store = np.tile(np.arange(stores), periods)
     table = pa.table({"store": [f"s{i}" for i in store], "x": rng.normal(size=len(store)), "y": effect[store]})
-    pq.write_table(table, tmp_path / "t.parquet", row_group_size=stores)
+    pq.write_table(table, tmp_path / "t.parquet")
     model = fit(tmp_path / "t.parquet", "y")
     assert sum(name.startswith("store=") for name in model.coefficients) == stores - 1
     assert model.metrics["test"]["r2"] > 0.999

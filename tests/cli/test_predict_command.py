@@ -31,10 +31,11 @@ def keyed(table):
 def folder(plain, keyed, table, tmp_path, monkeypatch):
     """A folder to work in, with two models, `plain` and `keyed`, and data in three formats."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gradline.inputs.source.MOST_BLOCK_ROWS", 77)
     plain.save("plain")
     keyed.save("keyed")
     write_csv(table, tmp_path / "t.csv")
-    write_parquet(table, tmp_path / "t.parquet", row_group_size=77)
+    write_parquet(table, tmp_path / "t.parquet", row_group_size=50)
     write_ndjson(table, tmp_path / "t.ndjson")
     return tmp_path
 

@@ -334,7 +334,8 @@ def test_a_runs_own_configuration_gives_the_same_bits_again(words, data, capsys)
 
 def test_threads_do_not_change_a_bit(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = write_parquet(mixed(3_000), tmp_path / "t.parquet", row_group_size=200)
+    monkeypatch.setattr("gradline.inputs.source.MOST_BLOCK_ROWS", 200)
+    path = write_parquet(mixed(3_000), tmp_path / "t.parquet", row_group_size=130)
     a = trained(capsys, path, "--target", "y", "--drop", "id", "--threads", 1)
     b = trained(capsys, path, "--target", "y", "--drop", "id", "--threads", 4)
     assert a["coefficients"] == b["coefficients"]

@@ -14,8 +14,9 @@ from reference import SerialEngine, ShuffledEngine, fit
 
 
 @pytest.fixture
-def parquet(tmp_path):
-    """Many small row groups, with categories and missing values."""
+def parquet(tmp_path, monkeypatch):
+    """A file of many small blocks, with categories and missing values."""
+    monkeypatch.setattr("gradline.inputs.source.MOST_BLOCK_ROWS", 97)
     rng = np.random.default_rng(0)
     m = 6_000
     table = pa.table(
@@ -27,7 +28,7 @@ def parquet(tmp_path):
         }
     )
     path = tmp_path / "many.parquet"
-    pq.write_table(table, path, row_group_size=97)
+    pq.write_table(table, path, row_group_size=250)
     return path
 
 

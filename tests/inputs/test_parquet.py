@@ -32,13 +32,6 @@ def test_one_file_gives_the_model_of_the_table(table, tmp_path):
     assert_same_model(fit(path, drop=("id",)), fit(table, drop=("id",)))
 
 
-def test_row_groups_do_not_change_which_rows_are_held_out(table, tmp_path):
-    expected = fit(table, drop=("id",))
-    for rows in (37, 100, 499):
-        path = write_parquet(table, tmp_path / "t.parquet", row_group_size=rows)
-        assert_same_model(fit(path, drop=("id",)), expected, OTHER_BLOCKS)
-
-
 def test_folder_glob_and_list_give_the_model_of_one_file_when_keyed(table, expected, tmp_path):
     folder = tmp_path / "parts"
     paths = [write_parquet(table.slice(i * 125, 125), folder / f"{i}.parquet") for i in range(4)]
@@ -144,37 +137,6 @@ def test_damage_inside_a_page_is_refused_or_read_but_never_a_crash(tmp_path):
             fit(path)
         except SourceError as error:
             assert "t.parquet" in str(error)  # noqa: PT017
-
-
-def test_large_row_groups_are_read_in_slices_with_the_same_result(table, tmp_path, monkeypatch):
-    path = write_parquet(table, tmp_path / "t.parquet", row_group_size=180)
-    expected = fit(path, drop=("id",))
-    monkeypatch.setattr("gradline.inputs.parquet.LARGEST_GROUP_VALUES", 500)
-    monkeypatch.setattr("gradline.inputs.source.MOST_BLOCK_ROWS", 64)
-    blocks = [(b.file, b.first_row, b.load().num_rows) for b in open_source(path).blocks(["y", "word", "count", "id"])]
-    assert blocks == [
-        (0, 0, 64),
-        (0, 64, 64),
-        (0, 128, 52),
-        (0, 180, 64),
-        (0, 244, 64),
-        (0, 308, 52),
-        (0, 360, 64),
-        (0, 424, 64),
-        (0, 488, 12),
-    ]
-    assert_same_model(fit(path, drop=("id",)), expected)
-
-
-def test_blocks_are_row_groups_whatever_the_columns(tmp_path):
-    path = write_parquet(simple(300), tmp_path / "t.parquet", row_group_size=90)
-    for columns in (["y"], ["x0", "c", "y"]):
-        assert [(b.first_row, b.load().num_rows) for b in open_source(path).blocks(columns)] == [
-            (0, 90),
-            (90, 90),
-            (180, 90),
-            (270, 30),
-        ]
 
 
 def test_a_second_read_gives_the_same_rows(tmp_path):

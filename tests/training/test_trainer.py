@@ -54,11 +54,12 @@ def training_rows(columns, y, roles):
 
 @pytest.mark.parametrize("settings", [ALL, {"validation": 0.2, "test": 0.1, "seed": 5}], ids=["all rows", "split"])
 @pytest.mark.parametrize("oracle", ["moments", "streamed"])
-def test_coefficients_are_those_of_qr_on_the_training_rows(tmp_path, settings, oracle):
+def test_coefficients_are_those_of_qr_on_the_training_rows(tmp_path, monkeypatch, settings, oracle):
+    monkeypatch.setattr("gradline.inputs.source.MOST_BLOCK_ROWS", 250)
     columns, y = everything()
     y[10] = y[700] = None
     path = tmp_path / "data.parquet"
-    pq.write_table(pa.table(columns | {"y": y}), path, row_group_size=250)
+    pq.write_table(pa.table(columns | {"y": y}), path)
     model = fit(path, "y", oracle=oracle, **settings)
     roles = RowRoles(model.config["seed"], settings["validation"], settings["test"]).assign(0, 0, len(y), None)
     rows, target = training_rows(columns, y, roles)
@@ -77,22 +78,24 @@ def test_coefficients_are_those_of_qr_on_the_training_rows(tmp_path, settings, o
 
 
 @pytest.mark.parametrize("offset", [1e3, 1e6])
-def test_offsets_do_not_cost_the_promised_digits(tmp_path, offset):
+def test_offsets_do_not_cost_the_promised_digits(tmp_path, monkeypatch, offset):
+    monkeypatch.setattr("gradline.inputs.source.MOST_BLOCK_ROWS", 100)
     rng = np.random.default_rng(1)
     X = rng.normal(size=(3000, 3)) + offset * np.array([1.0, -1.0, 0.5])
     y = X @ [1.0, 2.0, 3.0] + rng.normal(size=3000)
     path = tmp_path / "offset.parquet"
-    pq.write_table(pa.table({f"x{j}": X[:, j] for j in range(3)} | {"y": y}), path, row_group_size=100)
+    pq.write_table(pa.table({f"x{j}": X[:, j] for j in range(3)} | {"y": y}), path)
     model = fit(path, "y", **ALL)
     assert worst_error(model, ["x0", "x1", "x2"], X, y) <= 1e-9
 
 
-def test_an_offset_of_a_thousand_million_keeps_the_promised_digits(tmp_path):
+def test_an_offset_of_a_thousand_million_keeps_the_promised_digits(tmp_path, monkeypatch):
+    monkeypatch.setattr("gradline.inputs.source.MOST_BLOCK_ROWS", 100)
     rng = np.random.default_rng(2)
     X = np.column_stack([1e9 + rng.integers(-5, 6, 3000), rng.normal(size=3000)])  # exact in float64
     y = X @ [1.0, 2.0] - 1e9 + rng.normal(size=3000)
     path = tmp_path / "offset.parquet"
-    pq.write_table(pa.table({"x0": X[:, 0], "x1": X[:, 1], "y": y}), path, row_group_size=100)
+    pq.write_table(pa.table({"x0": X[:, 0], "x1": X[:, 1], "y": y}), path)
     model = fit(path, "y", **ALL)
     error = worst_error(model, ["x0", "x1"], X, y)
     assert error <= 10.0**-model.certificate.trusted_digits

@@ -1,4 +1,4 @@
-"""Parquet files, read by row groups, each in the thread that computes it.
+"""Parquet files, read a block's rows at a time, whatever their row groups.
 
 A folder's Hive partitions (`year=2013/part.parquet`) are columns with one value a file.
 """
@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gradline.errors import SourceError
-from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded
+from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
 from gradline.kinds import kind_of
 from gradline.types import Block, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-LARGEST_GROUP_VALUES = 1 << 23  # row groups past 64 MB of float64 are read in slices
+BUFFER_BYTES = 1 << 16  # of a column, read ahead
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -51,40 +51,19 @@ class ParquetSource:
         self.files = tuple(SourceFile(part.path.name, part.path.stat().st_size) for part in self._parts)
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
-        """See `Source`. A block is a row group, or a slice of a very large one."""
+        """See `Source`. Each row group is decoded once, a block's rows at a time, its columns side by side."""
+        rows = block_rows(len(columns))
         for index, part in enumerate(self._parts):
-            first_row = 0
-            for group in range(part.metadata.num_row_groups):
-                rows = part.metadata.row_group(group).num_rows
-                if rows * len(columns) <= LARGEST_GROUP_VALUES:
-                    yield Block(index, first_row, self._loader(part, group, columns))
-                else:
-                    yield from self._slices(index, first_row, part, group, columns)
-                first_row += rows
-
-    def _loader(self, part: _File, group: int, columns: Sequence[str]) -> Callable[[], pa.Table]:
-        def load() -> pa.Table:
+            stored = [name for name in columns if name not in part.partitions]
             try:
-                with pq.ParquetFile(part.path, metadata=part.metadata) as file:
-                    stored = [name for name in columns if name not in part.partitions]
-                    table = file.read_row_group(group, columns=stored, use_threads=False)
+                # pre_buffer would hold the bytes of all row groups at once; a buffer spares holding those of one
+                with pq.ParquetFile(part.path, metadata=part.metadata, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
+                    first_row = 0
+                    for table in rechunked(file.iter_batches(rows, columns=stored), rows):
+                        yield Block(index, first_row, loaded(self._with_partitions(part, table, columns)))
+                        first_row += table.num_rows
             except (pa.ArrowException, OSError) as error:
                 raise _damaged(part.path, error) from error
-            return self._with_partitions(part, table, columns)
-
-        return load
-
-    def _slices(self, index: int, first_row: int, part: _File, group: int, columns: Sequence[str]) -> Iterator[Block]:
-        try:
-            with pq.ParquetFile(part.path, metadata=part.metadata) as file:
-                stored = [name for name in columns if name not in part.partitions]
-                rows = block_rows(len(columns))
-                for batch in file.iter_batches(rows, row_groups=[group], columns=stored, use_threads=False):
-                    table = self._with_partitions(part, pa.Table.from_batches([batch]), columns)
-                    yield Block(index, first_row, loaded(table))
-                    first_row += batch.num_rows
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(part.path, error) from error
 
     def _with_partitions(self, part: _File, table: pa.Table, columns: Sequence[str]) -> pa.Table:
         rows = table.num_rows

@@ -1,7 +1,7 @@
 """Source: anything tabular, as blocks of columns.
 
-A source never holds the whole table unless its owner does. The boundaries of its blocks depend on the data and the columns
-asked for alone, never on threads or time.
+A source never holds the whole table unless its owner does. A block begins at a multiple of `block_rows` of its file, in every
+format, so that the same rows give the same bits.
 """
 
 from __future__ import annotations

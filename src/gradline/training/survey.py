@@ -145,6 +145,7 @@ def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows:
     if first is None:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     found = compute(first)
+    del first
     on_rows(found.read)
     items: Iterable[Survey | Block] = chain([found], blocks)
     rest = engine.map_merge(items, lambda item: item if isinstance(item, Survey) else compute(item), merged)
