@@ -207,46 +207,47 @@ KILL_CASES = {
 }  # fmt: skip
 
 
+KILLS = 4  # of each oracle: a dozen together
+
+
 def killed_and_resumed(name, folder, seed):
-    """Killed by SIGKILL at random moments, and each time resumed, until it ends. The number of kills."""
+    """Killed by SIGKILL at random moments, and each time resumed; after so many kills let run to its end."""
     rng = random.Random(seed)
     write_parquet(correlated(2_000), folder / "t.parquet")
     checkpoint = checkpoint_path(folder / "run")
     words = ["t.parquet", "--target", "y", "--out", "run", *KILL_CASES[name]]
-    kills = -1
-    while True:
-        kills += 1
+    for _ in range(KILLS):
         seen = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         process = train_command(folder, *words)
         while process.poll() is None and (not checkpoint.exists() or checkpoint.stat().st_mtime_ns == seen):
             time.sleep(0.002)
-        time.sleep(rng.random() * 0.8)
+        time.sleep(rng.random() * 0.2)
         process.send_signal(signal.SIGKILL)
         _, err = process.communicate(timeout=60)
-        if process.returncode != -signal.SIGKILL:
-            assert process.returncode == 3, err  # its budget is spent
-            return kills
-        if not (folder / "run").exists():
-            words = ["--resume", "run"]
+        assert process.returncode == -signal.SIGKILL, err  # it was not done yet
+        assert not (folder / "run").exists()
+        words = ["--resume", "run"]
+    process = train_command(folder, *words)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 3, err  # its budget is spent
 
 
 def check_kills(name, folder, seed):
-    kills = killed_and_resumed(name, folder, seed)
+    killed_and_resumed(name, folder, seed)
     whole = train_command(folder, "t.parquet", "--target", "y", "--out", "whole", *KILL_CASES[name])
     _, err = whole.communicate(timeout=120)
     assert whole.returncode == 3, err
     assert bits(gl.load(folder / "run")) == bits(gl.load(folder / "whole"))
-    return kills
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 @pytest.mark.parametrize("name", KILL_CASES)
 def test_sigkill_at_random_moments_changes_no_bit(name, tmp_path):
-    assert check_kills(name, tmp_path, seed=7) >= 2
+    check_kills(name, tmp_path, seed=7)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("name", KILL_CASES)
 def test_many_sigkills_change_no_bit(name, seed, tmp_path):
-    print(f"{name}: {check_kills(name, tmp_path, seed)} kills")
+    check_kills(name, tmp_path, seed)
