@@ -247,8 +247,9 @@ def scaling_numbers() -> Facts:
             steps = f"{number(chosen.steps / 1e6)} million | not run"
         else:
             steps = f"{count(chosen.steps)} | {count(walk(problem, chosen.rule).history[-1].step)}"
-        spectrum = " | ".join(number(v) for v in (solution.curvature_min, solution.curvature_max, solution.condition))
-        facts[name] = f"| {name} | {spectrum} | {number(chosen.rule.learning_rate)} | {steps} |"
+        spectrum = (solution.curvature_min, solution.curvature_max, solution.condition, chosen.rule.learning_rate)
+        # a curvature that is 1 by its definition is one but for the last bits
+        facts[name] = f"| {name} | {' | '.join(number(round(v, 12)) for v in spectrum)} | {steps} |"
     miles = scalings()["x in miles"].solution
     facts["proportion of the ravine"] = f"√κ = {number(float(np.sqrt(miles.condition)))} times as long as wide"
     own = prepared(ONE).problem.coordinates
