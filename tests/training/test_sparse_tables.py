@@ -91,6 +91,24 @@ def test_threads_and_blocks_do_not_change_a_bit(monkeypatch):
     np.testing.assert_array_equal(one.theta, four.theta)
 
 
+@pytest.mark.parametrize("most", [1, 5_000])
+def test_a_svmlight_file_gives_the_bits_of_the_matrix(monkeypatch, tmp_path, most):
+    monkeypatch.setattr(training, "MOST_FEATURES", most)
+    D, y = table()
+    rows = (
+        " ".join([repr(t), *(f"{j}:{row[j].item()!r}" for j in np.flatnonzero(row))])
+        for t, row in zip(y.tolist(), D, strict=True)
+    )
+    (tmp_path / "a.svm").write_text("\n".join(rows))
+    from gradline.inputs import sparse as inputs
+
+    monkeypatch.setattr(inputs, "CHUNK_BYTES", 5_000)
+    a, b = gradline.train(tmp_path / "a.svm", l2=0.1), gradline.train(sparse.csr_array(D), y, l2=0.1)
+    np.testing.assert_array_equal(a.theta, b.theta)
+    assert a.coefficients == b.coefficients
+    assert a.certificate == b.certificate
+
+
 def test_rows_that_are_kept_in_files_are_the_same(monkeypatch):
     D, y = table()
     X = sparse.csr_array(D)
