@@ -150,6 +150,10 @@ def test_bad_matrices_and_targets():
         MatrixSource(X, np.array(list("abcd")))
     with pytest.raises(SourceError, match="complex128"):
         MatrixSource(X.astype(complex), np.zeros(4))
+    with pytest.raises(SourceError, match="wider than"):
+        MatrixSource(sparse.csr_array((2, 1 << 40)), np.zeros(2))
+    with pytest.raises(UsageError, match="'x3' has the name of a column"):
+        MatrixSource(X, np.zeros(4), "x3")
 
 
 def test_names_of_columns():

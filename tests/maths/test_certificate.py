@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gradline.maths.certificate import MOST_DIGITS, Certificate, baseline_objective, certify
+from gradline.maths.certificate import MOST_DIGITS, Certificate, certify
+from gradline.maths.quadratic import baseline_objective
 from reference import dense_problem, exact_least_squares, exact_objective, random_problem
 
 

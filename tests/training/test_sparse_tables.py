@@ -79,6 +79,35 @@ def test_offsets_cost_no_digit():
     np.testing.assert_allclose(values(model), values(centred), rtol=1e-6)
 
 
+def test_digits_are_kept_where_the_weights_are_and_rows_without_weight_are_not_there():
+    rng = np.random.default_rng(0)
+    n = 300
+    has = np.arange(n) % 5 < 2  # less than half of the rows, and all of the weight
+    weight = np.where(has, 1.0 + rng.random(n), 0.0)
+    x1 = np.where(has, 1e9 + rng.normal(size=n), 0.0)
+    x2 = rng.normal(size=n) * (rng.random(n) < 0.4)
+    x3 = np.where(has, 0.1, 0.0)
+    y = np.where(has, 3.0 * (x1 - 1e9), 0.0) + 2.0 * x2 + 0.1 * rng.normal(size=n)
+    D = np.column_stack([weight, x1, x2, x3])
+    for oracle in ("moments", "streamed"):
+        model = gradline.train(sparse.csr_array(D), y, weight="x0", validation=0, test=0, oracle=oracle)
+        root = np.sqrt(weight[has])
+        A = np.column_stack([x1 - 1e9, x2, np.ones(n)])[has] * root[:, None]
+        expected = np.linalg.lstsq(A, y[has] * root, rcond=None)[0]
+        assert list(model.coefficients) == ["x1", "x2"]
+        np.testing.assert_allclose(values(model), expected[:2], rtol=1e-5)
+        assert model.certificate.relative_gap <= 1e-12
+
+
+@pytest.mark.parametrize(("x", "y", "match"), [(1e200, 1, "overflow"), (1e-200, 1, "vanish"), (1, 1e200, "target .* overflow")])
+def test_squares_that_are_no_float64_are_refused(monkeypatch, x, y, match):
+    D, target = table(m=200)
+    for most in (1, 5_000):
+        monkeypatch.setattr(training, "MOST_FEATURES", most)
+        with pytest.raises(DataError, match=match):
+            gradline.train(sparse.csr_array(D * x), target * y)
+
+
 def test_threads_and_blocks_do_not_change_a_bit(monkeypatch):
     D, y = table(m=5_000)
     monkeypatch.setattr(kept, "PART_ROWS", 512)
@@ -272,11 +301,13 @@ def test_new_data_that_break_the_contract_are_told_with_the_column():
     assert any("x8 (1)" in text and "x3 (1)" in text and "outside" in text for text in texts)
     expected = model.intercept + sum(value * new[:, int(name[1:])] for name, value in model.coefficients.items())
     np.testing.assert_allclose(predicted, expected, rtol=1e-12)
-    strict = gradline.train(sparse.csr_array(D), y, unseen="error", out_of_range="error")
+    strict = gradline.train(sparse.csr_array(D), y, unseen="error", out_of_range="error", drop=("x7",))
+    new[0, 7] = 1e9  # no feature: nothing is asked of it
     with pytest.raises(ContractError, match=r"'x5' .*unseen, first at row 2"):
         strict.predict(sparse.csr_array(new[[0, 1, 2]]))
     with pytest.raises(ContractError, match="out_of_range"):
         strict.predict(sparse.csr_array(new[[3]]))
+    assert len(strict.predict(sparse.csr_array(new[[0]]))) == 1
     with pytest.raises(ContractError, match="31 columns; the model was trained on 30"):
         model.predict(sparse.csr_array(np.ones((2, 31))))
     with pytest.raises(ContractError, match="not sparse"):
@@ -293,6 +324,10 @@ def test_new_data_that_break_the_contract_are_told_with_the_column():
         ({"drop": ("z",)}, "sparse columns are named x0"),
         ({"features": ("x99",)}, "there is no column 'x99'"),
         ({"weight": "x3"}, "weights are 0 or more"),
+        ({"group": "x99"}, "there is no column 'x99'"),
+        ({"weight": "x99"}, "there is no column 'x99'"),
+        ({"time": "x99"}, "there is no column 'x99'"),
+        ({"weight": "y"}, "'y' is the target"),
     ],
 )
 def test_settings_without_a_meaning_are_refused(settings, match):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from gradline.errors import DataError, SourceError, UsageError, did_you_mean
+from gradline.errors import DataError, SourceError, UsageError
 from gradline.inputs.source import SourceFile
 from gradline.types import Block
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 23
 BLOCK_ROWS = 1 << 16
-LARGEST_INDEX = 1 << 31
+LARGEST_INDEX = 1 << 27  # some arrays of so many numbers have to fit into memory
 COLON, NEWLINE = ord(":"), ord("\n")
 NAME = re.compile(r"x(\d+)")
 
@@ -96,8 +96,20 @@ def column_index(name: str, label: str) -> int:
     """7 of `x7`. Raises UsageError for another name."""
     found = NAME.fullmatch(name)
     if found is None or int(found[1]) >= LARGEST_INDEX:
-        raise UsageError(f"there is no column {name!r}: sparse columns are named x0, x1, …", did_you_mean(name, [label]))
+        raise UsageError(
+            f"there is no such column as {name!r}: sparse columns are named x0, x1, …, and {label!r} is the target.", "x7, say."
+        )
     return int(found[1])
+
+
+def check_label(label: str) -> str:
+    """The label, if it is none of the columns' names. Raises UsageError."""
+    if NAME.fullmatch(label):
+        raise UsageError(
+            f"the target {label!r} has the name of a column: in a sparse table the target stands beside the columns.",
+            "give it another name, or none.",
+        )
+    return label
 
 
 class MatrixSource(SparseSource):
@@ -106,9 +118,13 @@ class MatrixSource(SparseSource):
     files = ()
 
     def __init__(self, matrix: Any, y: object = None, label: str = "y") -> None:
-        self.name, self.label = "sparse matrix", label
+        self.name, self.label = "sparse matrix", check_label(label)
         if matrix.ndim != 2 or np.dtype(matrix.dtype).kind not in "fiub":
             raise SourceError(f"a sparse array of shape {matrix.shape} and {matrix.dtype} is not a table of numbers.")
+        if matrix.shape[1] > LARGEST_INDEX:
+            raise SourceError(
+                f"a matrix of {matrix.shape[1]:,} columns is wider than {LARGEST_INDEX:,}.", "leave out columns without an entry."
+            )
         matrix = matrix.tocsr()
         if not matrix.has_canonical_format:  # entries of one place, not yet added up
             matrix = matrix.copy()
@@ -145,7 +161,7 @@ class SvmlightSource(SparseSource):
     width = None
 
     def __init__(self, name: str, paths: Sequence[Path], label: str = "y") -> None:
-        self.name, self.label = name, label
+        self.name, self.label = name, check_label(label)
         self._paths = paths
         self.files = tuple(SourceFile(path.name, path.stat().st_size) for path in paths)
 
@@ -246,7 +262,8 @@ def _first_bad_word(text: bytes, begins: IntArray, line_of: IntArray) -> int:
 def _malformed(path: Path, text: bytes, line: int, at: int) -> SourceError:
     shown = text.split(b"\n")[at].strip()[:60].decode("ascii", "backslashreplace")
     return SourceError(
-        f"{path}, line {line + at:,} is not svmlight: {shown!r}.", "each line is: label index:value index:value …, all numbers."
+        f"{path}, line {line + at:,} is not svmlight: {shown!r}.",
+        f"each line is: label index:value index:value …, all numbers, indices below {LARGEST_INDEX:,}.",
     )
 
 

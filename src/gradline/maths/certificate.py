@@ -11,7 +11,6 @@ from gradline.maths.quadratic import EPSILON
 from gradline.types import finite_or_none
 
 if TYPE_CHECKING:
-    from gradline.maths.moments import Moments
     from gradline.maths.problem import Problem
     from gradline.types import FloatArray, Json
 
@@ -46,11 +45,6 @@ class Certificate:
     def to_json(self) -> Json:
         """The entry `certificate` of the JSON documents: no NaN, no Infinity."""
         return {name: value if isinstance(value, str) else finite_or_none(value) for name, value in asdict(self).items()}
-
-
-def baseline_objective(moments: Moments) -> float:
-    """J(w = 0, b = mean y) = ½ variance of the target, the last column of the moments."""
-    return 0.5 * float(moments.comoment[-1, -1]) / moments.weight
 
 
 def certify(problem: Problem, theta: FloatArray) -> Certificate:

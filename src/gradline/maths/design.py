@@ -2,8 +2,8 @@
 
     z = (x − centre)/scale,   Zw = X(w/scale) − centre·(w/scale),   Z'r = (X'r − centre Σr)/scale
 
-Centring like this loses the digits of columns that are large beside their deviation. With a share d of entries that are not
-zero, (mean/deviation)² ≤ d/(1 − d), by Cauchy and Schwarz: where d ≤ ½ none are lost. The other columns are kept dense, less
+Centring like this loses the digits of columns that are large beside their deviation. With a share d of the rows (by weight)
+that have an entry, (mean/deviation)² ≤ d/(1 − d), by Cauchy and Schwarz: where d ≤ ½ none are lost. The other columns are kept dense, less
 their mean.
 """
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradline.maths.certificate import baseline_objective
-from gradline.maths.quadratic import quadratic_loss, solve
+from gradline.maths.quadratic import baseline_objective, quadratic_loss, solve
 from gradline.types import Role
 
 if TYPE_CHECKING:

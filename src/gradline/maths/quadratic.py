@@ -81,6 +81,11 @@ def quadratic_loss(moments: Moments, coordinates: Coordinates, penalty: FloatArr
     return QuadraticLoss(spread, offset, hessian, linear, penalty, coordinates.intercept)
 
 
+def baseline_objective(moments: Moments) -> float:
+    """J(w = 0, b = mean y) = ½ variance of the target, the last column of the moments."""
+    return 0.5 * float(moments.comoment[-1, -1]) / moments.weight
+
+
 @dataclass(frozen=True, slots=True)
 class Solution:
     """The minimum of a quadratic loss, and its spectrum.

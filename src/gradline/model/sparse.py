@@ -80,8 +80,9 @@ class _Check:
         columns = model._columns
         self._decisions, self._where = model.contract.decisions, where
         self._width, self._low, self._high = columns.width, columns.minimum, columns.maximum
-        self._never = self._low == self._high  # in training, so that nothing is known of their effect
-        self._zero_outside: BoolArray = (self._low > 0.0) | (self._high < 0.0)
+        self._feature: BoolArray = columns.slopes(np.ones(len(columns.features))) > 0.0
+        self._never = ~self._feature & (self._low == self._high)  # varied in training: nothing is known of their effect
+        self._zero_outside: BoolArray = self._feature & ((self._low > 0.0) | (self._high < 0.0))
         self._found: dict[str, Counter[int]] = {"unseen": Counter(), "out_of_range": Counter()}
         self._first: dict[str, int] = {}
 
@@ -90,7 +91,7 @@ class _Check:
         known = rows.indices < self._width
         at = np.where(known, rows.indices, 0)
         strange = ~known | (self._never[at] & (rows.values != self._low[at]))
-        outside = known & ~strange & ((rows.values < self._low[at]) | (rows.values > self._high[at]))
+        outside = known & self._feature[at] & ((rows.values < self._low[at]) | (rows.values > self._high[at]))
         row = np.repeat(np.arange(len(rows)), np.diff(rows.starts))
         self._record("unseen", rows.indices[strange], row[strange], rows.first_row)
         self._record("out_of_range", rows.indices[outside], row[outside], rows.first_row)

@@ -24,7 +24,7 @@ import numpy as np
 from gradline.errors import StorageError
 from gradline.maths.losses import SQUARED
 from gradline.maths.oracle import ValueAndGradient
-from gradline.oracles.streamed import Examples
+from gradline.oracles.streamed import MOST_IN_MEMORY, PART_ROWS, Examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,9 +33,7 @@ if TYPE_CHECKING:
     from gradline.oracles.sparse import SparseStore
     from gradline.types import FloatArray, IntArray
 
-MOST_IN_MEMORY = 1 << 30
 SHUFFLE_BLOCK = 1 << 16
-PART_ROWS = 1 << 14
 
 
 class ExampleStore:

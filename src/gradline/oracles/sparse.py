@@ -12,8 +12,7 @@ import numpy as np
 
 from gradline.errors import StorageError
 from gradline.maths.design import Frame, SparseDesign
-from gradline.oracles.minibatch import MOST_IN_MEMORY, PART_ROWS
-from gradline.oracles.streamed import Examples
+from gradline.oracles.streamed import MOST_IN_MEMORY, PART_ROWS, Examples
 
 if TYPE_CHECKING:
     from gradline.maths.coordinates import Coordinates

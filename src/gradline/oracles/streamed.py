@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 B = TypeVar("B")
 
+MOST_IN_MEMORY = 1 << 30  # bytes of rows that are kept; past them they are in mapped files
+PART_ROWS = 1 << 14  # of kept rows
+
 
 class Examples(NamedTuple):
     """Training rows in the loop's coordinates: X (n, p), y (n,), weight (n,) or None for ones."""

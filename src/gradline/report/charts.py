@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gradline.maths.certificate import baseline_objective
+from gradline.maths.quadratic import baseline_objective
 from gradline.model.model import HISTORY_COLUMNS
 from gradline.report.numerals import count, number, plural, shortened, signed, visible
 from gradline.training.stopping import GAP_TOLERANCE

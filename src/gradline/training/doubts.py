@@ -100,8 +100,9 @@ def _not_at_minimum(descent: Descent, certificate: Certificate) -> list[Notice]:
     gap = certificate.relative_gap
     if descent.reason is not StopReason.IMPROVEMENT or gap is None or gap <= FAR_FROM_MINIMUM:
         return []
+    most = "" if certificate.kind == "exact" else "at most "
     text = (
-        f"the run stopped because the loss fell slowly, not at the minimum: {gap:.2g} of the target's variance is left to gain. "
+        f"the run stopped because the loss fell slowly, not at the minimum: {most}{gap:.2g} of the target's variance is left to gain. "
         "Use --stop certificate, a larger learning rate, or a smaller --tolerance."
     )
     return [Notice("not_at_minimum", None, text)]

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from gradline.representation.sparse import SparseRepresentation
     from gradline.training.judge import Judge
     from gradline.training.plan import Plan
-    from gradline.training.rows import RowReader
-    from gradline.training.sparse import SparseReader
+    from gradline.training.rows import RowReader, SparseReader
     from gradline.training.stopping import Monitor
     from gradline.training.survey import Survey
     from gradline.training.wide import WideProblem

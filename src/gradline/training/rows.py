@@ -141,3 +141,9 @@ def _fault(column: str, rows: BoolArray, first_row: int, what: str, hint: str) -
     verb = "row is" if count == 1 else "rows are"
     first = first_row + int(np.argmax(rows))
     return DataError(f"column {column!r}: {count:,} {verb} {what} (first at row {first:,}, counted from 0).", hint)
+
+
+class SparseReader(NamedTuple):
+    """What decided the roles of a sparse table's rows, which are kept and not read again."""
+
+    roles: Roles

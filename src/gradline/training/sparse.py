@@ -28,6 +28,7 @@ from gradline.training.general import GeneralProblem, general_plan, pose_general
 from gradline.training.judge import Solved
 from gradline.training.plan import make_plan
 from gradline.training.prepared import Prepared
+from gradline.training.rows import SparseReader
 from gradline.training.survey import Sample, Survey
 from gradline.training.wide import MOST_FEATURES, WideProblem, pose_wide, wide_noise
 from gradline.types import Kind, Notice, NumberColumn, Part, RawColumn, Role
@@ -44,16 +45,10 @@ if TYPE_CHECKING:
     from gradline.training.judge import Judge
     from gradline.types import BoolArray, FloatArray, IntArray
 
-DENSE = 0.5  # share of entries past which a column is kept dense: see `gradline.maths.design`
+DENSE = 0.5  # share of the weight with an entry, past which a column is kept dense: see `gradline.maths.design`
 MOMENT_ROWS = 1 << 17
 SAMPLE_VALUES = 1 << 24  # of the rows from which the noise of mini-batches is measured
 WITHOUT_MEANING = ("types", "units", "log_target")
-
-
-class SparseReader(NamedTuple):
-    """What decided the rows' roles."""
-
-    roles: Roles
 
 
 class SparseTable(NamedTuple):
@@ -90,6 +85,8 @@ def read_sparse(source: SparseSource, config: TrainConfig, roles: Roles, on_rows
             own = None if weight is None else weight[mine]
             store.append(lengths[mine], rows.indices[entries], rows.values[entries], rows.y[mine], own)
         on_rows(read)
+    for special in filter(None, (config.weight, config.key, config.group, config.time)):
+        _check_there(special, "the settings", width, config)
     for store in stores.values():
         store.close(width)
     stores = {role: store for role, store in stores.items() if len(store)}
@@ -100,6 +97,11 @@ def read_sparse(source: SparseSource, config: TrainConfig, roles: Roles, on_rows
     moments = {
         role: block_moments([NumberColumn(config.target, s.y, Part.TARGET)], [], len(s), s.weight) for role, s in stores.items()
     }
+    if not all(np.isfinite(m.comoment).all() for m in moments.values()):
+        raise DataError(
+            f"the target of {source.name} has values so large that their squares overflow float64.",
+            "choose a larger unit for it.",
+        )
     nothing = np.zeros(0, dtype=np.intp)
     import pyarrow as pa
 
@@ -135,30 +137,41 @@ def _weights(values: FloatArray, name: str, first_row: int) -> FloatArray:
 
 
 class Columns(NamedTuple):
-    """What the columns hold in the training rows, (width,) each; deviation is 0 where a column does not vary."""
+    """What the columns hold in the training rows whose weight is not 0, (width,) each; deviation is 0 where one does not vary.
+    share: of the weight, where there is an entry.
+    """
 
     mean: FloatArray
     deviation: FloatArray
     minimum: FloatArray
     maximum: FloatArray
-    entries: IntArray
+    share: FloatArray
 
 
+def _check_there(name: str, flag: str, width: int, config: TrainConfig) -> int:
+    index = column_index(name, config.target)
+    if index >= width:
+        raise UsageError(f"{flag}: there is no column {name!r}; the last one is 'x{width - 1}'.")
+    return index
+
+
+@np.errstate(over="ignore", invalid="ignore", under="ignore")
 def column_summaries(store: SparseStore) -> Columns:
     """Two passes over the kept rows: the means, then the squares about them (the corrected two-pass algorithm)."""
     csr, weight = store.csr, np.ones(len(store)) if store.weight is None else store.weight
     width, total = csr.shape[1], float(weight.sum())
-    sums, entries, present = np.zeros(width), np.zeros(width, dtype=np.intp), np.zeros(width)
+    sums, present, entries = np.zeros(width), np.zeros(width), np.zeros(width, dtype=np.intp)
     minimum, maximum = np.full(width, np.inf), np.full(width, -np.inf)
     for part in store.parts():
         own = csr[part.start : part.stop]
         w = np.repeat(weight[part.start : part.stop], np.diff(own.indptr))
         sums += np.bincount(own.indices, w * own.data, width)
         present += np.bincount(own.indices, w, width)
-        entries += np.bincount(own.indices, minlength=width)
-        np.minimum.at(minimum, own.indices, own.data)
-        np.maximum.at(maximum, own.indices, own.data)
-    holes = entries < len(store)
+        there = w > 0.0  # a row without weight is not there
+        entries += np.bincount(own.indices[there], minlength=width)
+        np.minimum.at(minimum, own.indices[there], own.data[there])
+        np.maximum.at(maximum, own.indices[there], own.data[there])
+    holes = entries < np.count_nonzero(weight)
     minimum[holes], maximum[holes] = np.minimum(minimum[holes], 0.0), np.maximum(maximum[holes], 0.0)
     mean = sums / total
     squares, rest = (total - present) * mean**2, -(total - present) * mean
@@ -170,7 +183,20 @@ def column_summaries(store: SparseStore) -> Columns:
         rest += np.bincount(own.indices, w * off, width)
     variance = np.maximum(squares - rest**2 / total, 0.0) / total
     varies = minimum < maximum
-    return Columns(mean + rest / total, np.where(varies, np.sqrt(variance), 0.0), minimum, maximum, entries)
+    _refuse_sizes(variance, varies)
+    return Columns(mean + rest / total, np.where(varies, np.sqrt(variance), 0.0), minimum, maximum, present / total)
+
+
+def _refuse_sizes(variance: FloatArray, varies: BoolArray) -> None:
+    """Raise DataError for values whose squares are no float64."""
+    for wrong, what, unit in (
+        (~np.isfinite(variance), "so large that their squares overflow", "larger"),
+        (varies & (variance == 0.0), "so small that their squares vanish in", "smaller"),
+    ):
+        if wrong.any():
+            raise DataError(
+                f"column 'x{int(np.argmax(wrong))}' has values {what} float64.", f"choose a {unit} unit for it, or --drop it."
+            )
 
 
 def chosen_columns(found: Columns, config: TrainConfig) -> tuple[IntArray, list[Notice]]:
@@ -179,17 +205,14 @@ def chosen_columns(found: Columns, config: TrainConfig) -> tuple[IntArray, list[
     wanted = np.full(width, config.features is None)
     for flag, names, value in (("--features", config.features or (), True), ("--drop", config.drop, False)):
         for name in names:
-            index = column_index(name, config.target)
-            if index >= width:
-                raise UsageError(f"{flag}: there is no column {name!r}; the last one is 'x{width - 1}'.")
-            wanted[index] = value
+            wanted[_check_there(name, flag, width, config)] = value
     for special in (config.weight, config.key, config.group, config.time):
         if special is not None:
             wanted[column_index(special, config.target)] = False
     varies: BoolArray = found.deviation > 0.0
     kept = np.flatnonzero(wanted & varies)
     notices = []
-    left = int(np.count_nonzero(wanted & ~varies & ((found.entries > 0) | (np.arange(width) > 0))))  # files may count from 1
+    left = int(np.count_nonzero(wanted & ~varies & ((found.share > 0.0) | (np.arange(width) > 0))))  # files may count from 1
     if left:
         text = f"{plural(left, 'column')} of {width:,} {'does' if left == 1 else 'do'} not vary in the training rows; left out."
         notices.append(Notice("left_out_constant", None, text))
@@ -206,7 +229,7 @@ def prepare_sparse(table: SparseTable, config: TrainConfig, engine: Engine) -> P
     at, notices = chosen_columns(found, config)
     features = SparseFeatures(at, found.mean[at], found.deviation[at])
     representation = SparseRepresentation(features, table.width, found.minimum, found.maximum)
-    dense = found.entries[at] > DENSE * len(store)
+    dense = found.share[at] > DENSE
     coordinates = Coordinates.of(config.scaling, features.mean, features.deviation, intercept=config.intercept)
     for each in stores.values():
         each.use(at, dense, features.mean, coordinates)

@@ -34,7 +34,7 @@ from gradline.training.judge import Solved, observer
 from gradline.training.loop import descend
 from gradline.training.plan import make_plan
 from gradline.training.prepared import Prepared, Progress
-from gradline.training.rows import RowReader
+from gradline.training.rows import RowReader, SparseReader
 from gradline.training.sparse import prepare_sparse, read_sparse
 from gradline.training.stopping import Budget, stopping
 from gradline.training.survey import survey
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from gradline.training.judge import Judge
     from gradline.training.loop import Descent, Position
     from gradline.training.plan import Plan
-    from gradline.training.sparse import SparseReader
     from gradline.training.stopping import Monitor, Stopping
     from gradline.training.survey import Survey
     from gradline.types import Block, FloatArray

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradline.maths.certificate import baseline_objective
 from gradline.maths.lanczos import lanczos
 from gradline.maths.noise import GradientNoise
+from gradline.maths.quadratic import baseline_objective
 from gradline.types import Notice, Role
 
 if TYPE_CHECKING:
