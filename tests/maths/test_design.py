@@ -58,6 +58,9 @@ def test_few_steps_bracket_the_largest_and_keep_the_gap_of_the_start():
     ritz = lanczos(lambda v: H @ v, start, 12)
     assert ritz.values[-1] <= 9.0 + 1e-12
     assert ritz.values[-1] + ritz.residuals[-1] >= 9.0 - 1e-12
+    few = lanczos(lambda v: H @ v, start, 4)
+    assert few.values[-1] < 9.0 - 1e-6
+    assert few.solution(1.0).curvature_max >= 9.0
     size = float(np.linalg.norm(start))
     solution = ritz.solution(size)
     exact = 0.5 * start @ np.linalg.solve(H, start)  # J − J* at the start, whose gradient is −start

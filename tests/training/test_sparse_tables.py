@@ -86,7 +86,7 @@ def test_digits_are_kept_where_the_weights_are_and_rows_without_weight_are_not_t
     weight = np.where(has, 1.0 + rng.random(n), 0.0)
     x1 = np.where(has, 1e9 + rng.normal(size=n), 0.0)
     x2 = rng.normal(size=n) * (rng.random(n) < 0.4)
-    x3 = np.where(has, 0.1, 0.0)
+    x3 = np.where(has, 0.1, 0.7)
     y = np.where(has, 3.0 * (x1 - 1e9), 0.0) + 2.0 * x2 + 0.1 * rng.normal(size=n)
     D = np.column_stack([weight, x1, x2, x3])
     for oracle in ("moments", "streamed"):
@@ -185,6 +185,29 @@ def test_the_gap_is_proved_and_the_steps_are_foretold(monkeypatch, rule, interce
     steps, predicted = model.result["steps"], model.plan["predicted_steps"]
     skewed = scaling == "none" and intercept  # there the proof looks at the gradient in other coordinates than the loop's
     assert abs(steps - predicted) <= max(1, (0.2 if skewed else 0.03) * predicted)
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("scaling", ["standard", "none"])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_the_gap_is_the_duality_gap_by_its_definition(intercept, scaling, weighted):
+    D, y = table(offset=5.0)
+    D[:, 4] = 1.0 + np.abs(D[:, 4])
+    settings = {"weight": "x4"} if weighted else {"drop": ("x4",)}
+    model = gradline.train(
+        sparse.csr_array(D), y, l2=0.05, scaling=scaling, intercept=intercept, max_steps=2, validation=0, test=0, **settings
+    )
+    coordinates = model.coordinates
+    Z = coordinates.transformed(D[:, [int(name[1:]) for name in model.coefficients]])
+    w, b = coordinates.weights_and_bias(model.theta)
+    weight = (D[:, 4] if weighted else np.ones(len(y))) / (D[:, 4].sum() if weighted else len(y))
+    residual = Z @ w + b - y
+    primal = 0.5 * weight @ residual**2 + 0.025 * w @ w
+    u = residual - weight @ residual if intercept else residual  # Σ w u = 0 where b is free
+    dual = -(weight @ (u * y + 0.5 * u**2)) - ((weight * u) @ Z) @ ((weight * u) @ Z) / 0.1
+    assert model.certificate.gap == pytest.approx(primal - dual, rel=1e-6)
+    assert model.certificate.objective == pytest.approx(primal, rel=1e-12)
 
 
 @pytest.mark.usefixtures("wide")
