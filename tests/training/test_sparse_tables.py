@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 import numpy as np
@@ -358,6 +359,13 @@ def test_settings_without_a_meaning_are_refused(settings, match):
     D[:, 3] -= 2e3
     with pytest.raises(InputError, match=match):
         gradline.train(sparse.csr_array(D), y, **settings)
+
+
+def test_without_scipy_the_extra_is_named(monkeypatch, tmp_path):
+    (tmp_path / "a.svm").write_text("1 2:3\n")
+    monkeypatch.setitem(sys.modules, "scipy.sparse", None)
+    with pytest.raises(UsageError, match=r"gradline\[sparse\]"):
+        gradline.train(tmp_path / "a.svm")
 
 
 def test_tables_without_rows_targets_or_features():

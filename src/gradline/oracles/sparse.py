@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradline.errors import StorageError
+from gradline.errors import StorageError, UsageError
 from gradline.maths.design import Frame, SparseDesign
 from gradline.oracles.streamed import MOST_IN_MEMORY, PART_ROWS, Examples
 
@@ -65,6 +65,10 @@ class SparseStore:
     X: SparseDesign
 
     def __init__(self, *, weighted: bool) -> None:
+        try:
+            import scipy.sparse  # noqa: F401  # before the rows are read, not after
+        except ImportError as error:
+            raise UsageError("sparse tables need SciPy, which is not installed.", "pip install 'gradline[sparse]'") from error
         folder = Path(tempfile.mkdtemp(prefix="gradline-"))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._folder = folder
