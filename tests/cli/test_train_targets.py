@@ -162,5 +162,7 @@ def test_interrupted_at_the_second_it_keeps_the_first_and_says_what_goes_on(caps
     answer = gradline(capsys, "train", data, "--target", "y,z,x0", *words)
     assert answer.code == 130
     assert answer.said.count("gradline train --resume") == 1
+    assert "interrupted; done and kept: runs/y." in answer.said
+    assert "nothing was written" not in answer.said
     assert "gradline train --resume runs/z goes on from there" in answer.said
     assert sorted(p.name for p in (data.parent / "runs").iterdir()) == ["y", "z.checkpoint"]

@@ -259,10 +259,15 @@ def train(ctx: click.Context, /, **given: Any) -> int:
                     checkpoint.finish(model.stop_reason)
                     models.append(model)
         except KeyboardInterrupt:
-            for path, checkpoint in zip(paths[len(models) :], checkpoints[len(models) :], strict=True):
-                if checkpoint.written:
-                    click.echo(f"gradline: a checkpoint is kept: gradline train --resume {path} goes on from there.", err=True)
-            raise
+            rest = zip(paths[len(models) :], checkpoints[len(models) :], strict=True)
+            going_on = [path for path, checkpoint in rest if checkpoint.written]
+            if not models and not going_on:
+                raise
+            done = f"; done and kept: {', '.join(map(str, paths[: len(models)]))}" if models else ""
+            click.echo(f"gradline: interrupted{done}.", err=True)
+            for path in going_on:
+                click.echo(f"gradline: a checkpoint is kept: gradline train --resume {path} goes on from there.", err=True)
+            return 130
         for model in models:
             of = f"{model.contract.target}: " if several else ""
             print_notices(replace(notice, message=of + notice.message) for notice in model.notices)
