@@ -17,7 +17,7 @@ def of(values, cuts, training=None):
     values = np.array(values, dtype=float)
     training = np.ones(len(values), dtype=bool) if training is None else np.array(training)
     edges = sorted({0, len(values), *(c for c in cuts if 0 < c < len(values))})
-    parts = [number_summary(NumberColumn("x", values[a:b]), training[a:b], a) for a, b in pairwise(edges)]
+    parts = [number_summary(NumberColumn("x", values[a:b]), values[a:b][training[a:b]], a) for a, b in pairwise(edges)]
     found = parts[0]
     for part in parts[1:]:
         found = found.plus(part)
@@ -52,7 +52,7 @@ def test_only_whole_numbers_that_rise_through_all_blocks_are_consecutive(cuts):
 def category(texts):
     levels = tuple(dict.fromkeys(t for t in texts if t is not None))
     codes = np.array([-1 if t is None else levels.index(t) for t in texts], dtype=np.intp)
-    return category_summary(CategoryColumn("c", codes, levels), np.ones(len(texts), dtype=bool))
+    return category_summary(CategoryColumn("c", codes, levels), codes)
 
 
 def test_counts_of_levels_add_up():

@@ -24,9 +24,8 @@ def decode(columns, kinds=None):
 def represented(columns, least_rows=2, most_levels=1000, chosen=None, kinds=None):
     """The representation that all rows of some columns suggest, with their raw moments."""
     found = decode(columns, kinds)
-    everything = np.ones(found.rows, dtype=bool)
-    summaries = {n.name: number_summary(n, everything, 0) for n in found.numbers}
-    summaries |= {c.name: category_summary(c, everything) for c in found.categories}
+    summaries = {n.name: number_summary(n, n.values, 0) for n in found.numbers}
+    summaries |= {c.name: category_summary(c, c.codes) for c in found.categories}
     moments = block_moments(found.numbers, found.categories, found.rows)
     representation, notices = represent(moments, summaries, Limits(least_rows, most_levels), chosen)
     return representation, notices, found, moments

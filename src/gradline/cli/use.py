@@ -79,6 +79,7 @@ def _written(trained: Any, source: Any, kept: tuple[str, ...], out: Path, *, num
     import numpy as np
     import pyarrow as pa
 
+    from gradline.kinds import as_arrow
     from gradline.storage import atomic_file
 
     rows = without = 0
@@ -86,9 +87,9 @@ def _written(trained: Any, source: Any, kept: tuple[str, ...], out: Path, *, num
     with atomic_file(out) as staging, _writer(out.suffix, staging) as writer:
         for block in trained.predictions(source, kept):
             size = len(block.predicted)
-            arrays = {"row": pa.array(np.arange(rows, rows + size))} if numbered and "row" not in kept else {}
+            arrays = {"row": as_arrow(np.arange(rows, rows + size))} if numbered and "row" not in kept else {}
             arrays |= {name: block.table.column(name) for name in kept}
-            arrays[column] = pa.array(block.predicted, from_pandas=True)
+            arrays[column] = as_arrow(block.predicted, nan_is_null=True)
             writer.write(pa.table(arrays))
             rows += size
             without += int(np.count_nonzero(np.isnan(block.predicted)))

@@ -200,25 +200,40 @@ def _select(path: Path, dialect: Dialect, positions: Sequence[int], kinds: Seque
 def _sample_counts(path: Path, dialect: Dialect, translate: Translate) -> dict[str, _Counts]:
     width = len(dialect.names)
     sample = _select(path, dialect, range(width), ["VARCHAR"] * width, ".", ", ignore_errors = true")
-    counts = ", ".join(
-        f"count(c{i}), count(try_cast(c{i} AS DOUBLE)), "
-        f"coalesce(count_if(regexp_full_match(trim(c{i}), '{_COMMA_NUMBER}')), 0), "
-        f"coalesce(count_if(regexp_full_match(trim(c{i}), '{_THOUSANDS}')), 0), "
-        f"coalesce(count_if(contains(c{i}, '.') AND try_cast(c{i} AS DOUBLE) IS NOT NULL), 0), "
-        f"coalesce(count_if(lower(c{i}) IN ('true', 'false')), 0), "
-        f"count(CASE WHEN length(c{i}) <= 10 THEN try_cast(c{i} AS DATE) END), count(try_cast(c{i} AS TIMESTAMP)), "
-        f"coalesce(count_if(regexp_matches(c{i}, '{_ZONED}')), 0), "
-        f"count(CASE WHEN contains(c{i}, ':') THEN try_cast(c{i} AS TIME) END)"
-        for i in range(width)
+    plain = (
+        "count(c{i}), count(try_cast(c{i} AS DOUBLE)), "
+        "coalesce(count_if(contains(c{i}, '.') AND try_cast(c{i} AS DOUBLE) IS NOT NULL), 0)"
     )
+    others = (  # of columns that are not all plain numbers: the patterns take most of the time
+        f"coalesce(count_if(regexp_full_match(trim(c{{i}}), '{_COMMA_NUMBER}')), 0), "
+        f"coalesce(count_if(regexp_full_match(trim(c{{i}}), '{_THOUSANDS}')), 0), "
+        "coalesce(count_if(lower(c{i}) IN ('true', 'false')), 0), "
+        "count(CASE WHEN length(c{i}) <= 10 THEN try_cast(c{i} AS DATE) END), count(try_cast(c{i} AS TIMESTAMP)), "
+        f"coalesce(count_if(regexp_matches(c{{i}}, '{_ZONED}')), 0), "
+        "count(CASE WHEN contains(c{i}, ':') THEN try_cast(c{i} AS TIME) END)"
+    )
+
+    def counted(connection: duckdb.DuckDBPyConnection, what: str, columns: Sequence[int]) -> list[list[int]]:
+        if not columns:
+            return []
+        row = connection.execute("SELECT " + ", ".join(what.replace("{i}", str(i)) for i in columns) + " FROM sample").fetchone()
+        assert row is not None
+        size = len(row) // len(columns)
+        return [list(row[k * size : (k + 1) * size]) for k in range(len(columns))]
+
     try:
         with connect() as connection:
-            row = connection.execute(f"SELECT {counts} FROM ({sample} LIMIT {SAMPLE_ROWS})").fetchone()
+            connection.execute(f"CREATE TEMP TABLE sample AS FROM ({sample} LIMIT {SAMPLE_ROWS})")
+            numbers = counted(connection, plain, range(width))
+            unclear = [i for i, (present, number, _) in enumerate(numbers) if number < present]
+            rest = dict(zip(unclear, counted(connection, others, unclear), strict=True))
     except duckdb.Error as error:
         raise translate(error) from error
-    assert row is not None
-    size = len(_Counts._fields)
-    return {name: _Counts(*row[i * size : (i + 1) * size]) for i, name in enumerate(dialect.names)}
+    counts = {}
+    for i, (name, (present, number, point)) in enumerate(zip(dialect.names, numbers, strict=True)):
+        comma, thousands, boolean, date, timestamp, zoned, time = rest.get(i, [0] * 7)
+        counts[name] = _Counts(present, number, comma, thousands, point, boolean, date, timestamp, zoned, time)
+    return counts
 
 
 def _decimal_mark(name: str, found: Mapping[str, _Counts]) -> str:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from gradline.errors import SourceError, UsageError
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
+from gradline.kinds import as_arrow
 from gradline.types import Block
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class ArraySource:
             self._columns |= _target_columns(y, target, len(X))
         self.rows = len(X)
         try:
-            self.schema = pa.schema([(name, _arrow(column[:0]).type) for name, column in self._columns.items()])
+            self.schema = pa.schema([(name, as_arrow(column[:0]).type) for name, column in self._columns.items()])
         except (pa.ArrowException, TypeError) as error:
             raise SourceError(f"an array of {X.dtype} is not a table: {error}") from error
 
@@ -41,14 +42,10 @@ class ArraySource:
         for start in range(0, self.rows, rows):
 
             def load(start: int = start) -> pa.RecordBatch:
-                arrays = [_arrow(self._columns[name][start : start + rows]) for name in columns]
+                arrays = [as_arrow(self._columns[name][start : start + rows]) for name in columns]
                 return pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
             yield Block(0, start, load)
-
-
-def _arrow(values: np.ndarray[Any, Any]) -> pa.Array:
-    return pa.array(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("=")))
 
 
 class TableSource:
@@ -115,7 +112,7 @@ def with_target(table: pa.Table, y: object, target: str) -> pa.Table:
     for name, values in _target_columns(np.asarray(y), target, table.num_rows).items():
         if name in table.column_names:
             raise UsageError(f"the data have a column {name!r} already.", "name the column as the target.")
-        table = table.append_column(name, _arrow(values))
+        table = table.append_column(name, as_arrow(values))
     return table
 
 

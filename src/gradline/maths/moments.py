@@ -24,14 +24,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradline.maths.compensated import two_sum
+from gradline.maths.scratch import Scratch
 from gradline.types import CategoryColumn, NumberColumn, Part, RawColumn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradline.types import FloatArray, IntArray
+    from gradline.types import BoolArray, FloatArray, IntArray
 
+MOST_PRODUCTS = 1 << 17  # of panels multiplied in one call: their results stay in the cache
 PANEL_ROWS = 1024  # fixed: a block's bits must not depend on how it is cut; short: rounding grows with the terms of one sum
+
+_scratch = Scratch()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,7 @@ def _block_moments(
     total = float(rows) if weight is None else float(weight.sum())
     if rows == 0 or total == 0.0:
         return Moments((), rows, 0.0, np.zeros(0), np.zeros((0, 0)))
-    columns, dense, mean, rest = _centred_numbers(numbers, rows, weight, total)
+    columns, dense, mean, correction = _centred_numbers(numbers, rows, weight, total)
     weighted = dense if weight is None else dense * weight
     counted = [_counted(category, weight) for category in categories]
 
@@ -178,16 +182,17 @@ def _block_moments(
     for _, kept in counted:
         columns.extend(kept)
     comoment = np.empty((len(columns), len(columns)))
-    comoment[:q_dense, :q_dense] = _gram(dense, weighted)
+    comoment[:q_dense, :q_dense] = _gram(dense, weighted) - total * np.outer(correction, correction)  # corrected two-pass
+    mean, rest = two_sum(mean, correction)
     means = [mean]
     start = q_dense
     for c, (codes, kept) in enumerate(counted):
         size = len(kept)
-        sums = _LevelSums(codes, size)
-        share = sums.of(weight) / total  # (size,)
+        levels = _LevelSums(codes, size)
+        share = levels.of(weight) / total  # (size,)
         stop = start + size
         for j in range(q_dense):  # Σ w (x − x̄) over the rows of each level: centred already
-            comoment[start:stop, j] = sums.of(weighted[j])
+            comoment[start:stop, j] = levels.of(weighted[j]) - correction[j] * share * total
         comoment[:q_dense, start:stop] = comoment[start:stop, :q_dense].T
         comoment[start:stop, start:stop] = total * (np.diag(share) - np.outer(share, share))
         other = q_dense
@@ -206,31 +211,57 @@ def _block_moments(
 def _centred_numbers(
     numbers: Sequence[NumberColumn], rows: int, weight: FloatArray | None, total: float
 ) -> tuple[list[RawColumn], FloatArray, FloatArray, FloatArray]:
-    """The numbers and their missing indicators as centred rows of one (q, rows) array, and their means in two parts."""
-    missing = [np.isnan(column.values) for column in numbers]
-    masked = [i for i, mask in enumerate(missing) if mask.any()]
+    """The numbers and their missing indicators as rows of one (q, rows) array less their means, these means as they were
+    rounded, and what they lack.
+
+    Column by column: what is a megabyte stays in the cache from one pass to the next.
+    """
     columns = [RawColumn(column.name, column.part) for column in numbers]
-    columns += [RawColumn(numbers[i].name, Part.MISSING) for i in masked]
-    dense = np.empty((len(columns), rows))
+    dense = _scratch.of(2 * len(numbers), rows)  # room for indicators, which costs nothing while it is not written to
+    mean, rest = np.empty(len(dense)), np.empty(len(dense))
     for i, column in enumerate(numbers):
-        dense[i] = column.values
-    for position, i in enumerate(masked):
-        present = ~missing[i]
-        part = None if weight is None else weight[present]
-        known = present.any() and (part is None or part.sum() > 0.0)
-        dense[i, missing[i]] = np.average(numbers[i].values[present], weights=part) if known else 0.0
-        dense[len(numbers) + position] = missing[i]
-    mean = dense.mean(axis=1) if weight is None else dense @ weight / total
-    dense -= mean[:, None]
-    correction = dense.mean(axis=1) if weight is None else dense @ weight / total  # the corrected two-pass algorithm
-    dense -= correction[:, None]
-    return columns, dense, *two_sum(mean, correction)
+        values = column.values
+        sum_ = _sum_of(values, weight)
+        if not np.isfinite(sum_) and (missing := np.isnan(values)).any():
+            dense[len(columns)] = missing
+            columns.append(RawColumn(column.name, Part.MISSING))
+            values = _imputed(values, missing, weight)
+            sum_ = _sum_of(values, weight)
+        mean[i] = sum_ / total
+        np.subtract(values, mean[i], out=dense[i])
+        rest[i] = _sum_of(dense[i], weight) / total
+    q = len(columns)
+    for i in range(len(numbers), q):
+        mean[i] = _sum_of(dense[i], weight) / total
+        dense[i] -= mean[i]
+        rest[i] = _sum_of(dense[i], weight) / total
+    return columns, dense[:q], mean[:q], rest[:q]
+
+
+def _sum_of(values: FloatArray, weight: FloatArray | None) -> float:
+    return float(values.sum() if weight is None else values @ weight)
+
+
+def _imputed(values: FloatArray, missing: BoolArray, weight: FloatArray | None) -> FloatArray:
+    """The values with the mean of the present ones, 0 where there is none, for the missing ones."""
+    present = ~missing
+    part = None if weight is None else weight[present]
+    known = present.any() and (part is None or part.sum() > 0.0)
+    return np.where(missing, np.average(values[present], weights=part) if known else 0.0, values)
 
 
 def _gram(dense: FloatArray, weighted: FloatArray) -> FloatArray:
-    gram = np.zeros((len(dense), len(dense)))
-    for start in range(0, dense.shape[1], PANEL_ROWS):
-        gram += weighted[:, start : start + PANEL_ROWS] @ dense[:, start : start + PANEL_ROWS].T
+    """Σ w z z', (q, q), panel by panel; many small panels in one call, since threads meet at each."""
+    q, rows = dense.shape
+    gram = np.zeros((q, q))
+    whole = rows - rows % PANEL_ROWS
+    together = max(1, MOST_PRODUCTS // max(q**2, 1)) * PANEL_ROWS
+    for start in range(0, whole, together):
+        stop = min(start + together, whole)
+        left = weighted[:, start:stop].reshape(q, -1, PANEL_ROWS).transpose(1, 0, 2)  # (panels, q, PANEL_ROWS)
+        right = dense[:, start:stop].reshape(q, -1, PANEL_ROWS).transpose(1, 2, 0)
+        gram += (left @ right).sum(axis=0)
+    gram += weighted[:, whole:] @ dense[:, whole:].T
     return (gram + gram.T) / 2
 
 

@@ -10,9 +10,10 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gradline.types import BoolArray, CategoryColumn, NumberColumn
+    from gradline.types import CategoryColumn, FloatArray, IntArray, NumberColumn
 
 MOST_COUNTED_LEVELS = 200_000
+HEAD_ROWS = 64  # that tell of most columns that they do not count their rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +81,37 @@ class CategorySummary:
 Summary = NumberSummary | CategorySummary
 
 
-def number_summary(column: NumberColumn, training: BoolArray, first_row: int) -> NumberSummary:
-    """Of one block; `training` (n,) marks the training rows."""
+def number_summary(column: NumberColumn, used: FloatArray, first_row: int) -> NumberSummary:
+    """Of one block; `used` (n,) are the training rows' values."""
     values = column.values
-    infinite = np.isinf(values)
-    count = int(np.count_nonzero(infinite))
-    used = values[training] if not training.all() else values
-    missing = int(np.count_nonzero(np.isnan(used)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = bool(np.isfinite(values.sum()))
+    if len(used) and finite:  # the common case: no search for what is missing or infinite
+        missing = count = 0
+    else:
+        count = int(np.count_nonzero(np.isinf(values)))
+        missing = int(np.count_nonzero(np.isnan(used)))
     empty = missing == len(used)
     return NumberSummary(
         rows=len(used),
         missing=missing,
-        minimum=np.inf if empty else float(np.nanmin(used)),
-        maximum=-np.inf if empty else float(np.nanmax(used)),
+        minimum=np.inf if empty else float(np.nanmin(used) if missing else used.min()),
+        maximum=-np.inf if empty else float(np.nanmax(used) if missing else used.max()),
         infinite=count,
-        first_infinite=first_row + int(np.argmax(infinite)) if count else -1,
+        first_infinite=first_row + int(np.argmax(np.isinf(values))) if count else -1,
         first=float(values[0]) if len(values) else np.nan,
         last=float(values[-1]) if len(values) else np.nan,
-        consecutive=len(values) > 0 and not count and bool(np.all(np.diff(values) >= 1.0) and np.all(values == np.rint(values))),
+        consecutive=len(values) > 0 and not count and _counts_up(values[:HEAD_ROWS]) and _counts_up(values),
     )
 
 
-def category_summary(column: CategoryColumn, training: BoolArray) -> CategorySummary:
-    """Of one block; `training` (n,) marks the training rows."""
-    codes = column.codes[training]
+def _counts_up(values: FloatArray) -> bool:
+    """Whether all values are whole and each is above the one before it."""
+    return bool(np.all(np.diff(values) >= 1.0) and np.all(values == np.rint(values)))
+
+
+def category_summary(column: CategoryColumn, codes: IntArray) -> CategorySummary:
+    """Of one block; `codes` (n,) are the training rows'."""
     counts = np.bincount(codes + 1, minlength=len(column.levels) + 1)
     named = {level: int(count) for level, count in zip(column.levels, counts[1:], strict=True) if count}
     missing = int(counts[0]) if column.missing_is_level else 0

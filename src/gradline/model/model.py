@@ -11,6 +11,7 @@ from gradline.errors import ModelFileError
 from gradline.inputs.contract import ContractCheck
 from gradline.inputs.opening import open_source
 from gradline.inputs.source import ReadOptions
+from gradline.kinds import as_arrow
 from gradline.representation.decode import Decoder
 from gradline.representation.features import Representation
 from gradline.training.stopping import Step, StopReason
@@ -139,11 +140,11 @@ class Model:
             values = self.history_array[:, j]
             match name:
                 case "step":
-                    arrays[name] = pa.array(values.astype(np.int64))
+                    arrays[name] = as_arrow(values.astype(np.int64))
                 case "at_rounding":
-                    arrays[name] = pa.array(values == 1.0)
+                    arrays[name] = as_arrow(values == 1.0)
                 case _:
-                    arrays[name] = pa.array(values, from_pandas=True)
+                    arrays[name] = as_arrow(values, nan_is_null=True)
         return pa.table(arrays)
 
     @property

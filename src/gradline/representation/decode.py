@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gradline.errors import DataError
-from gradline.kinds import flat_column, kind_of
+from gradline.kinds import as_numpy, flat_column, kind_of
 from gradline.types import CategoryColumn, Decoded, Kind, NumberColumn
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def text_codes(values: pa.Array) -> tuple[tuple[str, ...], np.ndarray[Any, np.dt
     if not pa.types.is_large_string(values.type) and not pa.types.is_string(values.type):
         values = pc.cast(values, pa.large_string())
     encoded = values.dictionary_encode()
-    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.intp)
+    codes = as_numpy(encoded.indices, null=-1).astype(np.intp)
     return tuple(encoded.dictionary.to_pylist()), codes
 
 
@@ -106,13 +106,12 @@ def _float(values: pa.Array) -> FloatArray:
         return _nearest(values)
     if values.type != pa.float64():
         values = pc.cast(values, pa.float64(), safe=False)
-    numbers: FloatArray = values.to_numpy(zero_copy_only=False)
-    return numbers
+    return as_numpy(values, null=np.nan)
 
 
 def _nearest(values: pa.Array) -> FloatArray:
     """Decimals as the nearest float64, as a CSV with the same digits has them: Arrow's cast is off by a last bit for many."""
-    near: FloatArray = pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    near = as_numpy(pc.cast(values, pa.float64(), safe=False), null=np.nan)
     scale = values.type.scale
     whole = np.rint(near * 10.0**scale)
     if 0 <= scale <= 22 and not np.any(np.abs(whole) > LARGEST_WHOLE):  # then both are exact, and their quotient is rounded once
@@ -174,9 +173,8 @@ def _date_parts(name: str, values: pa.Array, kind: Kind, first_row: int) -> tupl
     if getattr(values.type, "tz", None) is not None:  # the instant in UTC: local clocks would need a time zone database
         values = pc.cast(values, pa.timestamp(values.type.unit, "UTC"))
         values = pc.cast(values, pa.timestamp(values.type.unit))
-    missing = pc.is_null(values).to_numpy(zero_copy_only=False)
-    ticks = pc.fill_null(pc.cast(pc.cast(values, pa.timestamp("us"), safe=False), pa.int64()), 0)
-    microseconds = ticks.to_numpy(zero_copy_only=False)
+    missing = as_numpy(values.is_null())
+    microseconds = as_numpy(pc.cast(pc.cast(values, pa.timestamp("us"), safe=False), pa.int64()))
     days = microseconds / DAY_MICROSECONDS
     number = NumberColumn(f"{name}.days", np.where(missing, np.nan, days))
     whole_days = microseconds // DAY_MICROSECONDS

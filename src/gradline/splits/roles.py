@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from gradline.errors import DataError
+from gradline.kinds import as_numpy
 from gradline.types import Role
 
 if TYPE_CHECKING:
@@ -54,10 +55,10 @@ def value_hashes(seed: int, values: pa.Array) -> Hashes:
     salt = mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64))
     values = _canonical(values)
     if pa.types.is_integer(values.type):
-        number = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
+        number = as_numpy(values)
         bits = number.astype(np.int64 if number.dtype.kind == "i" else np.uint64).view(np.uint64)
     elif pa.types.is_floating(values.type):
-        number = pc.fill_null(values, 0.0).to_numpy(zero_copy_only=False)
+        number = as_numpy(values)
         whole = (number == np.rint(number)) & (number >= -(2.0**63)) & (number < 2.0**63)
         bits = np.where(whole, np.where(whole, number, 0.0).astype(np.int64).view(np.uint64), number.view(np.uint64))
         large = (number >= 2.0**63) & (number < 2.0**64)  # whole numbers that only unsigned integers hold
@@ -66,7 +67,7 @@ def value_hashes(seed: int, values: pa.Array) -> Hashes:
         bits = _text_hashes(pc.fill_null(values, ""))
     hashes = mix(bits ^ salt)
     if values.null_count:
-        hashes[pc.is_null(values).to_numpy(zero_copy_only=False)] = mix(salt ^ _STEP)[0]
+        hashes[as_numpy(values.is_null())] = mix(salt ^ _STEP)[0]
     return hashes
 
 
@@ -222,8 +223,7 @@ def time_ordinals(values: pa.Array, column: str) -> FloatArray:
         if pa.types.is_temporal(values.type):
             unit = pa.int32() if values.type.bit_width == 32 else pa.int64()
             values = pc.cast(values, unit)
-        times: FloatArray = pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        return times
+        return as_numpy(pc.cast(values, pa.float64(), safe=False), null=np.nan)
     except (pa.ArrowException, ValueError) as error:
         raise DataError(
             f"column {column!r} ({kind}) is not a time: {str(error).splitlines()[0]}",

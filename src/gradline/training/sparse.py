@@ -13,6 +13,7 @@ import numpy as np
 from gradline.errors import DataError, UsageError, plural
 from gradline.inputs.contract import ColumnContract, Contract, Decisions
 from gradline.inputs.sparse import column_index
+from gradline.kinds import as_arrow
 from gradline.maths.compensated import two_sum
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.moments import Moments, block_moments
@@ -71,7 +72,7 @@ def read_sparse(source: SparseSource, config: TrainConfig, roles: Roles, on_rows
             raise UsageError("a sparse matrix needs its target beside it.", "gradline.train(X, y).")
         given = None if roles.column is None else source.values_of(rows, roles.column)
         weight = None if config.weight is None else _weights(source.values_of(rows, config.weight), config.weight, rows.first_row)
-        role = roles.assign(rows.file, rows.first_row, len(rows), _arrow(given))
+        role = roles.assign(rows.file, rows.first_row, len(rows), None if given is None else as_arrow(given))
         if np.isinf(rows.y).any():
             at = rows.first_row + int(np.argmax(np.isinf(rows.y)))
             raise DataError(f"the target of {source.name} is infinite in row {at:,} (counted from 0).", "mend it.")
@@ -106,7 +107,7 @@ def read_sparse(source: SparseSource, config: TrainConfig, roles: Roles, on_rows
     import pyarrow as pa
 
     sample = Sample(pa.table({}), np.zeros(0, dtype=np.uint8), nothing, nothing, np.zeros(0, dtype=np.uint64))
-    found = Survey(moments, {}, number_summary(column, np.ones(len(target), dtype=np.bool_), 0), read, dropped, sample)
+    found = Survey(moments, {}, number_summary(column, column.values, 0), read, dropped, sample)
     return SparseTable(stores, found, width, SparseReader(roles))
 
 
@@ -121,12 +122,6 @@ def _refuse(config: TrainConfig) -> None:
         raise UsageError("--out-of-range clip is not there for sparse tables.", "warn or error.")
     if config.missing != "impute":
         raise UsageError("--missing has no meaning for a sparse table: what is not there is zero.", "leave --missing out.")
-
-
-def _arrow(values: FloatArray | None) -> object:
-    import pyarrow as pa
-
-    return None if values is None else pa.array(values)
 
 
 def _weights(values: FloatArray, name: str, first_row: int) -> FloatArray:

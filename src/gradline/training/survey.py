@@ -7,34 +7,41 @@ with its most frequent levels.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from gradline.errors import DataError
+from gradline.kinds import as_arrow
 from gradline.maths.moments import Moments, block_moments, merge
+from gradline.maths.scratch import Scratch
 from gradline.maths.summaries import CategorySummary, NumberSummary, category_summary, number_summary
 from gradline.representation.features import IDENTIFIER_ROWS, IDENTIFIER_SHARE
 from gradline.splits.roles import row_hashes
 from gradline.types import NumberColumn, Part, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from gradline.inputs.source import Source
     from gradline.maths.engine import Engine
     from gradline.maths.summaries import Summary
     from gradline.splits.roles import Hashes, RoleArray
     from gradline.training.rows import RowReader, Rows
-    from gradline.types import Block, IntArray
+    from gradline.types import Block, CategoryColumn, FloatArray, IntArray
+
+Number = TypeVar("Number", np.float64, np.intp)
 
 MOST_RAW_LEVELS = 2_500  # of one category, in the moments
 MOST_RAW_LEVELS_TOGETHER = 5_000  # of all of them
 SAMPLE_ROWS = 2_000
 SAMPLE_SALT = 0x5A17
+
+_scratch = Scratch()
 
 
 class Sample(NamedTuple):
@@ -68,7 +75,7 @@ class Sample(NamedTuple):
             return self
         keep = np.argpartition(self.hashes, SAMPLE_ROWS)[:SAMPLE_ROWS]
         keep = keep[np.lexsort((self.row[keep], self.file[keep]))]
-        return Sample(self.table.take(keep), self.roles[keep], self.file[keep], self.row[keep], self.hashes[keep])
+        return Sample(self.table.take(as_arrow(keep)), self.roles[keep], self.file[keep], self.row[keep], self.hashes[keep])
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,58 +170,85 @@ def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows:
     return rest
 
 
+class _ByRole:
+    """A block's rows put in the order of their roles: each column is gathered once, and a role is a slice of it."""
+
+    def __init__(self, rows: Rows) -> None:
+        positions = [np.flatnonzero(rows.roles == role) for role in Role]
+        stops = accumulate(len(at) for at in positions)
+        self.slices = {role: slice(stop - len(at), stop) for role, at, stop in zip(Role, positions, stops, strict=True)}
+        self._order = None if any(len(at) == len(rows.y) for at in positions) else np.concatenate(positions)
+        self.weight = None if rows.weight is None else (rows.weight if self._order is None else rows.weight[self._order])
+        training = self.slices[Role.TRAINING]
+        self._present = None if self.weight is None else np.flatnonzero(self.weight[training] > 0.0)
+
+    def numbers(self, columns: Sequence[FloatArray]) -> Sequence[FloatArray]:
+        """Columns (n,) in the new order; in the thread's scratch, until its next block."""
+        if self._order is None:
+            return columns
+        gathered = _scratch.of(len(columns), len(self._order))
+        for values, row in zip(columns, gathered, strict=True):
+            np.take(values, self._order, out=row, mode="clip")  # the other modes copy once more
+        return list(gathered)
+
+    def codes(self, codes: IntArray) -> IntArray:
+        """Codes (n,) in the new order."""
+        return codes if self._order is None else codes.take(self._order)
+
+    def training(self, gathered: NDArray[Number]) -> NDArray[Number]:
+        """The gathered values of the training rows; a row without weight is not there."""
+        used = gathered[self.slices[Role.TRAINING]]
+        return used if self._present is None else used[self._present]
+
+
 def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, uncountable: set[str]) -> Survey:
-    training = rows.roles == Role.TRAINING
-    if rows.weight is not None:
-        training &= rows.weight > 0.0  # a row without weight is not there
-    numbers, categories = rows.decoded.numbers, rows.decoded.categories
+    by_role = _ByRole(rows)
+    target = NumberColumn(reader.target, rows.y, Part.TARGET)
+    targets = sorted([target, *rows.others], key=lambda column: column.name)  # the same bits, whichever of them is `target`
+    columns = [*rows.decoded.numbers, *targets]
+    gathered = by_role.numbers([column.values for column in columns])
+    numbers = [column._replace(values=values) for column, values in zip(columns, gathered, strict=True)]
     summaries: dict[str, Summary] = {}
-    clean = []
-    for column in numbers:
-        summary = number_summary(column, training, block.first_row)
+    for i, column in enumerate(rows.decoded.numbers):
+        summary = number_summary(column, by_role.training(gathered[i]), block.first_row)
         if summary.infinite:  # told of after the read, with the count; kept out of the moments
             at = int(np.argmax(np.isinf(column.values)))
             summary = replace(summary, first_infinite=int(rows.row[at]))
+            numbers[i] = column._replace(values=np.where(np.isinf(gathered[i]), np.nan, gathered[i]))
         summaries[column.name] = summary
-        clean.append(
-            column._replace(values=np.where(np.isinf(column.values), np.nan, column.values)) if summary.infinite else column
-        )
     overflowed = set(uncountable)
-    for category in categories:
+    categories: list[CategoryColumn] = []
+    for category in rows.decoded.categories:
+        codes = by_role.codes(category.codes)
+        used = by_role.training(codes)
         if category.name in uncountable:
-            missing = int(np.count_nonzero(category.codes[training] < 0))
-            summaries[category.name] = CategorySummary(int(np.count_nonzero(training)), missing, None, category.missing_is_level)
+            missing = int(np.count_nonzero(used < 0))
+            summaries[category.name] = CategorySummary(len(used), missing, None, category.missing_is_level)
             continue
-        summaries[category.name] = category_summary(category, training)
+        summaries[category.name] = category_summary(category, used)
         if len(category.levels) > MOST_RAW_LEVELS + 1:
             overflowed.add(category.name)
-    counted = [category for category in categories if category.name not in overflowed]
-    target = NumberColumn(reader.target, rows.y, Part.TARGET)
-    targets = sorted([target, *rows.others], key=lambda column: column.name)  # the same bits, whichever of them is `target`
-    everywhere = np.ones(len(rows.y), dtype=np.bool_)
-    moments = {}
-    for role in Role:
-        mine = rows.roles == role
-        count = int(np.count_nonzero(mine))
-        if not count:
-            continue
-        everything = count == len(mine)
-        weight = rows.weight if rows.weight is None or everything else rows.weight[mine]
-        moments[role] = block_moments(
-            [c if everything else c._replace(values=c.values[mine]) for c in (*clean, *targets)],
-            [c if everything else c._replace(codes=c.codes[mine]) for c in counted],
-            count,
-            weight,
+        else:
+            categories.append(category._replace(codes=codes))
+    moments = {
+        role: block_moments(
+            [column._replace(values=column.values[mine]) for column in numbers],
+            [category._replace(codes=category.codes[mine]) for category in categories],
+            mine.stop - mine.start,
+            None if by_role.weight is None else by_role.weight[mine],
         )
+        for role, mine in by_role.slices.items()
+        if mine.stop > mine.start
+    }
     return Survey(
         moments,
         summaries,
-        number_summary(target, everywhere, block.first_row),
+        number_summary(target, target.values, block.first_row),
         rows.read,
         rows.dropped,
         _sample(rows, block, seed),
         frozenset(overflowed),
-        others={column.name: number_summary(column, everywhere, block.first_row) for column in rows.others},
+        others={column.name: number_summary(column, column.values, block.first_row) for column in rows.others},
     )
 
 
@@ -225,9 +259,11 @@ def _sample(rows: Rows, block: Block, seed: int) -> Sample:
     hashes = row_hashes(seed ^ SAMPLE_SALT, block.file, block.first_row, rows.read)[rows.kept]
     keep = np.arange(len(hashes))
     if len(hashes) > SAMPLE_ROWS:
-        keep = np.sort(np.argpartition(hashes, SAMPLE_ROWS)[:SAMPLE_ROWS])
+        low = np.flatnonzero(hashes < np.uint64(min(2.0 * SAMPLE_ROWS / len(hashes), 0.99) * 2.0**64))  # twice as many as needed
+        among = low if len(low) > SAMPLE_ROWS else keep
+        keep = np.sort(among[np.argpartition(hashes[among], SAMPLE_ROWS)[:SAMPLE_ROWS]])
     position = np.flatnonzero(rows.kept)[keep]
-    return Sample(table.take(position), rows.roles[keep], np.full(len(keep), block.file), rows.row[keep], hashes[keep])
+    return Sample(table.take(as_arrow(position)), rows.roles[keep], np.full(len(keep), block.file), rows.row[keep], hashes[keep])
 
 
 def _merge(a: Survey, b: Survey) -> Survey:
