@@ -7,7 +7,7 @@ with its most frequent levels.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -22,7 +22,7 @@ from gradline.splits.roles import row_hashes
 from gradline.types import NumberColumn, Part, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -134,29 +134,39 @@ def _most_frequent(summary: Summary, most: int) -> tuple[str, ...] | None:
     return tuple(sorted(counts, key=lambda level: (-counts[level], level))[:most])
 
 
+class _Limits:
+    """What later blocks need not look for. A block that does so all the same, since it began before, changes nothing.
+
+    uncountable: the categories with more levels than are kept.  below: the largest hash that the sample may still take.
+    """
+
+    def __init__(self) -> None:
+        self.uncountable: set[str] = set()
+        self.below = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+    def lower(self, found: Survey) -> None:
+        """After some blocks."""
+        self.uncountable.update(n for n, s in found.summaries.items() if isinstance(s, CategorySummary) and s.counts is None)
+        if len(found.sample.hashes) == SAMPLE_ROWS:
+            self.below = found.sample.hashes.max()
+
+
 def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows: Callable[[int], None]) -> Survey:
-    uncountable: set[str] = set()
+    limits = _Limits()
 
     def compute(block: Block) -> Survey:
-        return _block_survey(reader.read(block), reader, block, seed, uncountable)
+        return _block_survey(reader.read(block), reader, block, seed, limits)
 
     def merged(a: Survey, b: Survey) -> Survey:
         on_rows(a.read + b.read)
         both = _merge(a, b)
-        # more levels than are kept: later blocks need not count theirs. A block that does so all the same changes nothing.
-        uncountable.update(n for n, s in both.summaries.items() if isinstance(s, CategorySummary) and s.counts is None)
+        limits.lower(both)
         return both
 
-    blocks = source.blocks(reader.columns)
-    first = next(blocks, None)
-    if first is None:
+    rest = engine.map_merge(source.blocks(reader.columns), compute, merged)
+    if rest is None:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
-    found = compute(first)
-    del first
-    on_rows(found.read)
-    items: Iterable[Survey | Block] = chain([found], blocks)
-    rest = engine.map_merge(items, lambda item: item if isinstance(item, Survey) else compute(item), merged)
-    assert rest is not None
+    on_rows(rest.read)
     if rest.read == 0:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     if rest.dropped == rest.read:
@@ -201,7 +211,7 @@ class _ByRole:
         return used if self._present is None else used[self._present]
 
 
-def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, uncountable: set[str]) -> Survey:
+def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits: _Limits) -> Survey:
     by_role = _ByRole(rows)
     target = NumberColumn(reader.target, rows.y, Part.TARGET)
     targets = sorted([target, *rows.others], key=lambda column: column.name)  # the same bits, whichever of them is `target`
@@ -216,12 +226,12 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, uncoun
             summary = replace(summary, first_infinite=int(rows.row[at]))
             numbers[i] = column._replace(values=np.where(np.isinf(gathered[i]), np.nan, gathered[i]))
         summaries[column.name] = summary
-    overflowed = set(uncountable)
+    overflowed = set(limits.uncountable)
     categories: list[CategoryColumn] = []
     for category in rows.decoded.categories:
         codes = by_role.codes(category.codes)
         used = by_role.training(codes)
-        if category.name in uncountable:
+        if category.name in limits.uncountable:
             missing = int(np.count_nonzero(used < 0))
             summaries[category.name] = CategorySummary(len(used), missing, None, category.missing_is_level)
             continue
@@ -246,22 +256,21 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, uncoun
         number_summary(target, target.values, block.first_row),
         rows.read,
         rows.dropped,
-        _sample(rows, block, seed),
+        _sample(rows, block, seed, limits.below),
         frozenset(overflowed),
         others={column.name: number_summary(column, column.values, block.first_row) for column in rows.others},
     )
 
 
-def _sample(rows: Rows, block: Block, seed: int) -> Sample:
+def _sample(rows: Rows, block: Block, seed: int, below: np.uint64) -> Sample:
+    """The rows with the smallest hashes, none above `below`."""
     import pyarrow as pa
 
     table = rows.table if isinstance(rows.table, pa.Table) else pa.Table.from_batches([rows.table])
     hashes = row_hashes(seed ^ SAMPLE_SALT, block.file, block.first_row, rows.read)[rows.kept]
-    keep = np.arange(len(hashes))
-    if len(hashes) > SAMPLE_ROWS:
-        low = np.flatnonzero(hashes < np.uint64(min(2.0 * SAMPLE_ROWS / len(hashes), 0.99) * 2.0**64))  # twice as many as needed
-        among = low if len(low) > SAMPLE_ROWS else keep
-        keep = np.sort(among[np.argpartition(hashes[among], SAMPLE_ROWS)[:SAMPLE_ROWS]])
+    keep = np.flatnonzero(hashes <= below)
+    if len(keep) > SAMPLE_ROWS:
+        keep = np.sort(keep[np.argpartition(hashes[keep], SAMPLE_ROWS)[:SAMPLE_ROWS]])
     position = np.flatnonzero(rows.kept)[keep]
     return Sample(table.take(as_arrow(position)), rows.roles[keep], np.full(len(keep), block.file), rows.row[keep], hashes[keep])
 
