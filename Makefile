@@ -1,5 +1,5 @@
 # What takes longer than `./check`. Each target sets up what it needs.
-.PHONY: check setup bench pictures soak monitors lock
+.PHONY: check setup bench speed pictures soak monitors lock
 
 check:
 	./check
@@ -10,6 +10,10 @@ setup:
 bench: setup        # large data: memory and time
 	.venv/bin/pytest -q -s -m bench
 	.venv/bin/python benchmarks/predicted_steps.py
+
+speed: setup        # beside the peers: docs/benchmarks.md
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
+	.venv/bin/python benchmarks/speed.py
 
 soak: setup         # long: kills and resumes
 	.venv/bin/pytest -q -s -m soak
