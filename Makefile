@@ -1,5 +1,5 @@
 # What takes longer than `./check`. Each target sets up what it needs.
-.PHONY: check setup bench speed pictures soak monitors lock
+.PHONY: check setup bench pictures soak monitors lock
 
 check:
 	./check
@@ -7,12 +7,10 @@ check:
 setup:
 	@./check --collect-only -q > /dev/null
 
-bench: setup        # large data: memory and time
+bench: setup        # large data: memory and time; docs/benchmarks.md beside the peers, an hour and 20 GB of memory
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
 	.venv/bin/pytest -q -s -m bench
 	.venv/bin/python benchmarks/predicted_steps.py
-
-speed: setup        # beside the peers: docs/benchmarks.md
-	.venv/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
 	.venv/bin/python benchmarks/speed.py
 
 soak: setup         # long: kills and resumes

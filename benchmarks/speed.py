@@ -150,11 +150,12 @@ def table(case: Case, roles: bool, found: dict[str, list[Run]]) -> str:
 
 
 def plot(results: list[tuple[Case, bool, dict[str, list[Run]]]], path: Path) -> None:
-    """Bars of the medians, one panel a case."""
+    """Dots of the medians, from the least to the most, one panel a case."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import NullFormatter
 
     across = min(2, len(results))
     down = -(-len(results) // across)
@@ -162,15 +163,28 @@ def plot(results: list[tuple[Case, bool, dict[str, list[Run]]]], path: Path) -> 
     for axis in axes.flat[len(results) :]:
         axis.set_visible(False)
     for axis, (case, roles, found) in zip(axes.flat, results, strict=False):
-        ordered = sorted(found, key=lambda way: -statistics.median(one.seconds for one in found[way]))
-        medians = [statistics.median(one.seconds for one in found[way]) for way in ordered]
-        colours = ["#0072b2" if way == "gradline" else "#999999" if way in FLOORS else "#d9a441" for way in ordered]
-        bars = axis.barh(ordered, medians, color=colours)
-        axis.bar_label(bars, [f"{m:.2f} s" for m in medians], padding=3, fontsize=8)
+        seconds = {way: [one.seconds for one in runs] for way, runs in found.items()}
+        ordered = sorted(seconds, key=lambda way: -statistics.median(seconds[way]))
+        for place, way in enumerate(ordered):
+            colour = "#0072b2" if way == "gradline" else "#888888" if way in FLOORS else "#b8720a"
+            median = statistics.median(seconds[way])
+            axis.hlines(place, min(seconds[way]), max(seconds[way]), colors=colour, linewidth=2)
+            axis.plot(median, place, "o", color=colour)
+            axis.annotate(
+                f"{median:.2f} s", (max(seconds[way]), place), (8, 0), textcoords="offset points", va="center", fontsize=8
+            )
+        everything = [one for each in seconds.values() for one in each]
         axis.set_xscale("log")
-        axis.set_xlim(min(medians) / 1.5, max(medians) * 2.5)
+        axis.set_xlim(min(everything) / 1.5, max(everything) * 2.5)
+        ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if min(everything) / 1.5 <= t <= max(everything) * 2.5]
+        axis.set_xticks(ticks, [f"{t:g} s" for t in ticks])
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.set_yticks(range(len(ordered)), ordered)
+        axis.set_ylim(-0.6, len(ordered) - 0.4)
         axis.set_title(f"{case.name}{', split' if roles else ''}", fontsize=10)
         axis.tick_params(labelsize=8)
+        axis.grid(visible=True, axis="x", color="#e4e4e4")
+        axis.set_axisbelow(True)
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
 

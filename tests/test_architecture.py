@@ -14,7 +14,7 @@ import gradline
 ROOT = Path(gradline.__file__).parent
 
 LAYERS = [
-    {"types", "errors", "storage", "kinds"},
+    {"types", "errors", "storage", "arrays", "kinds"},
     {"maths"},
     {"inputs", "representation", "splits"},
     {"oracles", "updates"},

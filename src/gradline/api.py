@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from gradline.arrays import flat_column
 from gradline.engines.threads import ThreadEngine
 from gradline.errors import GradlineWarning, UsageError
 from gradline.evaluation import metrics as measured
@@ -18,7 +19,6 @@ from gradline.inputs.memory import target_names
 from gradline.inputs.opening import open_source
 from gradline.inputs.source import ReadOptions
 from gradline.inputs.sparse import SparseSource
-from gradline.kinds import flat_column
 from gradline.maths.quadratic import quadratic_loss
 from gradline.model.model import HISTORY_COLUMNS, Model, Retransformation, Sampled
 from gradline.model.sparse import SparseModel

@@ -318,3 +318,14 @@ def test_aggregated_singles_only_reorder():
     names = tuple(moments.columns[i] for i in order)
     turned = moments.aggregated([[i] for i in order], names)
     assert np.array_equal(turned.expanded(moments.columns).comoment, moments.comoment)
+
+
+def test_a_constant_column_never_has_a_variance_below_zero():
+    """The mean of a constant is rounded; what the rounding leaves must not be taken off the squares."""
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        n, value = int(rng.integers(3, 4000)), rng.normal() * 10.0 ** rng.integers(-3, 9)
+        numbers = [NumberColumn("x", np.full(n, value))]
+        for weight in (None, rng.random(n)):
+            variance = block_moments(numbers, [], n, weight).comoment[0, 0]
+            assert 0.0 <= variance <= n * (value * 1e-25) ** 2

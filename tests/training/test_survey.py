@@ -229,10 +229,13 @@ def test_a_log_of_what_is_not_positive_is_refused_with_its_row():
         run(table, log_target=True)
 
 
-def test_progress_counts_every_row_once():
+def test_progress_rises_to_all_rows_even_of_one_block():
     seen = []
     survey(ChunkedSource(a_table(), [100, 200, 450]), reader(), SerialEngine(), 0, seen.append)
     assert seen == [200, 450, 500, 500]  # after each merge, and at the end
+    seen.clear()
+    survey(ChunkedSource(a_table()), reader(), SerialEngine(), 0, seen.append)
+    assert seen == [500]
 
 
 def test_a_stream_is_read_once():

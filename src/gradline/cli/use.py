@@ -79,7 +79,7 @@ def _written(trained: Any, source: Any, kept: tuple[str, ...], out: Path, *, num
     import numpy as np
     import pyarrow as pa
 
-    from gradline.kinds import as_arrow
+    from gradline.arrays import as_arrow
     from gradline.storage import atomic_file
 
     rows = without = 0

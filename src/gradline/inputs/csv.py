@@ -122,14 +122,14 @@ class _Counts(NamedTuple):
 
     present: int
     number: int
-    comma_number: int
-    thousands: int
     point_number: int
-    boolean: int
-    date: int
-    timestamp: int
-    zoned: int
-    time: int
+    comma_number: int = 0
+    thousands: int = 0
+    boolean: int = 0
+    date: int = 0
+    timestamp: int = 0
+    zoned: int = 0
+    time: int = 0
 
     def plus(self, other: _Counts) -> _Counts:
         return _Counts(*(a + b for a, b in zip(self, other, strict=True)))
@@ -213,27 +213,28 @@ def _sample_counts(path: Path, dialect: Dialect, translate: Translate) -> dict[s
         "count(CASE WHEN contains(c{i}, ':') THEN try_cast(c{i} AS TIME) END)"
     )
 
-    def counted(connection: duckdb.DuckDBPyConnection, what: str, columns: Sequence[int]) -> list[list[int]]:
-        if not columns:
-            return []
-        row = connection.execute("SELECT " + ", ".join(what.replace("{i}", str(i)) for i in columns) + " FROM sample").fetchone()
-        assert row is not None
-        size = len(row) // len(columns)
-        return [list(row[k * size : (k + 1) * size]) for k in range(len(columns))]
-
     try:
         with connect() as connection:
             connection.execute(f"CREATE TEMP TABLE sample AS FROM ({sample} LIMIT {SAMPLE_ROWS})")
-            numbers = counted(connection, plain, range(width))
-            unclear = [i for i, (present, number, _) in enumerate(numbers) if number < present]
-            rest = dict(zip(unclear, counted(connection, others, unclear), strict=True))
+            found = [_Counts(*row) for row in _counted(connection, plain, range(width))]
+            unclear = [i for i, counts in enumerate(found) if counts.number < counts.present]
+            for i, row in zip(unclear, _counted(connection, others, unclear), strict=True):
+                found[i] = _Counts(*found[i][:3], *row)
     except duckdb.Error as error:
         raise translate(error) from error
-    counts = {}
-    for i, (name, (present, number, point)) in enumerate(zip(dialect.names, numbers, strict=True)):
-        comma, thousands, boolean, date, timestamp, zoned, time = rest.get(i, [0] * 7)
-        counts[name] = _Counts(present, number, comma, thousands, point, boolean, date, timestamp, zoned, time)
-    return counts
+    return dict(zip(dialect.names, found, strict=True))
+
+
+def _counted(connection: duckdb.DuckDBPyConnection, expressions: str, columns: Sequence[int]) -> list[tuple[int, ...]]:
+    """What some expressions of `c{i}` count in the table `sample`, for each of some columns."""
+    if not columns:
+        return []
+    row = connection.execute(
+        "SELECT " + ", ".join(expressions.replace("{i}", str(i)) for i in columns) + " FROM sample"
+    ).fetchone()
+    assert row is not None
+    size = len(row) // len(columns)
+    return [row[k : k + size] for k in range(0, len(row), size)]
 
 
 def _decimal_mark(name: str, found: Mapping[str, _Counts]) -> str:

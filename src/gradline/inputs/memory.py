@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from gradline.arrays import as_arrow
 from gradline.errors import SourceError, UsageError
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
-from gradline.kinds import as_arrow
 from gradline.types import Block
 
 if TYPE_CHECKING:

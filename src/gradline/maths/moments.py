@@ -174,7 +174,7 @@ def _block_moments(
     total = float(rows) if weight is None else float(weight.sum())
     if rows == 0 or total == 0.0:
         return Moments((), rows, 0.0, np.zeros(0), np.zeros((0, 0)))
-    columns, dense, mean, correction = _centred_numbers(numbers, rows, weight, total)
+    columns, dense, mean, rest = _centred_numbers(numbers, rows, weight, total)
     weighted = dense if weight is None else dense * weight
     counted = [_counted(category, weight) for category in categories]
 
@@ -182,17 +182,16 @@ def _block_moments(
     for _, kept in counted:
         columns.extend(kept)
     comoment = np.empty((len(columns), len(columns)))
-    comoment[:q_dense, :q_dense] = _gram(dense, weighted) - total * np.outer(correction, correction)  # corrected two-pass
-    mean, rest = two_sum(mean, correction)
+    comoment[:q_dense, :q_dense] = _gram(dense, weighted)
     means = [mean]
     start = q_dense
     for c, (codes, kept) in enumerate(counted):
         size = len(kept)
-        levels = _LevelSums(codes, size)
-        share = levels.of(weight) / total  # (size,)
+        sums = _LevelSums(codes, size)
+        share = sums.of(weight) / total  # (size,)
         stop = start + size
         for j in range(q_dense):  # Σ w (x − x̄) over the rows of each level: centred already
-            comoment[start:stop, j] = levels.of(weighted[j]) - correction[j] * share * total
+            comoment[start:stop, j] = sums.of(weighted[j])
         comoment[:q_dense, start:stop] = comoment[start:stop, :q_dense].T
         comoment[start:stop, start:stop] = total * (np.diag(share) - np.outer(share, share))
         other = q_dense
@@ -211,8 +210,7 @@ def _block_moments(
 def _centred_numbers(
     numbers: Sequence[NumberColumn], rows: int, weight: FloatArray | None, total: float
 ) -> tuple[list[RawColumn], FloatArray, FloatArray, FloatArray]:
-    """The numbers and their missing indicators as rows of one (q, rows) array less their means, these means as they were
-    rounded, and what they lack.
+    """The numbers and their missing indicators as centred rows of one (q, rows) array, and their means in two parts.
 
     Column by column: what is a megabyte stays in the cache from one pass to the next.
     """
@@ -229,13 +227,22 @@ def _centred_numbers(
             sum_ = _sum_of(values, weight)
         mean[i] = sum_ / total
         np.subtract(values, mean[i], out=dense[i])
-        rest[i] = _sum_of(dense[i], weight) / total
+        rest[i] = _correct(dense[i], weight, total)
     q = len(columns)
     for i in range(len(numbers), q):
         mean[i] = _sum_of(dense[i], weight) / total
         dense[i] -= mean[i]
-        rest[i] = _sum_of(dense[i], weight) / total
-    return columns, dense[:q], mean[:q], rest[:q]
+        rest[i] = _correct(dense[i], weight, total)
+    return columns, dense[:q], *two_sum(mean[:q], rest[:q])
+
+
+def _correct(row: FloatArray, weight: FloatArray | None, total: float) -> float:
+    """Subtract what the rounded mean had left: the corrected two-pass algorithm. A rank-one update of the co-moments instead
+    would save the pass, and leave constant columns with a variance below zero.
+    """
+    rest = _sum_of(row, weight) / total
+    row -= rest
+    return rest
 
 
 def _sum_of(values: FloatArray, weight: FloatArray | None) -> float:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradline.arrays import as_arrow
 from gradline.errors import ModelFileError
 from gradline.inputs.contract import ContractCheck
 from gradline.inputs.opening import open_source
 from gradline.inputs.source import ReadOptions
-from gradline.kinds import as_arrow
 from gradline.representation.decode import Decoder
 from gradline.representation.features import Representation
 from gradline.training.stopping import Step, StopReason

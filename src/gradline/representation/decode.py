@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gradline.arrays import as_numpy, flat_column
 from gradline.errors import DataError
-from gradline.kinds import as_numpy, flat_column, kind_of
+from gradline.kinds import kind_of
 from gradline.types import CategoryColumn, Decoded, Kind, NumberColumn
 
 if TYPE_CHECKING:

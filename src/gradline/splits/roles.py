@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from gradline.arrays import as_numpy
 from gradline.errors import DataError
-from gradline.kinds import as_numpy
 from gradline.types import Role
 
 if TYPE_CHECKING:

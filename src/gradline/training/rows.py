@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gradline.arrays import flat_column
 from gradline.errors import DataError
-from gradline.kinds import flat_column
 from gradline.representation.decode import as_numbers
 from gradline.types import NumberColumn, Part
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gradline.arrays import as_arrow
 from gradline.errors import DataError, UsageError, plural
 from gradline.inputs.contract import ColumnContract, Contract, Decisions
 from gradline.inputs.sparse import column_index
-from gradline.kinds import as_arrow
 from gradline.maths.compensated import two_sum
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.moments import Moments, block_moments

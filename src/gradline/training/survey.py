@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
+from gradline.arrays import as_arrow
 from gradline.errors import DataError
-from gradline.kinds import as_arrow
 from gradline.maths.moments import Moments, block_moments, merge
 from gradline.maths.scratch import Scratch
 from gradline.maths.summaries import CategorySummary, NumberSummary, category_summary, number_summary
@@ -231,7 +231,7 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
     for category in rows.decoded.categories:
         codes = by_role.codes(category.codes)
         used = by_role.training(codes)
-        if category.name in limits.uncountable:
+        if category.name in overflowed:
             missing = int(np.count_nonzero(used < 0))
             summaries[category.name] = CategorySummary(len(used), missing, None, category.missing_is_level)
             continue

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gradline.arrays import flat_column
 from gradline.errors import DataError, UsageError, plural
 from gradline.inputs.sparse import SparseSource
-from gradline.kinds import flat_column
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.losses import SQUARED
 from gradline.maths.moments import Moments, indicator_pairs

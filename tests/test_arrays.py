@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gradline.kinds import as_arrow, as_numpy
+from gradline.arrays import as_arrow, as_numpy
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4", "i8", "i4", "u1", "?", ">f8", "i2"])
