@@ -210,10 +210,11 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     head = f"""# Benchmarks
 
-Made by `python benchmarks/speed.py` (peers: `pip install -r benchmarks/requirements.txt`) with gradline {gradline.__version__}, Python
-{platform.python_version()}, on {cores} cores of {platform.machine()}; {asked.rounds} rounds, all ways in turn, fresh processes. Compare
-the ratios, not the seconds: another machine has others. gradline's time holds all it does by default: the split, the certificate, the
-history, the metrics and the saved run. The peers fit, and score the same rows; tables in memory are timed after a fit of 1,000 rows, so that no import counts. The answers were compared before any time was written.
+Made by `python benchmarks/speed.py` (peers: `pip install -r benchmarks/requirements.txt`) with gradline {gradline.__version__},
+Python {platform.python_version()}, on {cores} cores of {platform.machine()}; {asked.rounds} rounds, all ways in turn, fresh processes.
+Compare the ratios, not the seconds: another machine has others. gradline's time holds all it does by default: the split, the
+certificate, the history, the metrics and, from files, the saved run. The peers fit, and score the same rows; tables in memory are
+timed after a fit of 1,000 rows, so that no import counts. The answers were compared before any time was written.
 
 ![Medians](benchmarks.png)
 

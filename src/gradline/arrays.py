@@ -36,14 +36,17 @@ def as_numpy(values: pa.Array | pa.ChunkedArray, null: float = 0) -> NDArray[Any
     return np.from_dlpack(values)
 
 
-def as_arrow(values: NDArray[Any], *, nan_is_null: bool = False) -> pa.Array:
-    """NumPy values (n,) as an Arrow array. Contiguous numbers are not copied."""
+def as_arrow(values: NDArray[Any], kind: pa.DataType | None = None, *, nan_is_null: bool = False) -> pa.Array:
+    """NumPy values (n,) as an Arrow array. Contiguous numbers are not copied.
+
+    kind: the type of what is no number; found out where it is None.
+    """
     import pyarrow as pa
 
     values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
     if values.dtype.kind == "b":
         return as_arrow(values.view(np.uint8)).cast(pa.bool_())
     if values.dtype.kind not in "iuf":
-        return pa.array(values, from_pandas=nan_is_null)
+        return pa.array(values, kind, from_pandas=nan_is_null)
     present = as_arrow(~np.isnan(values)).buffers()[1] if nan_is_null else None
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [present, pa.py_buffer(values)])

@@ -143,13 +143,24 @@ def test_an_array_of_booleans_is_zero_and_one():
         (np.zeros((3, 2)), np.zeros((3, 0)), r"the target has shape \(3, 0\), the data have 3 rows"),
         (np.zeros((3, 2)), np.zeros((3, 1, 1)), r"the target has shape \(3, 1, 1\), the data have 3 rows"),
         (np.zeros((3, 2), dtype=complex), np.zeros(3), "complex128"),
-        (np.zeros((3, 2), dtype=[("a", "f8")]), np.zeros(3), "is not a table"),
+        (np.zeros((3, 2), dtype=[("a", "f8")]), np.zeros(3), "'x0'.*is no column of a table"),
+        (np.array([["a", 1], [2, "b"], [3, 4]], dtype=object), np.zeros(3), "'x0' is an array of object"),
+        (np.zeros((3, 2)), np.zeros(3, dtype=complex), "'y' is an array of complex128"),
     ],
-    ids=["3d", "length", "rows of targets", "no target", "3d target", "complex", "records"],
+    ids=["3d", "length", "rows of targets", "no target", "3d target", "complex", "records", "mixed", "target"],
 )
 def test_arrays_that_are_no_table_are_refused_with_their_shape(X, y, says):
     with pytest.raises(SourceError, match=says):
         open_source(X, None, y)
+
+
+def test_an_array_of_objects_is_what_its_columns_hold():
+    """The type is that of all rows: a block may hold only nulls."""
+    X = np.array([[None if i < 5 else "ab"[i % 2], i % 7] for i in range(100)], dtype=object)
+    source = open_source(X, None, np.arange(100.0))
+    assert [str(field.type) for field in source.schema] == ["string", "int64", "double"]
+    model = arrays(X, np.arange(100.0) % 7 + np.arange(100.0) % 2)
+    assert {"x0=a", "x0=(missing)", "x1"} == set(model.coefficients)  # b is as frequent or more, and the reference
 
 
 @pytest.mark.parametrize(

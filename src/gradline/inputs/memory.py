@@ -31,10 +31,7 @@ class ArraySource:
         if y is not None:
             self._columns |= _target_columns(y, target, len(X))
         self.rows = len(X)
-        try:
-            self.schema = pa.schema([(name, as_arrow(column[:0]).type) for name, column in self._columns.items()])
-        except (pa.ArrowException, TypeError) as error:
-            raise SourceError(f"an array of {X.dtype} is not a table: {error}") from error
+        self.schema = pa.schema([(name, _arrow_type(name, column)) for name, column in self._columns.items()])
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
         """See `Source`."""
@@ -42,10 +39,22 @@ class ArraySource:
         for start in range(0, self.rows, rows):
 
             def load(start: int = start) -> pa.RecordBatch:
-                arrays = [as_arrow(self._columns[name][start : start + rows]) for name in columns]
+                cut = slice(start, start + rows)
+                arrays = [as_arrow(self._columns[name][cut], self.schema.field(name).type) for name in columns]
                 return pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
             yield Block(0, start, load)
+
+
+def _arrow_type(name: str, column: np.ndarray[Any, Any]) -> pa.DataType:
+    """Of Python objects, all are looked at; of anything else, none."""
+    try:
+        return as_arrow(column if column.dtype.hasobject else column[:0]).type
+    except (pa.ArrowException, TypeError) as error:
+        raise SourceError(
+            f"column {name!r} is an array of {column.dtype} that is no column of a table: {str(error).splitlines()[0]}",
+            "convert it first, to numbers with .astype(float) or to texts with .astype(str).",
+        ) from error
 
 
 class TableSource:
