@@ -14,26 +14,22 @@ from gradline.arrays import flat_column
 from gradline.engines.threads import ThreadEngine
 from gradline.errors import GradlineWarning, UsageError
 from gradline.evaluation import metrics as measured
-from gradline.evaluation import retransformation as retransform
 from gradline.inputs.memory import target_names
 from gradline.inputs.opening import open_source
 from gradline.inputs.source import ReadOptions
 from gradline.inputs.sparse import SparseSource
-from gradline.maths.quadratic import quadratic_loss
-from gradline.model.model import HISTORY_COLUMNS, Model, Retransformation, Sampled
+from gradline.measuring import measure
+from gradline.model.model import HISTORY_COLUMNS, Model
 from gradline.model.sparse import SparseModel
 from gradline.report.run import run_directories, write_run
-from gradline.representation.features import Representation
 from gradline.training.checkpoint import Checkpoints, checkpoint_path
 from gradline.training.config import TrainConfig
 from gradline.training.general import GeneralProblem
 from gradline.training.prepared import Progress
-from gradline.training.rows import RowReader
-from gradline.training.survey import SAMPLE_ROWS
 from gradline.training.trainer import Read, read_once
 from gradline.training.trainer import train as fit
 from gradline.training.wide import WideProblem
-from gradline.types import Decoded, Role
+from gradline.types import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -196,17 +192,10 @@ def run(
     from threadpoolctl import threadpool_limits
 
     start = time.perf_counter() - (0.0 if read is None else read.seconds)
-    retransformation: Retransformation | None
-    training_mean: float | None
     engine = ThreadEngine(config.threads)
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
         found = fit(source, config, engine, progress, checkpoints, read)
-        if found.stores:
-            retransformation = None
-            training_mean, metrics, sampled = _measured_rows(found)
-        else:
-            retransformation, training_mean, metrics = _measured(found, source, config, engine)
-            sampled = _sampled(found, config, retransformation)
+        retransformation, training_mean, metrics, sampled = measure(found, source, config, engine)
     user = found.problem.coordinates.to_user(found.descent.theta)
     survey = found.survey
     result: Json = {
@@ -260,82 +249,6 @@ def _history(found: Fit) -> FloatArray:
     rows = [[getattr(step, name) for name in HISTORY_COLUMNS] for step in found.descent.history]
     history = np.array([[np.nan if value is None else float(value) for value in row] for row in rows])
     return np.where(np.isfinite(history), history, np.nan)  # a gap that nothing bounds
-
-
-def _score(found: Fit, decoded: Decoded) -> FloatArray:
-    coordinates = found.problem.coordinates
-    assert isinstance(found.representation, Representation)
-    w, b = coordinates.weights_and_bias(found.descent.theta)
-    return found.representation.scores(decoded, w, coordinates.centre, coordinates.scale) + b
-
-
-def _measured(
-    found: Fit, source: Source, config: TrainConfig, engine: ThreadEngine
-) -> tuple[Retransformation | None, float | None, Json]:
-    """The way back from a log, the mean of the target over the training rows, metrics by role and the baseline's, from the moments; with a log target, in its own unit by one more read."""
-    training = found.problem.training
-    by_role: Json = {role.label: None for role in Role}
-    baseline: Json = {role.label: None for role in Role}
-    for role, moments in found.problem.moments.items():
-        if moments.weight > 0.0:
-            loss = quadratic_loss(moments, found.problem.coordinates)
-            by_role[role.label] = measured.from_loss(loss, moments, found.descent.theta).to_json()
-            baseline[role.label] = measured.of_constant(moments, float(training.mean[-1])).to_json()
-    if not config.log_target:
-        return None, float(training.mean[-1]), by_role | {"baseline": baseline}
-    log_scale = by_role | {"baseline": baseline}
-    if not source.repeatable and not source.files:
-        variance = by_role["train"]["rmse"] ** 2
-        return Retransformation("normal", float(np.exp(variance / 2.0))), None, log_scale | {"scale": "log"}
-    assert isinstance(found.reader, RowReader)
-    blocks = source.blocks(found.reader.columns)
-    raised = retransform.retransformed_moments(blocks, found.reader, lambda rows: _score(found, rows.decoded), engine)
-    factor = retransform.smearing_factor(raised)
-    mean = float(raised[Role.TRAINING].mean[1])
-    units: Json = {role.label: None for role in Role}
-    units_baseline: Json = {role.label: None for role in Role}
-    for role, moments in raised.items():
-        units[role.label] = retransform.in_target_units(moments, factor).to_json()
-        units_baseline[role.label] = retransform.baseline_in_target_units(moments, mean).to_json()
-    return Retransformation("smearing", factor), mean, units | {"baseline": units_baseline, "log_scale": log_scale}
-
-
-def _measured_rows(found: Fit) -> tuple[float, Json, Sampled]:
-    """The mean of the target over the training rows, metrics by role and a sample, from the rows that a sparse table keeps."""
-    mean = float(found.survey.moments[Role.TRAINING].mean[0])
-    w, b = found.problem.coordinates.weights_and_bias(found.descent.theta)
-    by_role: Json = {role.label: None for role in Role}
-    baseline: Json = {role.label: None for role in Role}
-    shown: list[FloatArray] = []
-    for role, store in found.stores.items():
-        errors = measured.ErrorSums()
-        predicted = np.concatenate([store.examples(part).X @ w + b for part in store.parts()])
-        errors.add(predicted, store.y, store.weight)
-        if (metrics := errors.metrics()) is not None and (of_mean := errors.baseline(mean)) is not None:
-            by_role[role.label], baseline[role.label] = metrics.to_json(), of_mean.to_json()
-        share = SAMPLE_ROWS * len(store) // sum(map(len, found.stores.values()))
-        at = np.unique(np.linspace(0, len(store) - 1, max(share, 1)).round().astype(np.intp))
-        shown.append(np.stack([store.y[at], predicted[at], np.full(len(at), float(role))]))
-    actual, predicted, roles = np.concatenate(shown, axis=1)
-    return mean, by_role | {"baseline": baseline}, Sampled(actual, predicted, roles.astype(np.uint8))
-
-
-def _sampled(found: Fit, config: TrainConfig, retransformation: Retransformation | None) -> Sampled:
-    from gradline.types import Block
-
-    sample = found.survey.sample
-    assert isinstance(found.reader, RowReader)
-    rows = found.reader.read(Block(0, 0, lambda: sample.table)) if found.reader.roles.column else None
-    if rows is None:
-        decoded = found.reader.decoder.decode(sample.table)
-        from gradline.representation.decode import as_numbers
-
-        actual = as_numbers(config.target, flat_column(sample.table, config.target), found.contract.target_kind)
-    else:
-        decoded, actual = rows.decoded, np.exp(rows.y) if config.log_target else rows.y
-    score = _score(found, decoded)
-    predicted = score if retransformation is None else np.exp(score) * retransformation.factor
-    return Sampled(np.asarray(actual), predicted, sample.roles)
 
 
 def plan(data: Any, target: str, **settings: Any) -> Json:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gradline.cli import parameters
 from gradline.training.config import CHOICES, STOPS
 
 if TYPE_CHECKING:
@@ -25,42 +26,6 @@ WATCHING = ("as_json", "steps_table", "tensorboard", "mlflow")  # how a run is w
 NOT_SETTINGS = ("data", "out", "config", "learning_rate", "resume", *WATCHING)
 
 
-def _pairs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """`a=x,b=y` and repeated options as a mapping."""
-    pairs: dict[str, str] = {}
-    for word in (word for value in values for word in value.split(",")):
-        name, equals, what = word.partition("=")
-        if not equals or not name or not what:
-            raise click.BadParameter(f"{word!r} is not COLUMN=WORD.", ctx, parameter)
-        pairs[name.strip()] = what.strip()
-    return pairs
-
-
-def _names(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """`a,b` and repeated options as names; a name that holds a comma is given in an option of its own, quoted."""
-    import csv
-
-    try:
-        return tuple(name for row in csv.reader(values, skipinitialspace=True) for name in row if name)
-    except csv.Error as error:
-        raise click.BadParameter(str(error), ctx, parameter) from error
-
-
-def _targets(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | tuple[str, ...] | None:
-    """`_names`, where there are several; a name without a comma is as it stands."""
-    names = tuple(name for value in values for name in (_names(ctx, parameter, (value,)) if "," in value else (value,)))
-    return names if len(names) > 1 else names[0] if names else None
-
-
-def _rate(ctx: click.Context, parameter: click.Parameter, value: str) -> float | None:
-    if value == "auto":
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a number, nor auto.", ctx, parameter) from None
-
-
 def _choice(name: str) -> click.Choice[str]:
     return click.Choice(CHOICES[name], case_sensitive=False)
 
@@ -70,22 +35,28 @@ OPTIONS = (
     click.option(
         "--target",
         multiple=True,
-        callback=_targets,
+        callback=parameters.targets,
         metavar="A,B",
         help="The column to predict; several: a model each, from one read of the rows that have them all.",
     ),
-    click.option("--features", multiple=True, callback=_names, metavar="A,B", help="Columns to learn from. Default: all others."),
     click.option(
-        "--drop", multiple=True, callback=_names, metavar="A,B", help="Columns to leave out (what is not known in time)."
+        "--features", multiple=True, callback=parameters.names, metavar="A,B", help="Columns to learn from. Default: all others."
+    ),
+    click.option(
+        "--drop",
+        multiple=True,
+        callback=parameters.names,
+        metavar="A,B",
+        help="Columns to leave out (what is not known in time).",
     ),
     click.option(
         "--types",
         multiple=True,
-        callback=_pairs,
+        callback=parameters.pairs,
         metavar="A=text",
         help="Declare a type: number, text, boolean, date, timestamp, time.",
     ),
-    click.option("--units", multiple=True, callback=_pairs, metavar="A=miles", help="Units, for summary and report."),
+    click.option("--units", multiple=True, callback=parameters.pairs, metavar="A=miles", help="Units, for summary and report."),
     click.option("--validation", type=float, default=0.1, show_default=True, help="Share of the rows watched while training."),
     click.option("--test", type=float, default=0.1, show_default=True, help="Share of the rows held out to the end."),
     click.option("--key", metavar="COLUMN", help="Roles by the hash of this column, not of the row number."),
@@ -146,7 +117,12 @@ OPTIONS = (
         help="How α changes with the steps; backtracking: a line search.",
     ),
     click.option(
-        "--learning-rate", "--alpha", callback=_rate, default="auto", show_default=True, help="The step size α, or the first."
+        "--learning-rate",
+        "--alpha",
+        callback=parameters.rate,
+        default="auto",
+        show_default=True,
+        help="The step size α, or the first.",
     ),
     click.option(
         "--l2", type=float, default=0.0, show_default=True, help="λ of the penalty (λ/2)‖w‖², in the loop's coordinates."
@@ -156,7 +132,7 @@ OPTIONS = (
     click.option(
         "--stop",
         multiple=True,
-        callback=_names,
+        callback=parameters.names,
         default=("certificate",),
         show_default=True,
         metavar="RULE,RULE",

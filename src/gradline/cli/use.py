@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradline.cli.train import _names
+from gradline.cli import parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +37,9 @@ def _csv_settings(given: dict[str, Any]) -> dict[str, Any]:
 @click.argument("model")
 @click.argument("data", nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="F", help="csv, parquet or ndjson file to write.")
-@click.option("--keep", multiple=True, callback=_names, metavar="A,B", help="Columns of the data to keep beside the prediction.")
+@click.option(
+    "--keep", multiple=True, callback=parameters.names, metavar="A,B", help="Columns of the data to keep beside the prediction."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @_csv_options
 def predict(model: str, data: tuple[str, ...], out: Path, keep: tuple[str, ...], as_json: bool, **given: Any) -> int:
