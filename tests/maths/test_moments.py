@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -329,3 +330,36 @@ def test_a_constant_column_never_has_a_variance_below_zero():
         for weight in (None, rng.random(n)):
             variance = block_moments(numbers, [], n, weight).comoment[0, 0]
             assert 0.0 <= variance <= n * (value * 1e-25) ** 2
+
+
+@given(tables(), st.integers(1, 9))
+@settings(max_examples=40, deadline=None)
+def test_a_merge_into_the_memory_of_the_first_set_has_the_same_bits(table, together):
+    rows, cuts = table
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gradline.maths.moments.SHIFTED_VALUES", together)
+        blocks = [block_of(rows[i:j], weighted=False) for i, j in pairwise([0, *sorted(cuts), len(rows)]) if j > i]
+        kept = [block.comoment.copy() for block in blocks]
+        plain = again = blocks[0]
+        for block in blocks[1:]:
+            plain = merge(plain, block)
+        for block, values in zip(blocks, kept, strict=True):
+            np.testing.assert_array_equal(block.comoment, values)  # none was changed
+        for block, values in zip(blocks[1:], kept[1:], strict=True):
+            again = merge(again, block, reuse=True)
+            np.testing.assert_array_equal(block.comoment, values)
+        assert again.columns == plain.columns
+        np.testing.assert_array_equal(again.comoment, plain.comoment)
+        np.testing.assert_array_equal(again.mean, plain.mean)
+
+
+def test_a_merge_needs_no_matrix_beside_those_of_its_sets():
+    q = 600
+    columns = tuple(RawColumn(f"x{j}", Part.VALUE) for j in range(q))
+    a, b = (Moments(columns, 5, 5.0, np.full(q, k), np.eye(q)) for k in (1.0, 2.0))
+    tracemalloc.start()
+    both = merge(a, b, reuse=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert both.comoment is a.comoment
+    assert peak < q * q * 8 / 4

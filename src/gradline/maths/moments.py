@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gradline.types import BoolArray, FloatArray, IntArray
 
 MOST_PRODUCTS = 1 << 17  # of panels multiplied in one call: their results stay in the cache
+SHIFTED_VALUES = 1 << 15  # of a merge, at once: they stay in the cache
 PANEL_ROWS = 1024  # fixed: a block's bits must not depend on how it is cut; short: rounding grows with the terms of one sum
 
 _scratch = Scratch()
@@ -124,8 +125,8 @@ def indicator_pairs(columns: tuple[RawColumn, ...]) -> list[tuple[int, int]]:
     return pairs
 
 
-def merge(a: Moments, b: Moments) -> Moments:
-    """The moments of the rows of `a` and then `b`."""
+def merge(a: Moments, b: Moments, *, reuse: bool = False) -> Moments:
+    """The moments of the rows of `a` and then `b`. reuse: the result may take the memory of `a`, which is lost then."""
     if a.rows == 0:
         return b
     if b.rows == 0:
@@ -134,6 +135,7 @@ def merge(a: Moments, b: Moments) -> Moments:
     if b.columns != columns:
         known = set(columns)
         columns = columns + tuple(column for column in b.columns if column not in known)
+        reuse |= len(columns) > len(a.columns)  # then it is a copy that is written to
     a, b = a.expanded(columns), b.expanded(columns)
     for value, indicator in indicator_pairs(columns):
         present_a, present_b = a.present_weight(indicator), b.present_weight(indicator)
@@ -142,10 +144,10 @@ def merge(a: Moments, b: Moments) -> Moments:
             fill = two_sum(a.mean[value], a.mean_rest[value] + delta * (present_b / (present_a + present_b)))
             a, b = a.refilled(value, indicator, *fill), b.refilled(value, indicator, *fill)
     with np.errstate(over="ignore", invalid="ignore"):
-        return _sum(a, b)
+        return _sum(a, b, reuse=reuse)
 
 
-def _sum(a: Moments, b: Moments) -> Moments:
+def _sum(a: Moments, b: Moments, *, reuse: bool) -> Moments:
     """Chan's merge of two sets over the same columns."""
     columns = a.columns
     weight = a.weight + b.weight
@@ -153,8 +155,23 @@ def _sum(a: Moments, b: Moments) -> Moments:
         return replace(a, rows=a.rows + b.rows)
     delta = (b.mean - a.mean) + (b.mean_rest - a.mean_rest)  # (q,)
     mean, mean_rest = two_sum(a.mean, a.mean_rest + delta * (b.weight / weight))
-    comoment = a.comoment + b.comoment + np.outer(delta, delta) * (a.weight * b.weight / weight)
+    comoment = a.comoment if reuse else np.empty_like(a.comoment)
+    _add_with_shift(a.comoment, b.comoment, delta, a.weight * b.weight / weight, comoment)
     return Moments(columns, a.rows + b.rows, weight, mean, comoment, mean_rest)
+
+
+def _add_with_shift(a: FloatArray, b: FloatArray, delta: FloatArray, factor: float, out: FloatArray) -> None:
+    """a + b + factor·δδ', (q, q), into `out`; a few rows at a time, since (q, q) temporaries would be most of the work."""
+    q = len(delta)
+    together = max(1, SHIFTED_VALUES // max(q, 1))
+    shift = np.empty((min(together, q), q))
+    for start in range(0, q, together):
+        rows = slice(start, min(start + together, q))
+        part = shift[: rows.stop - rows.start]
+        np.multiply(delta[rows, None], delta, out=part)
+        part *= factor
+        np.add(a[rows], b[rows], out=out[rows])
+        out[rows] += part
 
 
 def block_moments(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from threading import Semaphore
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from gradline.arrays import as_arrow
 from gradline.errors import DataError
 from gradline.maths.moments import Moments, block_moments, merge
-from gradline.maths.scratch import Scratch
+from gradline.maths.scratch import Scratch, most_at_once
 from gradline.maths.summaries import CategorySummary, NumberSummary, category_summary, number_summary
 from gradline.representation.features import IDENTIFIER_ROWS, IDENTIFIER_SHARE
 from gradline.splits.roles import row_hashes
@@ -39,6 +40,7 @@ Number = TypeVar("Number", np.float64, np.intp)
 MOST_RAW_LEVELS = 2_500  # of one category, in the moments
 MOST_RAW_LEVELS_TOGETHER = 5_000  # of all of them
 SAMPLE_ROWS = 2_000
+MATRICES_A_BLOCK = 6  # (q, q), at once: three roles' moments, and what makes the third of them
 SAMPLE_SALT = 0x5A17
 
 _scratch = Scratch()
@@ -153,9 +155,11 @@ class _Limits:
 
 def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows: Callable[[int], None]) -> Survey:
     limits = _Limits()
+    at_once = Semaphore(most_at_once(MATRICES_A_BLOCK * 8 * len(reader.columns) ** 2))
 
     def compute(block: Block) -> Survey:
-        return _block_survey(reader.read(block), reader, block, seed, limits)
+        with at_once:  # of thousands of columns many threads would need more memory than there is
+            return _block_survey(reader.read(block), reader, block, seed, limits)
 
     def merged(a: Survey, b: Survey) -> Survey:
         on_rows(a.read + b.read)
@@ -288,7 +292,7 @@ def _merge(a: Survey, b: Survey) -> Survey:
     for role in Role:
         parts = [s.moments[role].without(overflowed) for s in (a, b) if role in s.moments]
         if parts:
-            moments[role] = parts[0] if len(parts) == 1 else merge(*parts)
+            moments[role] = parts[0] if len(parts) == 1 else merge(*parts, reuse=True)
     return Survey(
         moments,
         summaries,
