@@ -22,6 +22,7 @@ from gradline.measuring import measure
 from gradline.model.model import HISTORY_COLUMNS, Model
 from gradline.model.sparse import SparseModel
 from gradline.report.run import run_directories, write_run
+from gradline.representation.sparse import SparseRepresentation
 from gradline.training.checkpoint import Checkpoints, checkpoint_path
 from gradline.training.config import TrainConfig
 from gradline.training.general import GeneralProblem
@@ -227,7 +228,7 @@ def run(
         "warnings": [notice.to_json() for notice in found.notices],
         "seconds": time.perf_counter() - start,
     }
-    kind = SparseModel if found.stores else Model
+    kind = SparseModel if isinstance(found.representation, SparseRepresentation) else Model
     return kind(
         found.contract,
         found.representation,
@@ -238,7 +239,7 @@ def run(
         result,
         config.to_json() | {"data": list(words) or source.name},
         tuple(source.files),
-        found.survey.moments if found.stores else found.problem.moments,
+        found.survey.moments if kind is SparseModel else found.problem.moments,
         _history(found),
         sampled,
         found.notices,

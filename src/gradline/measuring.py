@@ -83,8 +83,8 @@ def _from_moments(
 
 
 def _from_rows(found: Fit) -> Measured:
-    """From the rows that a sparse table keeps."""
-    mean = float(found.survey.moments[Role.TRAINING].mean[0])
+    """From the rows that are kept."""
+    mean = float(found.problem.training.mean[-1])
     w, b = found.problem.coordinates.weights_and_bias(found.descent.theta)
     by_role: Json = {role.label: None for role in Role}
     baseline: Json = {role.label: None for role in Role}

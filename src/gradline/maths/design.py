@@ -100,4 +100,9 @@ class _Transposed:
         return self._design.transposed_times(r)
 
 
+def squared_norms(X: Design) -> FloatArray:
+    """‖z‖² of each row, (n,)."""
+    return X.squared_norms() if isinstance(X, SparseDesign) else np.einsum("ij,ij->i", X, X)
+
+
 Design: TypeAlias = "FloatArray | SparseDesign"  # (n, p), for X @ w, X.T @ r and X[rows]

@@ -108,6 +108,11 @@ class Moments:
         comoment = pick @ self.comoment @ pick.T
         return replace(self, columns=names, mean=pick @ self.mean, comoment=comoment, mean_rest=pick @ self.mean_rest)
 
+    def spread(self, groups: Sequence[Sequence[int]]) -> tuple[FloatArray, FloatArray]:
+        """Mean and variance of the sums of the columns in each group, (g,) each."""
+        sums = self.aggregated(groups, tuple(RawColumn(str(g), Part.VALUE) for g in range(len(groups))))
+        return sums.mean, np.maximum(np.diag(sums.comoment), 0.0) / sums.weight
+
     def present_weight(self, indicator: int) -> float:
         """The weight of the rows in which a column is not missing."""
         return self.weight * (1.0 - float(self.mean[indicator]))
@@ -161,7 +166,7 @@ def _sum(a: Moments, b: Moments, *, reuse: bool) -> Moments:
 
 
 def _add_with_shift(a: FloatArray, b: FloatArray, delta: FloatArray, factor: float, out: FloatArray) -> None:
-    """a + b + factor·δδ', (q, q), into `out`; a few rows at a time, since (q, q) temporaries would be most of the work."""
+    """A + b + factor·δδ', (q, q), into `out`; a few rows at a time, since (q, q) temporaries would be most of the work."""
     q = len(delta)
     together = max(1, SHIFTED_VALUES // max(q, 1))
     shift = np.empty((min(together, q), q))

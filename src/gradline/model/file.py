@@ -166,6 +166,8 @@ def _model(document: Json, members: dict[str, bytes]) -> Model:
     theta = np.array(document["theta"], dtype=np.float64)
     if theta.shape != (coordinates.size,):
         raise ValueError(f"theta has shape {theta.shape}, not {(coordinates.size,)}")
+    if any(array(f"moments-{label}-mean.npy").shape[1] == 1 for label in document["moments"]):
+        measured = ()  # of more features than have moments
     raw = tuple(RawColumn(name, Part.VALUE) for name in (*measured, contract.target))
     moments = {}
     for role in Role:

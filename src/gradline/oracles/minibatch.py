@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray, IntArray
 
 SHUFFLE_BLOCK = 1 << 16
+PART_VALUES = 1 << 22  # of many columns, so that every thread has some
+LEAST_PART_ROWS = 1 << 8
 
 
 class ExampleStore:
@@ -58,8 +60,11 @@ class ExampleStore:
         return len(self.y)
 
     def parts(self) -> list[range]:
-        """All rows, in parts whose borders depend on their number alone."""
-        return [range(start, min(start + PART_ROWS, len(self))) for start in range(0, len(self), PART_ROWS)]
+        """All rows, in parts whose borders depend on the numbers of rows and columns alone."""
+        size = PART_ROWS
+        while size > LEAST_PART_ROWS and size * self.X.shape[1] > PART_VALUES:
+            size //= 2
+        return [range(start, min(start + size, len(self))) for start in range(0, len(self), size)]
 
     def examples(self, part: range) -> Examples:
         """The rows of a part."""

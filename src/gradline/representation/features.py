@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from gradline.types import Notice, Part, RawColumn
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gradline.maths.moments import Moments
     from gradline.maths.summaries import Summary
     from gradline.types import Decoded, FloatArray, Json
 
@@ -177,31 +176,42 @@ class Limits:
         return cls(min(max(rows // 100, 2), 10) if least_rows is None else least_rows, most_levels)
 
 
+class RawColumns(Protocol):
+    """What the training rows hold of each raw column: `gradline.maths.moments.Moments`, or `gradline.maths.diagonal.Diagonal`."""
+
+    @property
+    def columns(self) -> tuple[RawColumn, ...]: ...
+
+    def spread(self, groups: Sequence[Sequence[int]]) -> tuple[FloatArray, FloatArray]:
+        """Mean and variance of the sums of the columns in each group, (g,) each."""
+        ...
+
+
 def represent(
-    moments: Moments, summaries: Mapping[str, Summary], limits: Limits, chosen: frozenset[str] | None
+    raw: RawColumns, summaries: Mapping[str, Summary], limits: Limits, chosen: frozenset[str] | None
 ) -> tuple[Representation, list[Notice]]:
-    """The features of the training rows' raw moments (the target is the last number), and what was left out or grouped.
+    """The features of the training rows' raw columns, and what was left out or grouped.
 
     `chosen`: the columns that the user named as features, which are not taken for identifiers by their name alone.
     """
-    mean = {raw: float(moments.mean[i]) for i, raw in enumerate(moments.columns)}
+    columns = raw.columns
+    known = frozenset(columns)
     features: list[Feature] = []
     schemes: dict[str, CategoryScheme] = {}
     notices: list[Notice] = []
     for name, summary in summaries.items():
         if isinstance(summary, NumberSummary):
-            features += _number_features(name, summary, limits, mean, notices, chosen)
+            features += _number_features(name, summary, limits, known, notices, chosen)
         else:
-            made = _category_features(name, summary, limits, mean, notices)
+            made = _category_features(name, summary, limits, known, notices)
             if made is not None:
                 schemes[name], levels = made
                 features += levels
     representation = Representation(features, schemes)
-    grouped = moments.aggregated(representation.groups(moments.columns), tuple(RawColumn(f.name, f.part) for f in features))
-    variance = np.maximum(np.diag(grouped.comoment), 0.0) / grouped.weight
+    mean, variance = raw.spread(representation.groups(columns))
     measured = [
         Feature(f.name, f.column, f.part, f.level, float(m), float(np.sqrt(v)))
-        for f, m, v in zip(features, grouped.mean, variance, strict=True)
+        for f, m, v in zip(features, mean, variance, strict=True)
     ]
     for feature in measured:
         if feature.deviation == 0.0:
@@ -216,7 +226,7 @@ def _number_features(
     name: str,
     summary: NumberSummary,
     limits: Limits,
-    mean: Mapping[RawColumn, float],
+    known: frozenset[RawColumn],
     notices: list[Notice],
     chosen: frozenset[str] | None,
 ) -> list[Feature]:
@@ -231,13 +241,13 @@ def _number_features(
         features.append(Feature(name, name, Part.VALUE, "", 0.0, 0.0))
     else:
         notices.append(Notice("left_out_constant", name, f"{name!r} is {summary.minimum:g} in every training row; left out."))
-    if summary.missing >= limits.least_rows and RawColumn(name, Part.MISSING) in mean:
+    if summary.missing >= limits.least_rows and RawColumn(name, Part.MISSING) in known:
         features.append(Feature(f"{name}=(missing)", name, Part.MISSING, "", 0.0, 0.0))
     return features
 
 
 def _category_features(
-    name: str, summary: CategorySummary, limits: Limits, mean: Mapping[RawColumn, float], notices: list[Notice]
+    name: str, summary: CategorySummary, limits: Limits, known: frozenset[RawColumn], notices: list[Notice]
 ) -> tuple[CategoryScheme, list[Feature]] | None:
     present = summary.rows - summary.missing
     counts = summary.counts
@@ -246,7 +256,7 @@ def _category_features(
         text = f"{name!r} has {distinct} in {present:,} rows: an identifier cannot be a feature; left out."
         notices.append(Notice("left_out_identifier", name, text))
         return None
-    common = (level for level in counts if counts[level] >= limits.least_rows and RawColumn(name, Part.LEVEL, level) in mean)
+    common = (level for level in counts if counts[level] >= limits.least_rows and RawColumn(name, Part.LEVEL, level) in known)
     frequent = sorted(common, key=lambda v: (-counts[v], v))
     kept = frequent[: limits.most_levels]
     rare = len(counts) - len(kept)

@@ -20,7 +20,7 @@ from gradline.maths.losses import SQUARED, huber, pinball
 from gradline.maths.quadratic import quadratic_loss, solve
 from gradline.oracles.streamed import StreamedOracle
 from gradline.training.judge import Bounded, Judged
-from gradline.training.plan import LEAST_BUDGET, Plan
+from gradline.training.plan import LEAST_BUDGET, Plan, read_stage
 from gradline.training.wide import WideProblem
 from gradline.updates import adam, gradient_descent, lbfgs, nesterov, rules
 
@@ -261,7 +261,7 @@ def general_plan(
     )
     if loss.name == "pinball":
         reasons.append(f"the corner of the pinball loss is smoothed over {loss.width:.3g}; the certificate is of the loss itself")
-    read = f"{reads} reads: moments, rows" if reads > 1 else "one read: rows"
+    read = f"{reads} reads: moments, rows" if known and reads > 1 else read_stage(reads, wide=True)
     stages = (read, *(["least squares from the moments"] if known else []), f"{optimizer} on {oracle}")
     scale = None if noise is None else noise.scale
     return Plan(oracle, chosen.rule, chosen.limit, problem.coordinates.name, None, None, stages, tuple(reasons), scale, None)

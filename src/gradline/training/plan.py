@@ -124,7 +124,7 @@ def make_plan(
             "use --scaling standard, or subtract offsets from the columns first.",
         )
     if noise is not None:
-        return _minibatch_plan(config, problem, theta, noise)
+        return _minibatch_plan(config, problem, theta, noise, reads)
     oracle = "streamed" if wide or config.oracle == "streamed" else "moments"
     reasons = [
         f"{len(problem.names):,} features are too many for moments: the rows are kept, and every step reads all of them"
@@ -144,12 +144,21 @@ def make_plan(
         coordinates.name,
         chosen.steps,
         chosen.overflow,
-        (f"{'two reads' if reads == 2 else 'one read'}: {'rows' if wide else 'moments'}", f"{chosen.rule.name} on {oracle}"),
+        (read_stage(reads, wide=wide), f"{chosen.rule.name} on {oracle}"),
         tuple(reasons),
     )
 
 
-def _minibatch_plan(config: TrainConfig, problem: Problem | WideProblem, theta: FloatArray, noise: GradientNoise) -> Plan:
+def read_stage(reads: int, *, wide: bool) -> str:
+    """What is read before the first step, in words."""
+    if wide:
+        return "one read: rows" if reads == 1 else f"{reads} reads: means and deviations, then the rows of each role"
+    return f"{'two reads' if reads == 2 else 'one read'}: moments"
+
+
+def _minibatch_plan(
+    config: TrainConfig, problem: Problem | WideProblem, theta: FloatArray, noise: GradientNoise, reads: int
+) -> Plan:
     """With mini-batches the stable α shrinks with B, and a constant α ends at a floor, below which the average of its steps goes."""
     solution, batch = problem.solution, config.batch_size
     optimizer = gradient_descent.NAME if config.optimizer == "auto" else config.optimizer
@@ -186,7 +195,8 @@ def _minibatch_plan(config: TrainConfig, problem: Problem | WideProblem, theta: 
         )
     if isinstance(chosen.rule, averaged.AveragedSGD):
         reasons += _average_reasons(chosen.rule, problem, noise, batch, config.max_steps or LEAST_BUDGET)
-    stages = ("one read: rows" if isinstance(problem, WideProblem) else "two reads: moments, rows", f"{optimizer} on minibatch")
+    read = read_stage(reads, wide=True) if isinstance(problem, WideProblem) else "two reads: moments, rows"
+    stages = (read, f"{optimizer} on minibatch")
     return Plan(
         "minibatch", chosen.rule, chosen.limit, problem.coordinates.name, None, None, stages, tuple(reasons), noise.scale, floor
     )

@@ -37,7 +37,7 @@ class Prepared:
     """What is known before the first step. kinds: of the feature columns.  start: the first θ.
 
     judge: who says how far θ is from the minimum.  store: the training rows, for mini-batches and for losses without moments.
-    noise: of mini-batches.  contract, stores: of a sparse table, whose rows are all kept, by role.
+    noise: of mini-batches.  contract: of a sparse table.  stores: all rows, by role, where they are kept and have no moments.
     """
 
     problem: Problem | WideProblem
@@ -52,4 +52,4 @@ class Prepared:
     store: ExampleStore | SparseStore | None = None
     noise: GradientNoise | None = None
     contract: Contract | None = None
-    stores: Mapping[Role, SparseStore] = field(default_factory=dict)
+    stores: Mapping[Role, ExampleStore] | Mapping[Role, SparseStore] = field(default_factory=dict)

@@ -31,7 +31,7 @@ from gradline.training.plan import make_plan
 from gradline.training.prepared import Prepared
 from gradline.training.rows import SparseReader
 from gradline.training.survey import Sample, Survey
-from gradline.training.wide import MOST_FEATURES, WideProblem, pose_wide, wide_noise
+from gradline.training.wide import MOST_FEATURES, WideProblem, pose_wide, refuse_wide, wide_noise
 from gradline.types import Kind, Notice, NumberColumn, Part, RawColumn, Role
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def prepare_sparse(table: SparseTable, config: TrainConfig, engine: Engine) -> P
     problem: Problem | WideProblem
     judge: Judge
     if wide:
-        _refuse_wide(config, len(at))
+        refuse_wide(config, len(at))
         oracle = StreamedOracle(engine, store.parts, store.examples, intercept=config.intercept, l2=config.l2)
         problem = pose_wide(names, survey.moments, coordinates, oracle, config)
     else:
@@ -257,16 +257,6 @@ def prepare_sparse(table: SparseTable, config: TrainConfig, engine: Engine) -> P
     return Prepared(
         problem, representation, plan, survey, reader, {}, tuple(notices), start, judge, store, noise, contract, stores
     )
-
-
-def _refuse_wide(config: TrainConfig, p: int) -> None:
-    many = f"{p:,} features are more than {MOST_FEATURES:,}, and no (p, p) matrix is formed for them:"
-    if config.oracle == "moments":
-        raise UsageError(f"{many} they have no moments.", "--oracle streamed or minibatch.")
-    if config.l1 > 0.0:
-        raise UsageError(f"{many} --l1 needs one for its proof.", "use --l2, or choose columns with --features.")
-    if config.loss != "squared" and config.l2 == 0.0:
-        raise UsageError(f"{many} --loss {config.loss} needs one for its proof, or a penalty.", "add --l2, say --l2 1e-3.")
 
 
 def _noise(problem: Problem | WideProblem, store: SparseStore, config: TrainConfig, start: FloatArray) -> GradientNoise:

@@ -167,7 +167,11 @@ def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows:
         limits.lower(both)
         return both
 
-    rest = engine.map_merge(source.blocks(reader.columns), compute, merged)
+    return checked(engine.map_merge(source.blocks(reader.columns), compute, merged), source, reader, on_rows)
+
+
+def checked(rest: Survey | None, source: Source, reader: RowReader, on_rows: Callable[[int], None]) -> Survey:
+    """What a read found, if it can be trained on. Raises DataError."""
     if rest is None:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     on_rows(rest.read)

@@ -27,6 +27,7 @@ from gradline.representation.decode import DATE_PARTS, Decoder
 from gradline.representation.features import Limits, Representation, represent
 from gradline.splits.roles import RowRoles, ValueRoles, time_ordinals, time_roles
 from gradline.training.columns import feature_kinds, make_contract, target_kind
+from gradline.training.dense import is_wide, prepare_dense, read_dense, refuse_dense
 from gradline.training.doubts import data_doubts, run_doubts
 from gradline.training.elastic import ElasticNet, elastic_plan
 from gradline.training.general import GeneralProblem, general_plan, pose_general
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from gradline.inputs.contract import Contract
     from gradline.inputs.source import Source
     from gradline.maths.certificate import Certificate
+    from gradline.maths.diagonal import Diagonal
     from gradline.maths.engine import Engine
     from gradline.maths.oracle import Oracle
     from gradline.representation.sparse import SparseRepresentation
@@ -82,15 +84,19 @@ class Fit:
     reader: RowReader | SparseReader
     notices: tuple[Notice, ...]
     judge: Judge
-    stores: Mapping[Role, SparseStore]
+    stores: Mapping[Role, ExampleStore] | Mapping[Role, SparseStore]
 
 
 class Read(NamedTuple):
-    """What one read found for every target, how the later reads go, and how long it took."""
+    """What one read found for every target, how the later reads go, and how long it took.
+
+    columns: of the feature columns, where they are too many for the survey's moments.
+    """
 
     survey: Survey
     reader: RowReader
     seconds: float
+    columns: Diagonal | None = None
 
 
 def train(
@@ -197,14 +203,21 @@ def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, pr
     """The one read, for the targets of all of `configs`. Raises InputError where one of them cannot be trained on."""
     start, config = time.perf_counter(), configs[0]
     decoder = Decoder(feature_kinds(source, config)[0])
+    wide = is_wide(decoder.kinds)
+    for each in configs if wide else ():
+        refuse_dense(source, each, decoder.kinds)
     roles = make_roles(source, config)
     others = {target: target_kind(source, config, target) for target in config.targets}
     kind = others.pop(config.target)
     reader = RowReader(decoder, roles, config.target, kind, config.weight, config.missing, config.log_target, others)
-    found, reader = survey(source, reader, engine, config.seed, progress.rows)
+    columns = None
+    if wide:
+        found, columns = read_dense(source, reader, engine, progress.rows)
+    else:
+        found, reader = survey(source, reader, engine, config.seed, progress.rows)
     for each in configs:
         _training_moments(found.of(each.target), source, each)
-    return Read(found, reader, time.perf_counter() - start)
+    return Read(found, reader, time.perf_counter() - start, columns)
 
 
 def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progress, read: Read | None = None) -> Prepared:
@@ -223,17 +236,21 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     # columns become features
     chosen = None if config.features is None else frozenset(config.features)
     limits = Limits.of(training.rows, config.min_level_rows, config.max_levels)
-    representation, left_out = represent(training, found.summaries, limits, chosen)
+    representation, left_out = represent(read.columns or training, found.summaries, limits, chosen)
     notices += left_out
     if not representation.features:
         why = " ".join(n.message for n in notices) or "choose columns with --features."
         raise DataError("there is no feature left to train on.", why)
-    moments = {role: _feature_moments(m, training, representation, config.target) for role, m in found.moments.items()}
 
     # the loss, its minimum and its curvature, in the loop's coordinates
     mean = np.array([f.mean for f in representation.features])
     deviation = np.array([f.deviation for f in representation.features])
     coordinates = Coordinates.of(config.scaling, mean, deviation, intercept=config.intercept)
+    if read.columns is not None:  # then the rows are kept, and tell it
+        kept = {role: _stored(source, config, reader, representation, coordinates, found, role) for role in Role}
+        stores = {role: store for role, store in kept.items() if store is not None}
+        return prepare_dense(config, engine, found, reader, representation, coordinates, stores, kinds, notices)
+    moments = {role: _feature_moments(m, training, representation, config.target) for role, m in found.moments.items()}
     problem = pose(representation.names, moments, coordinates, config.l2)
     start = np.zeros(coordinates.size)
     store = noise = None

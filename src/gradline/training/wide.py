@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradline.errors import UsageError
+from gradline.maths.design import squared_norms
 from gradline.maths.lanczos import lanczos
 from gradline.maths.noise import GradientNoise
 from gradline.maths.quadratic import baseline_objective
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from gradline.maths.coordinates import Coordinates
     from gradline.maths.moments import Moments
     from gradline.maths.quadratic import Solution
+    from gradline.oracles.minibatch import ExampleStore
     from gradline.oracles.sparse import SparseStore
     from gradline.oracles.streamed import StreamedOracle
     from gradline.training.config import TrainConfig
@@ -97,9 +100,20 @@ def pose_wide(
     return WideProblem(names, moments, coordinates, ritz.solution(size), baseline, gradient, stop)
 
 
-def wide_noise(store: SparseStore, rows: IntArray, start: FloatArray, *, intercept: bool) -> GradientNoise:
+def refuse_wide(config: TrainConfig, p: int) -> None:
+    """Raise UsageError for settings that need a (p, p) matrix."""
+    many = f"{p:,} features are more than {MOST_FEATURES:,}, and no (p, p) matrix is formed for them:"
+    if config.oracle == "moments":
+        raise UsageError(f"{many} they have no moments.", "--oracle streamed or minibatch.")
+    if config.l1 > 0.0:
+        raise UsageError(f"{many} --l1 needs one for its proof.", "use --l2, or choose columns with --features.")
+    if config.loss != "squared" and config.l2 == 0.0:
+        raise UsageError(f"{many} --loss {config.loss} needs one for its proof, or a penalty.", "add --l2, say --l2 1e-3.")
+
+
+def wide_noise(store: ExampleStore | SparseStore, rows: IntArray, start: FloatArray, *, intercept: bool) -> GradientNoise:
     """Of mini-batches of so many features: R² is the largest ‖x‖² of all rows, a bound; the scale is that of a sample of rows."""
-    norms = np.concatenate([store.examples(part).X.squared_norms() for part in store.parts()]) + float(intercept)  # type: ignore[union-attr]
+    norms = np.concatenate([squared_norms(store.examples(part).X) for part in store.parts()]) + float(intercept)
     X, y = store.X[rows], store.y[rows]
     residual = (X @ start[:-1] + start[-1] if intercept else X @ start) - y
     gradient = X.T @ residual / len(y)
