@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -38,7 +40,7 @@ def test_blocks_add_up_to_the_diagonal_of_the_moments(seed, cuts, weighted, offs
     whole = block_moments([NumberColumn(name, v) for name, v in zip(NAMES, V, strict=True)], [category], 60, weight)
     edges = [0, *sorted(cuts), 60]
     found = cut(V, category, weight, 0, edges[1])
-    for start, stop in zip(edges[1:-1], edges[2:], strict=True):
+    for start, stop in pairwise(edges[1:]):
         found = found.plus(cut(V, category, weight, start, stop))
     assert set(found.columns) == set(whole.columns)
     where = whole.index()

@@ -5,7 +5,7 @@ from threading import Barrier
 
 import numpy as np
 
-from gradline.maths.scratch import Scratch, most_at_once
+from gradline.maths.scratch import Scratch
 
 
 def test_threads_do_not_share_scratch_memory():
@@ -27,9 +27,3 @@ def test_a_thread_gets_its_memory_again():
     assert first.shape == (4, 6)
     assert np.shares_memory(first, scratch.of(2, 3))
     assert scratch.of(5, 7).shape == (5, 7)
-
-
-def test_half_of_the_memory_is_shared_out():
-    assert most_at_once(1) > 1 << 20
-    assert most_at_once(1 << 60) == 1
-    assert most_at_once(0) == most_at_once(1)

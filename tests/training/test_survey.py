@@ -13,7 +13,7 @@ from gradline.representation.decode import Decoder
 from gradline.splits.roles import RowRoles
 from gradline.training import survey as surveys
 from gradline.training.rows import RowReader
-from gradline.training.survey import SAMPLE_ROWS, survey
+from gradline.training.survey import SAMPLE_ROWS, most_at_once, survey
 from gradline.types import Block, Kind, Part, RawColumn, Role
 from reference import SerialEngine, ShuffledEngine
 
@@ -254,3 +254,9 @@ def test_the_sample_does_not_depend_on_what_later_blocks_are_spared(monkeypatch)
     assert len(free.hashes) == SAMPLE_ROWS
     np.testing.assert_array_equal(bounded.hashes, free.hashes)
     assert bounded.table.equals(free.table)
+
+
+def test_half_of_the_memory_is_shared_out():
+    assert most_at_once(1) > 1 << 20
+    assert most_at_once(1 << 60) == 1
+    assert most_at_once(0) == most_at_once(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -10,16 +9,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from gradline.types import FloatArray
-
-
-USUAL_MEMORY = 1 << 33  # where the system does not say
-
-
-def most_at_once(bytes_each: int) -> int:
-    """How many things of this size half of the machine's memory holds; one at least."""
-    known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if known else USUAL_MEMORY
-    return max(1, memory // (2 * max(bytes_each, 1)))
 
 
 class Scratch(threading.local):

@@ -6,6 +6,7 @@ with its most frequent levels.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from threading import Semaphore
@@ -16,7 +17,7 @@ import numpy as np
 from gradline.arrays import as_arrow
 from gradline.errors import DataError
 from gradline.maths.moments import Moments, block_moments, merge
-from gradline.maths.scratch import Scratch, most_at_once
+from gradline.maths.scratch import Scratch
 from gradline.maths.summaries import CategorySummary, NumberSummary, category_summary, number_summary
 from gradline.representation.features import IDENTIFIER_ROWS, IDENTIFIER_SHARE
 from gradline.splits.roles import row_hashes
@@ -40,6 +41,7 @@ Number = TypeVar("Number", np.float64, np.intp)
 MOST_RAW_LEVELS = 2_500  # of one category, in the moments
 MOST_RAW_LEVELS_TOGETHER = 5_000  # of all of them
 SAMPLE_ROWS = 2_000
+USUAL_MEMORY = 1 << 33  # where the system does not say
 MATRICES_A_BLOCK = 6  # (q, q), at once: three roles' moments, and what makes the third of them
 SAMPLE_SALT = 0x5A17
 
@@ -151,6 +153,13 @@ class _Limits:
         self.uncountable.update(n for n, s in found.summaries.items() if isinstance(s, CategorySummary) and s.counts is None)
         if len(found.sample.hashes) == SAMPLE_ROWS:
             self.below = found.sample.hashes.max()
+
+
+def most_at_once(bytes_each: int) -> int:
+    """How many things of this size half of the machine's memory holds; one at least."""
+    known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if known else USUAL_MEMORY
+    return max(1, memory // (2 * max(bytes_each, 1)))
 
 
 def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows: Callable[[int], None]) -> Survey:
