@@ -107,7 +107,8 @@ class Contract:
 
     def check_schema(self, schema: pa.Schema, where: str) -> None:
         """Raise ContractError where a column is missing or of another kind."""
-        missing = [name for name in self.columns if name not in schema.names]
+        there = frozenset(schema.names)  # Arrow makes the list anew at each call
+        missing = [name for name in self.columns if name not in there]
         if missing:
             others = [name for name in schema.names if name not in self.columns]
             raise ContractError(
