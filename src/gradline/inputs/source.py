@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gradline.types import Block, Kind
 
-BLOCK_VALUES = 1 << 22  # 32 MB of float64
+BLOCK_VALUES = 1 << 22
 MOST_BLOCK_ROWS = 1 << 17
 HEAD_BYTES = 1 << 18
 

@@ -33,9 +33,14 @@ def mix(values: Hashes) -> Hashes:
     """SplitMix64's finaliser: each bit of the result depends on each bit of the value (Steele, Lea & Flood 2014)."""
     with np.errstate(over="ignore"):
         z = values + _STEP
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+        shifted = np.empty_like(z)  # in place from here: new memory would cost as much as the arithmetic
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            np.right_shift(z, np.uint64(shift), out=shifted)
+            z ^= shifted
+            z *= np.uint64(factor)
+        np.right_shift(z, np.uint64(31), out=shifted)
+        z ^= shifted
+        return z
 
 
 def row_hashes(seed: int, file: int, first_row: int, rows: int) -> Hashes:
@@ -123,10 +128,10 @@ class Roles(Protocol):
 
 
 def _by_share(hashes: Hashes, validation: float, test: float) -> RoleArray:
-    share = hashes * 2.0**-64
-    roles = np.full(len(hashes), Role.TRAINING, dtype=np.uint8)
-    roles[share < validation + test] = Role.TEST
-    roles[share < validation] = Role.VALIDATION
+    """Validation below the first share of the hashes, test from there to the second."""
+    first, both = (np.uint64(min(int(share * 2.0**64), 2**64 - 1)) for share in (validation, validation + test))
+    roles: RoleArray = (hashes < both).view(np.uint8) * np.uint8(Role.TEST)
+    roles -= (hashes < first).view(np.uint8) * np.uint8(Role.TEST - Role.VALIDATION)
     return roles
 
 

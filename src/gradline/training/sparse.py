@@ -14,12 +14,14 @@ from gradline.arrays import as_arrow
 from gradline.errors import DataError, UsageError, plural
 from gradline.inputs.contract import ColumnContract, Contract, Decisions
 from gradline.inputs.sparse import column_index
+from gradline.maths.block import block_moments
 from gradline.maths.compensated import two_sum
 from gradline.maths.coordinates import Coordinates
-from gradline.maths.moments import Moments, block_moments
+from gradline.maths.moments import Moments
 from gradline.maths.noise import measure
 from gradline.maths.problem import pose
 from gradline.maths.summaries import number_summary
+from gradline.maths.tally import Tally
 from gradline.oracles.minibatch import Batches
 from gradline.oracles.sparse import SparseStore
 from gradline.oracles.streamed import StreamedOracle
@@ -107,7 +109,8 @@ def read_sparse(source: SparseSource, config: TrainConfig, roles: Roles, on_rows
     import pyarrow as pa
 
     sample = Sample(pa.table({}), np.zeros(0, dtype=np.uint8), nothing, nothing, np.zeros(0, dtype=np.uint64))
-    found = Survey(moments, {}, number_summary(column, column.values, 0), read, dropped, sample)
+    tallies = {role: Tally(each) for role, each in moments.items()}
+    found = Survey(tallies, {}, number_summary(column, column.values, 0), read, dropped, sample)
     return SparseTable(stores, found, width, SparseReader(roles))
 
 

@@ -7,41 +7,41 @@ with its most frequent levels.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from gradline.arrays import as_arrow
 from gradline.errors import DataError
-from gradline.maths.moments import Moments, block_moments, merge
-from gradline.maths.scratch import Scratch
-from gradline.maths.summaries import CategorySummary, NumberSummary, category_summary, number_summary
+from gradline.maths.block import block_tally
+from gradline.maths.summaries import CategorySummary, NumberSummary, category_summary, number_summary, plain_summary
 from gradline.representation.features import IDENTIFIER_ROWS, IDENTIFIER_SHARE
 from gradline.splits.roles import row_hashes
 from gradline.types import NumberColumn, Part, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from gradline.inputs.source import Source
     from gradline.maths.engine import Engine
+    from gradline.maths.moments import Moments
     from gradline.maths.summaries import Summary
+    from gradline.maths.tally import Tally
     from gradline.splits.roles import Hashes, RoleArray
     from gradline.training.rows import RowReader, Rows
-    from gradline.types import Block, CategoryColumn, FloatArray, IntArray
+    from gradline.types import Block, CategoryColumn, IntArray
 
 Number = TypeVar("Number", np.float64, np.intp)
 
 MOST_RAW_LEVELS = 2_500  # of one category, in the moments
 MOST_RAW_LEVELS_TOGETHER = 5_000  # of all of them
 SAMPLE_ROWS = 2_000
+MOST_SAMPLED = 2 * SAMPLE_ROWS  # before those too many are dropped: each time costs as much
 SAMPLE_SALT = 0x5A17
-
-_scratch = Scratch()
 
 
 class Sample(NamedTuple):
@@ -67,24 +67,24 @@ class Sample(NamedTuple):
             np.concatenate([self.file, other.file]),
             np.concatenate([self.row, other.row]),
             np.concatenate([self.hashes, other.hashes]),
-        ).smallest()
+        ).smallest(MOST_SAMPLED)
 
-    def smallest(self) -> Sample:
-        """At most SAMPLE_ROWS rows, in the order of file and row."""
-        if len(self.hashes) <= SAMPLE_ROWS:
+    def smallest(self, most: int = SAMPLE_ROWS) -> Sample:
+        """SAMPLE_ROWS rows where there are more than `most`, in the order of file and row."""
+        if len(self.hashes) <= most:
             return self
         keep = np.argpartition(self.hashes, SAMPLE_ROWS)[:SAMPLE_ROWS]
         keep = keep[np.lexsort((self.row[keep], self.file[keep]))]
         return Sample(self.table.take(as_arrow(keep)), self.roles[keep], self.file[keep], self.row[keep], self.hashes[keep])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Survey:
-    """What one read found. moments: of the raw columns, the targets last among the numbers, by role. summaries: by decoded
+    """What one read found. tallies: of the raw columns, the targets last among the numbers, by role. summaries: by decoded
     column, over the training rows (infinities over all). target: over all rows with a target. others: of the other targets.
     """
 
-    moments: Mapping[Role, Moments]
+    tallies: Mapping[Role, Tally]
     summaries: Mapping[str, Summary]
     target: NumberSummary
     read: int
@@ -98,9 +98,14 @@ class Survey:
         """The same for one of the targets; the moments hold them all, and which column is used is its problem's to choose."""
         return replace(self, target=self.others.get(target, self.target))
 
+    @cached_property
+    def moments(self) -> Mapping[Role, Moments]:
+        """The tallies as moments, by role."""
+        return {role: tally.moments() for role, tally in self.tallies.items()}
+
     def rows(self, role: Role) -> int:
         """How many rows have a role."""
-        return self.moments[role].rows if role in self.moments else 0
+        return self.tallies[role].numbers.rows if role in self.tallies else 0
 
 
 def survey(
@@ -147,8 +152,8 @@ class _Limits:
     def lower(self, found: Survey) -> None:
         """After some blocks."""
         self.uncountable.update(n for n, s in found.summaries.items() if isinstance(s, CategorySummary) and s.counts is None)
-        if len(found.sample.hashes) == SAMPLE_ROWS:
-            self.below = found.sample.hashes.max()
+        if len(found.sample.hashes) >= SAMPLE_ROWS:
+            self.below = min(self.below, np.partition(found.sample.hashes, SAMPLE_ROWS - 1)[SAMPLE_ROWS - 1])
 
 
 def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows: Callable[[int], None]) -> Survey:
@@ -177,60 +182,35 @@ def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows:
             "choose another --target, or look at how missing values are written.",
         )
     _refuse_faults(rest, source)
-    return rest
+    return replace(rest, sample=rest.sample.smallest())
 
 
-class _ByRole:
-    """A block's rows put in the order of their roles: each column is gathered once, and a role is a slice of it."""
+class _Cells:
+    """Where a block's rows of each role stand: (n,) positions, or None for all rows."""
 
     def __init__(self, rows: Rows) -> None:
-        positions = [np.flatnonzero(rows.roles == role) for role in Role]
-        stops = accumulate(len(at) for at in positions)
-        self.slices = {role: slice(stop - len(at), stop) for role, at, stop in zip(Role, positions, stops, strict=True)}
-        self._order = None if any(len(at) == len(rows.y) for at in positions) else np.concatenate(positions)
-        self.weight = None if rows.weight is None else (rows.weight if self._order is None else rows.weight[self._order])
-        training = self.slices[Role.TRAINING]
-        self._present = None if self.weight is None else np.flatnonzero(self.weight[training] > 0.0)
+        positions = {role: np.flatnonzero(rows.roles == role) for role in Role}
+        self.at = {role: None if len(at) == len(rows.y) else at for role, at in positions.items() if len(at)}
+        self.light = rows.weight is not None and not rows.weight.all()  # some rows have no weight
+        self._training: IntArray | None = self.at.get(Role.TRAINING, positions[Role.TRAINING])
+        if self.light and rows.weight is not None:
+            self._training = np.flatnonzero((rows.weight > 0.0) & (rows.roles == Role.TRAINING))
 
-    def numbers(self, columns: Sequence[FloatArray]) -> Sequence[FloatArray]:
-        """Columns (n,) in the new order; in the thread's scratch, until its next block."""
-        if self._order is None:
-            return columns
-        gathered = _scratch.of(len(columns), len(self._order))
-        for values, row in zip(columns, gathered, strict=True):
-            np.take(values, self._order, out=row, mode="clip")  # the other modes copy once more
-        return list(gathered)
-
-    def codes(self, codes: IntArray) -> IntArray:
-        """Codes (n,) in the new order."""
-        return codes if self._order is None else codes.take(self._order)
-
-    def training(self, gathered: NDArray[Number]) -> NDArray[Number]:
-        """The gathered values of the training rows; a row without weight is not there."""
-        used = gathered[self.slices[Role.TRAINING]]
-        return used if self._present is None else used[self._present]
+    def training(self, values: NDArray[Number]) -> NDArray[Number]:
+        """The values of the training rows; a row without weight is not there."""
+        return values if self._training is None else values.take(self._training)
 
 
 def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits: _Limits) -> Survey:
-    by_role = _ByRole(rows)
+    cells = _Cells(rows)
+    numbers = rows.decoded.numbers
     target = NumberColumn(reader.target, rows.y, Part.TARGET)
     targets = sorted([target, *rows.others], key=lambda column: column.name)  # the same bits, whichever of them is `target`
-    columns = [*rows.decoded.numbers, *targets]
-    gathered = by_role.numbers([column.values for column in columns])
-    numbers = [column._replace(values=values) for column, values in zip(columns, gathered, strict=True)]
     summaries: dict[str, Summary] = {}
-    for i, column in enumerate(rows.decoded.numbers):
-        summary = number_summary(column, by_role.training(gathered[i]), block.first_row)
-        if summary.infinite:  # told of after the read, with the count; kept out of the moments
-            at = int(np.argmax(np.isinf(column.values)))
-            summary = replace(summary, first_infinite=int(rows.row[at]))
-            numbers[i] = column._replace(values=np.where(np.isinf(gathered[i]), np.nan, gathered[i]))
-        summaries[column.name] = summary
     overflowed = set(limits.uncountable)
     categories: list[CategoryColumn] = []
     for category in rows.decoded.categories:
-        codes = by_role.codes(category.codes)
-        used = by_role.training(codes)
+        used = cells.training(category.codes)
         if category.name in overflowed:
             missing = int(np.count_nonzero(used < 0))
             summaries[category.name] = CategorySummary(len(used), missing, None, category.missing_is_level)
@@ -239,19 +219,22 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
         if len(category.levels) > MOST_RAW_LEVELS + 1:
             overflowed.add(category.name)
         else:
-            categories.append(category._replace(codes=codes))
-    moments = {
-        role: block_moments(
-            [column._replace(values=column.values[mine]) for column in numbers],
-            [category._replace(codes=category.codes[mine]) for category in categories],
-            mine.stop - mine.start,
-            None if by_role.weight is None else by_role.weight[mine],
-        )
-        for role, mine in by_role.slices.items()
-        if mine.stop > mine.start
-    }
+            categories.append(category)
+    found = {role: block_tally([*numbers, *targets], categories, len(rows.y), rows.weight, at) for role, at in cells.at.items()}
+    everywhere = np.all([each.plain for each in found.values()], axis=0)
+    for i, column in enumerate(numbers):
+        if Role.TRAINING in found and everywhere[i] and not cells.light:  # the common case: the pass has seen it all
+            training = found[Role.TRAINING]
+            summaries[column.name] = plain_summary(
+                column, training.rows, training.least[i], training.greatest[i], block.first_row
+            )
+            continue
+        summary = number_summary(column, cells.training(column.values), block.first_row)
+        if summary.infinite:  # told of after the read, with the count
+            summary = replace(summary, first_infinite=int(rows.row[np.argmax(np.isinf(column.values))]))
+        summaries[column.name] = summary
     return Survey(
-        moments,
+        {role: each.tally for role, each in found.items()},
         summaries,
         number_summary(target, target.values, block.first_row),
         rows.read,
@@ -284,13 +267,13 @@ def _merge(a: Survey, b: Survey) -> Survey:
         largest = max(counted, key=lambda name: (counted[name], name))
         overflowed.add(largest)
         del counted[largest]
-    moments = {}
+    tallies = {}
     for role in Role:
-        parts = [s.moments[role].without(overflowed) for s in (a, b) if role in s.moments]
+        parts = [s.tallies[role].without(overflowed) for s in (a, b) if role in s.tallies]
         if parts:
-            moments[role] = parts[0] if len(parts) == 1 else merge(*parts)
+            tallies[role] = parts[0] if len(parts) == 1 else parts[0].plus(parts[1])
     return Survey(
-        moments,
+        tallies,
         summaries,
         a.target.plus(b.target),
         a.read + b.read,
