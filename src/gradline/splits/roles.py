@@ -31,22 +31,29 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 def mix(values: Hashes) -> Hashes:
     """SplitMix64's finaliser: each bit of the result depends on each bit of the value (Steele, Lea & Flood 2014)."""
+    return _mixed(values.copy())
+
+
+def _mixed(z: Hashes) -> Hashes:
+    """`mix` in place: new memory would cost as much as the arithmetic."""
+    shifted = np.empty_like(z)
     with np.errstate(over="ignore"):
-        z = values + _STEP
-        shifted = np.empty_like(z)  # in place from here: new memory would cost as much as the arithmetic
+        z += _STEP
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
             np.right_shift(z, np.uint64(shift), out=shifted)
             z ^= shifted
             z *= np.uint64(factor)
-        np.right_shift(z, np.uint64(31), out=shifted)
-        z ^= shifted
-        return z
+    np.right_shift(z, np.uint64(31), out=shifted)
+    z ^= shifted
+    return z
 
 
 def row_hashes(seed: int, file: int, first_row: int, rows: int) -> Hashes:
     """A hash of (seed, file, row number) for consecutive rows, (rows,)."""
     salt = mix(mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64)) ^ np.uint64(file))
-    return mix(np.arange(first_row, first_row + rows, dtype=np.uint64) ^ salt)
+    z = np.arange(first_row, first_row + rows, dtype=np.uint64)
+    z ^= salt
+    return _mixed(z)
 
 
 def value_hashes(seed: int, values: pa.Array) -> Hashes:
@@ -151,6 +158,8 @@ class RowRoles:
 
     def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
         """See `Roles`."""
+        if self.validation + self.test == 0.0:
+            return np.full(rows, Role.TRAINING, dtype=np.uint8)
         return _by_share(row_hashes(self.seed, file, first_row, rows), self.validation, self.test)
 
 

@@ -42,6 +42,8 @@ MOST_RAW_LEVELS_TOGETHER = 5_000  # of all of them
 SAMPLE_ROWS = 2_000
 MOST_SAMPLED = 2 * SAMPLE_ROWS  # before those too many are dropped: each time costs as much
 SAMPLE_SALT = 0x5A17
+GROUP_ROWS = 64
+DENSE_ROWS = 1 << 17  # of a file; more than SAMPLE_ROWS * GROUP_ROWS
 
 
 class Sample(NamedTuple):
@@ -189,10 +191,13 @@ class _Cells:
     """Where a block's rows of each role stand: (n,) positions, or None for all rows."""
 
     def __init__(self, rows: Rows) -> None:
-        positions = {role: np.flatnonzero(rows.roles == role) for role in Role}
-        self.at = {role: None if len(at) == len(rows.y) else at for role, at in positions.items() if len(at)}
+        self.at: dict[Role, IntArray | None] = {}
+        for role in Role:
+            mine = rows.roles == role
+            if mine.any():
+                self.at[role] = None if mine.all() else np.flatnonzero(mine)
         self.light = rows.weight is not None and not rows.weight.all()  # some rows have no weight
-        self._training: IntArray | None = self.at.get(Role.TRAINING, positions[Role.TRAINING])
+        self._training: IntArray | None = self.at.get(Role.TRAINING, np.zeros(0, dtype=np.intp))
         if self.light and rows.weight is not None:
             self._training = np.flatnonzero((rows.weight > 0.0) & (rows.roles == Role.TRAINING))
 
@@ -246,16 +251,36 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
 
 
 def _sample(rows: Rows, block: Block, seed: int, below: np.uint64) -> Sample:
-    """The rows with the smallest hashes, none above `below`."""
+    """The candidates with the smallest hashes, none above `below`."""
     import pyarrow as pa
 
     table = rows.table if isinstance(rows.table, pa.Table) else pa.Table.from_batches([rows.table])
-    hashes = row_hashes(seed ^ SAMPLE_SALT, block.file, block.first_row, rows.read)[rows.kept]
-    keep = np.flatnonzero(hashes <= below)
-    if len(keep) > SAMPLE_ROWS:
-        keep = np.sort(keep[np.argpartition(hashes[keep], SAMPLE_ROWS)[:SAMPLE_ROWS]])
-    position = np.flatnonzero(rows.kept)[keep]
-    return Sample(table.take(as_arrow(position)), rows.roles[keep], np.full(len(keep), block.file), rows.row[keep], hashes[keep])
+    position, hashes = candidates(seed ^ SAMPLE_SALT, block.file, block.first_row, rows.read)
+    chosen = np.flatnonzero(hashes <= below)
+    if rows.dropped:
+        chosen = chosen[rows.kept[position[chosen]]]
+    if len(chosen) > SAMPLE_ROWS:
+        chosen = np.sort(chosen[np.argpartition(hashes[chosen], SAMPLE_ROWS)[:SAMPLE_ROWS]])
+    position, hashes = position[chosen], hashes[chosen]
+    keep = position if not rows.dropped else np.cumsum(rows.kept)[position] - 1  # where they stand among the rows kept
+    return Sample(table.take(as_arrow(position)), rows.roles[keep], np.full(len(keep), block.file), rows.row[keep], hashes)
+
+
+def candidates(seed: int, file: int, first_row: int, rows: int) -> tuple[IntArray, Hashes]:
+    """The rows of a block that may be sampled, and a hash of each: positions (n,), ascending, and (n,).
+
+    All of the first rows of a file. Past these a row in 64, at a place that its hash decides, with 1/64 of that hash: below a
+    threshold of less than 1/64, which so many rows have as a whole, that is as likely for each row, and a 64th of the work.
+    """
+    dense = max(0, min(DENSE_ROWS - first_row, rows))
+    position, hashes = np.arange(dense), row_hashes(seed, file, first_row, dense)
+    if dense == rows:
+        return position, hashes
+    first, last = (first_row + dense) // GROUP_ROWS, (first_row + rows - 1) // GROUP_ROWS
+    of_group = row_hashes(seed + 1, file, first, last - first + 1)
+    place = np.arange(first, last + 1) * GROUP_ROWS + (of_group % np.uint64(GROUP_ROWS)).astype(np.intp) - first_row
+    inside = (place >= dense) & (place < rows)
+    return np.concatenate([position, place[inside]]), np.concatenate([hashes, of_group[inside] // np.uint64(GROUP_ROWS)])
 
 
 def _merge(a: Survey, b: Survey) -> Survey:
