@@ -7,6 +7,7 @@ with its most frequent levels.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -82,6 +83,7 @@ class Sample(NamedTuple):
 class Survey:
     """What one read found. moments: of the raw columns, the targets last among the numbers, by role. summaries: by decoded
     column, over the training rows (infinities over all). target: over all rows with a target. others: of the other targets.
+    folds: the moments of the training rows by fold, where they are divided; merged in this order they are the training moments.
     """
 
     moments: Mapping[Role, Moments]
@@ -93,6 +95,12 @@ class Survey:
     overflowed: frozenset[str] = frozenset()
     reads: int = 1
     others: Mapping[str, NumberSummary] = field(default_factory=dict)
+    folds: tuple[Moments, ...] = ()
+
+    def with_training(self) -> Survey:
+        """The same with the training moments, after the last block; while it is read, those by fold stand for them."""
+        training = reduce(merge, self.folds) if self.folds else None
+        return self if training is None or not training.rows else replace(self, moments={Role.TRAINING: training, **self.moments})
 
     def of(self, target: str) -> Survey:
         """The same for one of the targets; the moments hold them all, and which column is used is its problem's to choose."""
@@ -167,6 +175,7 @@ def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows:
     if rest is None:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     on_rows(rest.read)
+    rest = rest.with_training()
     if rest.read == 0:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     if rest.dropped == rest.read:
@@ -181,12 +190,19 @@ def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows:
 
 
 class _ByRole:
-    """A block's rows put in the order of their roles: each column is gathered once, and a role is a slice of it."""
+    """A block's rows put in the order of their roles: each column is gathered once, and a role is a slice of it.
 
-    def __init__(self, rows: Rows) -> None:
-        positions = [np.flatnonzero(rows.roles == role) for role in Role]
+    folds: how many the training rows are divided among; each is then a slice of their slice, in `self.folds`.
+    """
+
+    def __init__(self, rows: Rows, folds: int = 0) -> None:
+        first = max(folds, 1)  # cells: the folds of the training rows (or all of them as one), the validation rows, the test rows
+        cells = rows.roles if rows.folds is None else np.where(rows.roles == Role.TRAINING, rows.folds, rows.roles + (first - 1))
+        positions = [np.flatnonzero(cells == cell) for cell in range(first + len(Role) - 1)]
         stops = accumulate(len(at) for at in positions)
-        self.slices = {role: slice(stop - len(at), stop) for role, at, stop in zip(Role, positions, stops, strict=True)}
+        slices = [slice(stop - len(at), stop) for at, stop in zip(positions, stops, strict=True)]
+        self.folds = slices[:folds]
+        self.slices = dict(zip(Role, [slice(0, slices[first - 1].stop), *slices[first:]], strict=True))
         self._order = None if any(len(at) == len(rows.y) for at in positions) else np.concatenate(positions)
         self.weight = None if rows.weight is None else (rows.weight if self._order is None else rows.weight[self._order])
         training = self.slices[Role.TRAINING]
@@ -212,7 +228,7 @@ class _ByRole:
 
 
 def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits: _Limits) -> Survey:
-    by_role = _ByRole(rows)
+    by_role = _ByRole(rows, 0 if reader.folds is None else reader.folds.count)
     target = NumberColumn(reader.target, rows.y, Part.TARGET)
     targets = sorted([target, *rows.others], key=lambda column: column.name)  # the same bits, whichever of them is `target`
     columns = [*rows.decoded.numbers, *targets]
@@ -240,18 +256,19 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
             overflowed.add(category.name)
         else:
             categories.append(category._replace(codes=codes))
-    moments = {
-        role: block_moments(
+
+    def moments_of(mine: slice) -> Moments:
+        return block_moments(
             [column._replace(values=column.values[mine]) for column in numbers],
             [category._replace(codes=category.codes[mine]) for category in categories],
             mine.stop - mine.start,
             None if by_role.weight is None else by_role.weight[mine],
         )
-        for role, mine in by_role.slices.items()
-        if mine.stop > mine.start
-    }
+
+    divided = {Role.TRAINING} if by_role.folds else set()
+    present = {role: mine for role, mine in by_role.slices.items() if mine.stop > mine.start and role not in divided}
     return Survey(
-        moments,
+        {role: moments_of(mine) for role, mine in present.items()},
         summaries,
         number_summary(target, target.values, block.first_row),
         rows.read,
@@ -259,6 +276,7 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
         _sample(rows, block, seed, limits.below),
         frozenset(overflowed),
         others={column.name: number_summary(column, column.values, block.first_row) for column in rows.others},
+        folds=tuple(moments_of(mine) for mine in by_role.folds),
     )
 
 
@@ -298,6 +316,7 @@ def _merge(a: Survey, b: Survey) -> Survey:
         a.sample.plus(b.sample),
         frozenset(overflowed),
         others={name: a.others[name].plus(b.others[name]) for name in a.others},
+        folds=tuple(merge(x.without(overflowed), y.without(overflowed)) for x, y in zip(a.folds, b.folds, strict=True)),
     )
 
 
