@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from test_survey import ChunkedSource
 
 import gradline as gl
 from gradline.engines.threads import ThreadEngine
@@ -19,7 +20,6 @@ from gradline.training.rows import RowReader
 from gradline.training.survey import survey
 from gradline.types import Kind, Part, RawColumn, Role
 from reference import SerialEngine, ShuffledEngine, fit
-from test_survey import ChunkedSource
 
 SEED = 3
 
@@ -225,7 +225,7 @@ def test_folds_are_even_and_say_nothing_of_roles():
 def folds_of(table, engine=None, cuts=(), key=None):
     kinds = {"a": Kind.NUMBER, "b": Kind.NUMBER, "c": Kind.TEXT}
     roles = RowRoles(SEED, 0.2, 0.1) if key is None else ValueRoles(key, SEED, 0.2, 0.1)
-    reader = RowReader(Decoder(kinds), roles, "y", Kind.NUMBER, folds=Folds(5, SEED, key))
+    reader = RowReader(Decoder(kinds), roles, "y", Kind.NUMBER, folds=Folds(5, SEED))
     found, _ = survey(ChunkedSource(table, cuts), reader, engine or SerialEngine(), 0)
     return found
 
@@ -243,14 +243,26 @@ def test_the_folds_divide_the_training_rows():
         assert fold.comoment[fold.index()[at], fold.index()[at]] == pytest.approx(y.var() * len(y), rel=1e-12)
 
 
+def test_rows_without_a_target_move_no_other_row_to_another_fold():
+    table = a_table()
+    used, folds = training_rows(table, 5, 0.2, 0.1)
+    holes = np.arange(600) % 3 == 0
+    y = np.where(holes, np.nan, table["y"].to_numpy())
+    found = folds_of(table.set_column(table.column_names.index("y"), "y", pa.array(y)))
+    for k, fold in enumerate(found.folds):
+        own = y[used][(folds == k) & ~holes[used]]
+        assert fold.rows == len(own)
+        assert fold.mean[fold.index()[RawColumn("y", Part.TARGET)]] == pytest.approx(own.mean(), rel=1e-13)
+
+
 @pytest.mark.parametrize("cuts", [(), (1,), (250,), tuple(range(0, 600, 13)), tuple(range(1, 600))], ids=len)
 def test_the_folds_do_not_depend_on_blocks_but_for_rounding(cuts):
     whole, cut = folds_of(a_table()), folds_of(a_table(), cuts=cuts)
     for a, b in zip((*whole.folds, whole.moments[Role.TEST]), (*cut.folds, cut.moments[Role.TEST]), strict=True):
         assert (a.rows, set(a.columns)) == (b.rows, set(b.columns))
-        b = b.expanded(a.columns)
+        other = b.expanded(a.columns).comoment
         scale = np.sqrt(np.diag(a.comoment))
-        assert np.all(np.abs(a.comoment - b.comoment) <= 1e-12 * np.outer(scale, scale))
+        assert np.all(np.abs(a.comoment - other) <= 1e-12 * np.outer(scale, scale))
 
 
 def test_any_engine_gives_the_same_bits():
@@ -277,7 +289,7 @@ def test_with_a_key_the_order_of_rows_changes_rounding_alone():
 @pytest.mark.parametrize("name", ["key", "group"])
 def test_rows_of_one_value_are_in_one_fold(name):
     values = pa.array([f"customer {i % 40}" for i in range(800)])
-    folds = Folds(5, SEED, name).assign(0, 0, 800, values)
+    folds = Folds(5, SEED).assign(0, 0, 800, values)
     assert all(len(np.unique(folds[i::40])) == 1 for i in range(40))
     assert len(np.unique(folds)) == 5
     # a target that is one number for each customer is learned by heart across rows, and not across customers
@@ -353,7 +365,7 @@ def test_a_fold_without_rows_is_an_error():
         fit(table, features=["a"], group="who", validation=0, test=0, folds=5)
     weight = np.where(Folds(4, 0).assign(0, 0, 40, None) == 1, 0.0, 1.0)
     table = a_table(40).set_column(5, "weight", pa.array(weight))
-    with pytest.raises(DataError, match="fold 2 of 4 has .*, all of weight 0"):
+    with pytest.raises(DataError, match=r"fold 2 of 4 has .*, all of weight 0"):
         fit(table, features=["a"], weight="weight", validation=0, test=0, folds=4)
 
 

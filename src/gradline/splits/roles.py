@@ -113,16 +113,15 @@ def _text_hashes(text: pa.Array) -> Hashes:
 
 @dataclass(frozen=True, slots=True)
 class Folds:
-    """The fold of each row, for cross-validation: 0 to `count` − 1, by a hash of (file, row number), or of the value of `column`,
-    whose rows stay together. Its salt is not that of the roles, so that a role says nothing of the fold.
+    """The fold of each row, for cross-validation: 0 to `count` − 1, by a hash of (file, row number), or of the value that decides the
+    rows' roles: its rows stay together. The salt is not that of the roles, so that a role says nothing of the fold.
     """
 
     count: int
     seed: int
-    column: str | None = None
 
     def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
-        """The folds of consecutive rows, (rows,); `values` are those of `column`."""
+        """The folds of consecutive rows, (rows,); `values` are those of the roles' column, None where they have none."""
         seed = self.seed ^ FOLD_SALT
         hashes = row_hashes(seed, file, first_row, rows) if values is None else value_hashes(seed, values)
         return (((hashes >> np.uint64(32)) * np.uint64(self.count)) >> np.uint64(32)).astype(np.uint8)

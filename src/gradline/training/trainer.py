@@ -209,7 +209,7 @@ def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, pr
     kind = others.pop(config.target)
     reader = RowReader(decoder, roles, config.target, kind, config.weight, config.missing, config.log_target, others)
     if config.fold_count:
-        reader = replace(reader, folds=Folds(config.fold_count, config.seed, roles.column))
+        reader = replace(reader, folds=Folds(config.fold_count, config.seed))
     found, reader = survey(source, reader, engine, config.seed, progress.rows)
     for each in configs:
         _training_moments(found.of(each.target), source, each)
