@@ -170,14 +170,20 @@ def _folds(model: Model) -> Text | None:
     best = found["l2"].index(found["chosen"])
     rmse, error, mean = number(found["rmse"][best]), number(found["rmse_standard_error"][best], 2), number(found["baseline_rmse"])
     log = f" of log({model.contract.target})" if model.config.get("log_target") else ""
+    chosen = number(found["chosen"]) if found["chosen"] else "0"
     r2 = "" if found["r2"] is None else f", R² {found['r2']:.4f}"
     text = _text(f"Folds     RMSE{log} {rmse} ± {error} over {found['folds']} folds (always the mean {mean}){r2}")
     if len(found["l2"]) == 1:
-        return text.append(f"\n          at λ = {number(found['chosen'])}")
-    why = "no penalty errs least" if not found["chosen"] else "λ = 0 is as good within one standard error"
-    if not free_is_near(found):
-        why = "λ = 0 errs by more than one standard error more"
-    return text.append(f"\n          λ = {number(found['chosen'])} chosen of {len(found['l2']):,} values: {why}")
+        return text.append(f"\n          at λ = {chosen}")
+    if not found["chosen"]:
+        why = "a penalty would only add to the error"
+    else:
+        why = (
+            "λ = 0 is as good within one standard error"
+            if free_is_near(found)
+            else "λ = 0 is worse by more than one standard error"
+        )
+    return text.append(f"\n          λ = {chosen} chosen of {len(found['l2']):,} values: {why}")
 
 
 def _trust(model: Model) -> Text:
