@@ -14,7 +14,7 @@ import numpy as np
 
 from gradline.errors import DataError, plural
 from gradline.maths.ridge_path import RidgePath, others, penalties, ridge_path
-from gradline.types import Notice, Part, finite_or_none
+from gradline.types import Notice, Part, RawColumn, finite_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,6 +101,7 @@ def cross_validate(
     and then the target, missing values imputed by the means of the latter.  Raises DataError for a fold without rows.
     """
     _check(folds, config)
+    folds = [_reduced(fold, representation, config.target) for fold in folds]
     indicators = np.array([feature.part is not Part.VALUE for feature in representation.features])
 
     def fitted(pair: tuple[Moments, Moments]) -> tuple[_Fold, ...]:
@@ -127,6 +128,18 @@ def cross_validate(
         best=best,
         r2=1.0 - float(weight @ squared[:, best]) / total if total > 0.0 else None,
     )
+
+
+def _reduced(moments: Moments, representation: Representation, target: str) -> Moments:
+    """The moments of the columns that features are made of, levels that share a feature as one, once for all merges. A number that
+    is a feature keeps its missing indicator, by which its missing values are imputed anew.
+    """
+    columns = [RawColumn(f.column, f.part, f.level) for f in representation.features]
+    missing = [RawColumn(column, Part.MISSING) for column, part, _ in columns if part is Part.VALUE]
+    beside = [*(column for column in missing if column not in columns), RawColumn(target, Part.TARGET)]
+    where = moments.index()
+    groups = [*representation.groups(moments.columns), *([where[column]] if column in where else [] for column in beside)]
+    return moments.aggregated(groups, (*columns, *beside))
 
 
 def _check(folds: Sequence[Moments], config: TrainConfig) -> None:
