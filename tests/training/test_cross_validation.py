@@ -29,6 +29,7 @@ def a_table(rows=600, seed=0):
     rng = np.random.default_rng(seed)
     a, b = rng.normal(100.0, 5.0, rows), rng.normal(size=rows)
     near = b + 0.05 * rng.normal(size=rows)
+    near[[2, 11, 30]] = np.nan  # too few for an indicator
     c = rng.choice(["u", "v", "w"], rows, p=[0.5, 0.3, 0.2]).astype(object)
     c[rng.choice(rows, 20, replace=False)] = None
     c[rng.choice(rows, 3, replace=False)] = "rare"
@@ -39,7 +40,7 @@ def a_table(rows=600, seed=0):
             "key": np.arange(rows) * 7 + 11,
             "a": a,
             "b": pa.array(np.where(holes, np.nan, b), from_pandas=True),
-            "near": near,
+            "near": pa.array(near, from_pandas=True),
             "c": pa.array(c.tolist()),
             "weight": rng.integers(0, 4, rows) / 2.0,
             "y": y,
