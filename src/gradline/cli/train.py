@@ -125,8 +125,15 @@ OPTIONS = (
         help="The step size α, or the first.",
     ),
     click.option(
-        "--l2", type=float, default=0.0, show_default=True, help="λ of the penalty (λ/2)‖w‖², in the loop's coordinates."
+        "--l2",
+        callback=parameters.penalty,
+        default="0",
+        show_default=True,
+        metavar="λ",
+        help="λ of the penalty (λ/2)‖w‖², in the loop's coordinates; auto: the best by cross-validation.",
     ),
+    click.option("--l2-path", type=int, default=100, show_default=True, metavar="N", help="Values of λ that --l2 auto tries."),
+    click.option("--folds", type=int, default=0, metavar="K", help="Cross-validate on K folds. Default: none; 5 for --l2 auto."),
     click.option("--l1", type=float, default=0.0, show_default=True, help="λ₁ of the penalty λ₁‖w‖₁: sets coefficients to zero."),
     click.option("--intercept/--no-intercept", default=True, help="Whether to fit b."),
     click.option(

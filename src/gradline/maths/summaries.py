@@ -86,16 +86,15 @@ def number_summary(column: NumberColumn, used: FloatArray, first_row: int) -> Nu
     infinite = np.isinf(column.values)
     count, missing = int(np.count_nonzero(infinite)), int(np.count_nonzero(np.isnan(used)))
     empty = missing == len(used)
-    found = plain_summary(
-        column, len(used), np.inf if empty else np.fmin.reduce(used), -np.inf if empty else np.fmax.reduce(used), first_row
-    )
+    least, greatest = (np.inf, -np.inf) if empty else (np.fmin.reduce(used), np.fmax.reduce(used))
+    found = plain_summary(column, len(used), least, greatest)
     if not count:
         return replace(found, missing=missing)
     first = first_row + int(np.argmax(infinite))
     return replace(found, missing=missing, infinite=count, first_infinite=first, consecutive=False)
 
 
-def plain_summary(column: NumberColumn, used: int, least: float, greatest: float, first_row: int) -> NumberSummary:
+def plain_summary(column: NumberColumn, used: int, least: float, greatest: float) -> NumberSummary:
     """Of one block without missing or infinite numbers, whose range over the `used` training rows is known."""
     values = column.values
     return NumberSummary(

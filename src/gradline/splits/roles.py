@@ -4,6 +4,8 @@
 
 The key is (file, row number), or the value of a column: then all rows of one value (a customer, a day) have one role. By
 time, the latest rows are the test rows and those before them the validation rows.
+
+The fold of a training row is another hash of the same key:   fold = ⌊K·hash(seed', key) / 2^64⌋
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     RoleArray = NDArray[np.uint8]
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
+FOLD_SALT = 0xF01D
 
 
 def mix(values: Hashes) -> Hashes:
@@ -118,6 +121,22 @@ def _text_hashes(text: pa.Array) -> Hashes:
     with np.errstate(over="ignore"):
         sums = total[ends[1:]] - total[ends[:-1]]
     return mix(sums ^ lengths.astype(np.uint64))
+
+
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """The fold of each row, for cross-validation: 0 to `count` − 1, by a hash of (file, row number), or of the value that decides the
+    rows' roles: its rows stay together. The salt is not that of the roles, so that a role says nothing of the fold.
+    """
+
+    count: int
+    seed: int
+
+    def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
+        """The folds of consecutive rows, (rows,); `values` are those of the roles' column, None where they have none."""
+        seed = self.seed ^ FOLD_SALT
+        hashes = row_hashes(seed, file, first_row, rows) if values is None else value_hashes(seed, values)
+        return (((hashes >> np.uint64(32)) * np.uint64(self.count)) >> np.uint64(32)).astype(np.uint8)
 
 
 class Roles(Protocol):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gradline.oracles.sparse import SparseStore
     from gradline.representation.features import Representation
     from gradline.representation.sparse import SparseRepresentation
+    from gradline.training.cross_validation import CrossValidation
     from gradline.training.judge import Judge
     from gradline.training.plan import Plan
     from gradline.training.rows import RowReader, SparseReader
@@ -53,3 +54,4 @@ class Prepared:
     noise: GradientNoise | None = None
     contract: Contract | None = None
     stores: Mapping[Role, SparseStore] = field(default_factory=dict)
+    cross_validation: CrossValidation | None = None

@@ -237,11 +237,11 @@ def prepare_sparse(table: SparseTable, config: TrainConfig, engine: Engine) -> P
     judge: Judge
     if wide:
         _refuse_wide(config, len(at))
-        oracle = StreamedOracle(engine, store.parts, store.examples, intercept=config.intercept, l2=config.l2)
+        oracle = StreamedOracle(engine, store.parts, store.examples, intercept=config.intercept, l2=config.penalty)
         problem = pose_wide(names, survey.moments, coordinates, oracle, config)
     else:
         moments = {role: sparse_moments(s, at, dense, features.mean, names, config.target) for role, s in stores.items()}
-        problem = pose(names, moments, coordinates, config.l2)
+        problem = pose(names, moments, coordinates, config.penalty)
         judge = Solved(problem) if config.l1 == 0.0 else ElasticNet(problem, config.l1)
     if wide or config.loss != "squared":
         judge = pose_general(config, problem, store, held_out, engine)
@@ -268,7 +268,7 @@ def _refuse_wide(config: TrainConfig, p: int) -> None:
         raise UsageError(f"{many} they have no moments.", "--oracle streamed or minibatch.")
     if config.l1 > 0.0:
         raise UsageError(f"{many} --l1 needs one for its proof.", "use --l2, or choose columns with --features.")
-    if config.loss != "squared" and config.l2 == 0.0:
+    if config.loss != "squared" and config.penalty == 0.0:
         raise UsageError(f"{many} --loss {config.loss} needs one for its proof, or a penalty.", "add --l2, say --l2 1e-3.")
 
 

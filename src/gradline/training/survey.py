@@ -7,7 +7,7 @@ with its most frequent levels.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from gradline.arrays import as_arrow
 from gradline.errors import DataError
 from gradline.maths.block import block_tally
 from gradline.maths.summaries import CategorySummary, NumberSummary, category_summary, number_summary, plain_summary
+from gradline.maths.tally import Tally
 from gradline.representation.features import IDENTIFIER_ROWS, IDENTIFIER_SHARE
 from gradline.splits.roles import row_hashes
 from gradline.types import NumberColumn, Part, Role
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from gradline.maths.engine import Engine
     from gradline.maths.moments import Moments
     from gradline.maths.summaries import Summary
-    from gradline.maths.tally import Tally
     from gradline.splits.roles import Hashes, RoleArray
     from gradline.training.rows import RowReader, Rows
     from gradline.types import Block, CategoryColumn, IntArray
@@ -84,6 +84,7 @@ class Sample(NamedTuple):
 class Survey:
     """What one read found. tallies: of the raw columns, the targets last among the numbers, by role. summaries: by decoded
     column, over the training rows (infinities over all). target: over all rows with a target. others: of the other targets.
+    fold_tallies: of the training rows by fold, where they are divided; merged in this order they are those of all training rows.
     """
 
     tallies: Mapping[Role, Tally]
@@ -95,6 +96,14 @@ class Survey:
     overflowed: frozenset[str] = frozenset()
     reads: int = 1
     others: Mapping[str, NumberSummary] = field(default_factory=dict)
+    fold_tallies: tuple[Tally, ...] = ()
+
+    def with_training(self) -> Survey:
+        """The same with the training rows, after the last block; while it is read, their folds stand for them."""
+        training = reduce(Tally.plus, self.fold_tallies) if self.fold_tallies else None
+        if training is None or not training.numbers.rows:
+            return self
+        return replace(self, tallies={Role.TRAINING: training, **self.tallies})
 
     def of(self, target: str) -> Survey:
         """The same for one of the targets; the moments hold them all, and which column is used is its problem's to choose."""
@@ -104,6 +113,11 @@ class Survey:
     def moments(self) -> Mapping[Role, Moments]:
         """The tallies as moments, by role."""
         return {role: tally.moments() for role, tally in self.tallies.items()}
+
+    @cached_property
+    def folds(self) -> tuple[Moments, ...]:
+        """The folds' tallies as moments."""
+        return tuple(tally.moments() for tally in self.fold_tallies)
 
     def rows(self, role: Role) -> int:
         """How many rows have a role."""
@@ -174,6 +188,7 @@ def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows:
     if rest is None:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     on_rows(rest.read)
+    rest = rest.with_training()
     if rest.read == 0:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     if rest.dropped == rest.read:
@@ -188,9 +203,9 @@ def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows:
 
 
 class _Cells:
-    """Where a block's rows of each role stand: (n,) positions, or None for all rows."""
+    """Where a block's rows of each role stand: (n,) positions, or None for all rows. Of divided training rows, those of each fold."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, folds: int) -> None:
         self.at: dict[Role, IntArray | None] = {}
         for role in Role:
             mine = rows.roles == role
@@ -200,6 +215,10 @@ class _Cells:
         self._training: IntArray | None = self.at.get(Role.TRAINING, np.zeros(0, dtype=np.intp))
         if self.light and rows.weight is not None:
             self._training = np.flatnonzero((rows.weight > 0.0) & (rows.roles == Role.TRAINING))
+        self.folds: list[IntArray] = []
+        if rows.folds is not None:
+            self.folds = [np.flatnonzero((rows.roles == Role.TRAINING) & (rows.folds == fold)) for fold in range(folds)]
+            self.at.pop(Role.TRAINING, None)
 
     def training(self, values: NDArray[Number]) -> NDArray[Number]:
         """The values of the training rows; a row without weight is not there."""
@@ -207,7 +226,7 @@ class _Cells:
 
 
 def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits: _Limits) -> Survey:
-    cells = _Cells(rows)
+    cells = _Cells(rows, 0 if reader.folds is None else reader.folds.count)
     numbers = rows.decoded.numbers
     target = NumberColumn(reader.target, rows.y, Part.TARGET)
     targets = sorted([target, *rows.others], key=lambda column: column.name)  # the same bits, whichever of them is `target`
@@ -225,28 +244,31 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
             overflowed.add(category.name)
         else:
             categories.append(category)
-    found = {role: block_tally([*numbers, *targets], categories, len(rows.y), rows.weight, at) for role, at in cells.at.items()}
-    everywhere = np.all([each.plain for each in found.values()], axis=0)
+    columns = [*numbers, *targets]
+    found = {role: block_tally(columns, categories, len(rows.y), rows.weight, at) for role, at in cells.at.items()}
+    folds = [block_tally(columns, categories, len(rows.y), rows.weight, at) for at in cells.folds]
+    training = [found[Role.TRAINING]] if Role.TRAINING in found else [each for each in folds if each.rows]
+    plain = np.all([each.plain for each in (*found.values(), *folds) if each.rows], axis=0)
     for i, column in enumerate(numbers):
-        if Role.TRAINING in found and everywhere[i] and not cells.light:  # the common case: the pass has seen it all
-            training = found[Role.TRAINING]
-            summaries[column.name] = plain_summary(
-                column, training.rows, training.least[i], training.greatest[i], block.first_row
-            )
+        if training and plain[i] and not cells.light:  # the common case: the pass has seen it all
+            least, greatest = min(each.least[i] for each in training), max(each.greatest[i] for each in training)
+            summaries[column.name] = plain_summary(column, sum(each.rows for each in training), least, greatest)
             continue
         summary = number_summary(column, cells.training(column.values), block.first_row)
         if summary.infinite:  # told of after the read, with the count
             summary = replace(summary, first_infinite=int(rows.row[np.argmax(np.isinf(column.values))]))
         summaries[column.name] = summary
+    ordered = [column.name for column in (*numbers, *rows.decoded.categories)]
     return Survey(
         {role: each.tally for role, each in found.items()},
-        summaries,
+        {name: summaries[name] for name in ordered},
         number_summary(target, target.values, block.first_row),
         rows.read,
         rows.dropped,
         _sample(rows, block, seed, limits.below),
         frozenset(overflowed),
         others={column.name: number_summary(column, column.values, block.first_row) for column in rows.others},
+        fold_tallies=tuple(each.tally for each in folds),
     )
 
 
@@ -306,6 +328,9 @@ def _merge(a: Survey, b: Survey) -> Survey:
         a.sample.plus(b.sample),
         frozenset(overflowed),
         others={name: a.others[name].plus(b.others[name]) for name in a.others},
+        fold_tallies=tuple(
+            x.without(overflowed).plus(y.without(overflowed)) for x, y in zip(a.fold_tallies, b.fold_tallies, strict=True)
+        ),
     )
 
 

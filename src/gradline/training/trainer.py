@@ -6,7 +6,8 @@ read once → represent → plan → descend → certify: `prepare` is the first
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -25,8 +26,9 @@ from gradline.oracles.sparse import SparseStore
 from gradline.oracles.streamed import Examples, StreamedOracle
 from gradline.representation.decode import DATE_PARTS, Decoder
 from gradline.representation.features import Limits, Representation, represent
-from gradline.splits.roles import RowRoles, ValueRoles, time_ordinals, time_roles
+from gradline.splits.roles import Folds, RowRoles, ValueRoles, time_ordinals, time_roles
 from gradline.training.columns import feature_kinds, make_contract, target_kind
+from gradline.training.cross_validation import CrossValidation, cross_validate
 from gradline.training.doubts import data_doubts, run_doubts
 from gradline.training.elastic import ElasticNet, elastic_plan
 from gradline.training.general import GeneralProblem, general_plan, pose_general
@@ -83,6 +85,7 @@ class Fit:
     notices: tuple[Notice, ...]
     judge: Judge
     stores: Mapping[Role, SparseStore]
+    cross_validation: CrossValidation | None = None
 
 
 class Read(NamedTuple):
@@ -110,6 +113,8 @@ def train(
     # 1. one read, the problem, the plan
     prepared = prepare(source, config, engine, progress, read)
     problem, plan, found = prepared.problem, prepared.plan, prepared.survey
+    if prepared.cross_validation is not None:
+        config = config.with_penalty(prepared.cross_validation.chosen)
 
     # 2. the loop
     oracle, epoch = _oracle(source, config, engine, prepared)
@@ -144,6 +149,7 @@ def train(
         (*prepared.notices, *notices),
         judge,
         prepared.stores,
+        prepared.cross_validation,
     )
 
 
@@ -155,22 +161,23 @@ def _contract(source: Source, config: TrainConfig, prepared: Prepared) -> Contra
 
 def _oracle(source: Source, config: TrainConfig, engine: Engine, prepared: Prepared) -> tuple[Oracle, int]:
     """The oracle that the plan names, and how many of its steps are an epoch."""
+    l2 = config.penalty
     problem, general = prepared.problem, prepared.judge if isinstance(prepared.judge, GeneralProblem) else None
     if prepared.plan.oracle == "minibatch" and prepared.store is not None:
         loss = SQUARED if general is None else general.loss
         batches = Batches(config.seed, len(prepared.store), config.batch_size, config.sampling, blocked=prepared.store.on_disk)
-        return MiniBatchOracle(prepared.store, batches, intercept=config.intercept, l2=config.l2, loss=loss), batches.per_epoch
+        return MiniBatchOracle(prepared.store, batches, intercept=config.intercept, l2=l2, loss=loss), batches.per_epoch
     if general is not None:
         return general.oracle(), 1
     if prepared.plan.oracle == "streamed" and isinstance(prepared.store, SparseStore):
         store = prepared.store
-        return StreamedOracle(engine, store.parts, store.examples, intercept=config.intercept, l2=config.l2), 1
+        return StreamedOracle(engine, store.parts, store.examples, intercept=config.intercept, l2=l2), 1
     assert isinstance(problem, Problem)  # what is sparse or wide keeps its rows
     if prepared.plan.oracle == "streamed":
         reader, representation = prepared.reader, prepared.representation
         assert isinstance(reader, RowReader)
         assert isinstance(representation, Representation)
-        return streamed_oracle(source, reader, representation, problem.coordinates, engine, config.l2), 1
+        return streamed_oracle(source, reader, representation, problem.coordinates, engine, l2), 1
     return MomentsOracle(problem.loss), 1
 
 
@@ -201,15 +208,23 @@ def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, pr
     others = {target: target_kind(source, config, target) for target in config.targets}
     kind = others.pop(config.target)
     reader = RowReader(decoder, roles, config.target, kind, config.weight, config.missing, config.log_target, others)
+    if config.fold_count:
+        reader = replace(reader, folds=Folds(config.fold_count, config.seed))
     found, reader = survey(source, reader, engine, config.seed, progress.rows)
     for each in configs:
         _training_moments(found.of(each.target), source, each)
+    reader = replace(reader, folds=None)  # what is read later is not divided
     return Read(found, reader, time.perf_counter() - start)
 
 
 def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progress, read: Read | None = None) -> Prepared:
     """Everything before the first step."""
     if isinstance(source, SparseSource):
+        if config.fold_count:
+            raise UsageError(
+                f"{source.name} is sparse: cross-validation is from the moments of dense tables.",
+                "give --l2 a number, leave --folds out, and judge by the validation rows.",
+            )
         table = read_sparse(source, config, make_roles(source, config), progress.rows)
         _training_moments(table.survey, source, config)
         return prepare_sparse(table, config, engine)
@@ -230,11 +245,19 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         raise DataError("there is no feature left to train on.", why)
     moments = {role: _feature_moments(m, training, representation, config.target) for role, m in found.moments.items()}
 
+    # every λ on every fold, where it was asked for
+    validated = None
+    if found.folds:
+        features = partial(_feature_moments, representation=representation, target=config.target)
+        validated = cross_validate(found.folds, representation, features, config, engine)
+        config = config.with_penalty(validated.chosen)
+        notices += validated.doubts()
+
     # the loss, its minimum and its curvature, in the loop's coordinates
     mean = np.array([f.mean for f in representation.features])
     deviation = np.array([f.deviation for f in representation.features])
     coordinates = Coordinates.of(config.scaling, mean, deviation, intercept=config.intercept)
-    problem = pose(representation.names, moments, coordinates, config.l2)
+    problem = pose(representation.names, moments, coordinates, config.penalty)
     start = np.zeros(coordinates.size)
     store = noise = None
     judge: Judge = Solved(problem) if config.l1 == 0.0 else ElasticNet(problem, config.l1)
@@ -253,7 +276,23 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         plan = elastic_plan(config, problem, noise, found.reads + (store is not None))
     else:
         plan = make_plan(config, problem, start, found.reads, noise)
-    return Prepared(problem, representation, plan, found, reader, kinds, tuple(notices), start, judge, store, noise)
+    if validated is not None:
+        stage = f"{validated.folds} folds × {plural(len(validated.l2), 'value')} of λ"
+        plan = replace(plan, stages=(plan.stages[0], stage, *plan.stages[1:]))
+    return Prepared(
+        problem,
+        representation,
+        plan,
+        found,
+        reader,
+        kinds,
+        tuple(notices),
+        start,
+        judge,
+        store,
+        noise,
+        cross_validation=validated,
+    )
 
 
 def _stored(

@@ -92,8 +92,8 @@ def pose_wide(
     steps = max(min(LANCZOS_STEPS, BASIS_VALUES // len(start)), 8)
     ritz = lanczos(oracle.curvature_along, gradient, steps)
     baseline = baseline_objective(moments[Role.TRAINING])
-    proof = np.sqrt(2.0 * config.l2 * GAP_TOLERANCE * baseline)
-    stop = float(proof) if config.l2 > 0.0 else config.tolerance * size
+    proof = np.sqrt(2.0 * config.penalty * GAP_TOLERANCE * baseline)
+    stop = float(proof) if config.penalty > 0.0 else config.tolerance * size
     return WideProblem(names, moments, coordinates, ritz.solution(size), baseline, gradient, stop)
 
 
@@ -112,7 +112,7 @@ def wide_doubts(problem: WideProblem, config: TrainConfig) -> list[Notice]:
     """What is not known of so many features."""
     p = len(problem.names)
     notices = []
-    if config.l2 == 0.0:
+    if config.penalty == 0.0:
         text = (
             f"with {p:,} features and no penalty the distance to the global minimum is not known: the run stopped by its gradient, "
             "and there may be directions in which the loss is all but flat. With --l2 it is proved."
