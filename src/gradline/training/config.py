@@ -35,7 +35,7 @@ CHOICES = {
     "schedule": ("constant", "inverse_time", "cosine", "backtracking"),
     "on_divergence": ("stop", "shrink"),
 }
-STOPS = ("certificate", "improvement", "validation", "gradient")
+STOPS = ("certificate", "gap", "improvement", "validation", "gradient")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +55,8 @@ class TrainConfig:
     batch_size, sampling: of the mini-batch oracle: rows a step; `shuffled` epochs or `replacement`.
     schedule: how α changes with the steps, to `max_steps`; `backtracking`: by a line search, and `learning_rate` is its first trial.
     l2, l1: λ and λ₁ of (λ/2)‖w‖² and λ₁‖w‖₁ in the loop's coordinates.
-    stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `improvement` (relative improvement of J below
-    `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept) or `gradient` (its norm
+    stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `gap` (relative gap ≤ `tolerance`) or
+    `improvement` (relative improvement of J below `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept) or `gradient` (its norm
     at most `tolerance` of the first); several: whichever comes first.  max_steps, max_epochs, max_seconds: budgets.
     checkpoint_steps, checkpoint_seconds: how often where the loop stands is written beside the run directory.
     on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.
@@ -149,7 +149,7 @@ class TrainConfig:
         if self.loss == "pinball" and self.log_target:
             raise UsageError("--loss pinball and --log-target do not go together.", "a quantile needs no logarithm.")
         if not 0.0 < self.tolerance < 1.0:
-            raise UsageError(f"--tolerance {self.tolerance} is not a relative improvement.", "give a number between 0 and 1.")
+            raise UsageError(f"--tolerance {self.tolerance} is not a relative tolerance.", "give a number between 0 and 1.")
         if not 0.0 <= self.checkpoint_seconds < float("inf"):
             raise UsageError(f"--checkpoint-seconds {self.checkpoint_seconds} is not a time.", "give a number of seconds.")
         if self.max_seconds is not None and not math.isfinite(self.max_seconds):
