@@ -152,7 +152,8 @@ def make_plan(
 def _minibatch_plan(config: TrainConfig, problem: Problem | WideProblem, theta: FloatArray, noise: GradientNoise) -> Plan:
     """With mini-batches the stable α shrinks with B, and a constant α ends at a floor, below which the average of its steps goes."""
     solution, batch = problem.solution, config.batch_size
-    optimizer = gradient_descent.NAME if config.optimizer == "auto" else config.optimizer
+    automatic = averaged.NAME if config.learning_rate is None and config.schedule == "constant" else gradient_descent.NAME
+    optimizer = automatic if config.optimizer == "auto" else config.optimizer
     if optimizer in rules.SELF_PACED:
         raise UsageError(
             f"{optimizer} needs exact gradients; mini-batches are noisy.",
