@@ -8,7 +8,7 @@ once an epoch in an order of its own; the last batch of an epoch holds what is l
 The training rows are kept as features in the loop's coordinates: in memory while they are below a gigabyte, else in a file
 that is mapped. They are mixed once, when they are kept, so that a batch is a slice of them and nothing is gathered; an epoch
 cuts them into batches from a place of its own and takes the batches in an order of its own. On disk both are done in blocks, so
-that an epoch still reads the disk in order. Sparse rows are kept as they come, and shuffled in every epoch.
+that an epoch still reads the disk in order. Sparse rows are kept as they come; their batches hold the same rows, gathered.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class ExampleStore:
         self.X = self.Z[:, :width]
         self.y = np.empty(rows)
         self.weight = np.empty(rows) if weighted else None
-        places = None if seed is None else shuffled(_generator(seed, MIXING), rows, SHUFFLE_BLOCK if self.on_disk else rows)
+        places = None if seed is None else mixing(seed, rows, blocked=self.on_disk)
         start = 0
         for X, y, weight in examples:
             stop = start + len(y)
@@ -112,7 +112,7 @@ class ExampleStore:
 class Batches:
     """Which rows the batch of a step holds. sampling: `shuffled` or `replacement`.
 
-    blocked: the rows of a block of the disk are near each other in an epoch.  mixed: the rows are kept in a random order.
+    blocked: the rows of a block of the disk are near each other in an epoch.  mixed: the rows are kept in the order of `mixing`.
     """
 
     seed: int
@@ -131,7 +131,7 @@ class Batches:
         return -(-self.rows // self.size)
 
     def at(self, step: int) -> IntArray | slice:
-        """The rows of a step's batch, (B,) or fewer at the end of an epoch; of mixed rows a slice, but for one a time round."""
+        """The rows of a step's batch, (B,) or fewer at the end of an epoch; of mixed rows a slice, but for one an epoch."""
         if self.sampling == "replacement":
             return _generator(self.seed, step).integers(0, self.rows, self.size)
         batches = -(-self.rows // self.size)
@@ -140,20 +140,24 @@ class Batches:
             self._begin(epoch)
         first = self._firsts[position]
         stop = first + (self.size if position < batches - 1 else self.rows - position * self.size)
-        if self._order is not None:
-            return self._order[first:stop]
-        return slice(first, stop) if stop <= self.rows else np.arange(first, stop) % self.rows
+        batch = slice(first, stop) if stop <= self.rows else np.arange(first, stop) % self.rows
+        return batch if self._order is None else self._order[batch]
 
     def _begin(self, epoch: int) -> None:
         generator, batches = _generator(self.seed, epoch), self.per_epoch
         firsts = np.arange(batches) * self.size
-        if self.mixed and batches > 1:
+        if batches > 1:
             whole = self.rows // self.size
             firsts[:whole] = firsts[shuffled(generator, whole, max(SHUFFLE_BLOCK // self.size, 1) if self.blocked else whole)]
             firsts = (firsts + generator.integers(self.rows)) % self.rows
-        elif not self.mixed:
-            self._order = shuffled(generator, self.rows, SHUFFLE_BLOCK if self.blocked else self.rows)
+        if not self.mixed and self._order is None:
+            self._order = np.argsort(mixing(self.seed, self.rows, blocked=self.blocked))
         self._epoch, self._firsts = epoch, firsts.tolist()
+
+
+def mixing(seed: int, rows: int, *, blocked: bool) -> IntArray:
+    """The place of each row, (rows,), in the order from which batches are cut."""
+    return shuffled(_generator(seed, MIXING), rows, SHUFFLE_BLOCK if blocked else rows)
 
 
 def shuffled(generator: np.random.Generator, count: int, block: int) -> IntArray:

@@ -203,6 +203,8 @@ def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, progress: Pro
     budget = Budget(steps, config.max_seconds, config.max_epochs, epoch)
     on = config.stop
     if isinstance(prepared.judge, GeneralProblem) and not prepared.judge.provable:  # then a small gradient has to do
+        if "gap" in on:
+            raise UsageError("--stop gap needs a bound of the minimum, and without a penalty there is none here.", "give --l2.")
         on = tuple(("improvement" if noisy else "gradient") if name == "certificate" else name for name in on)
     transient = OVERSHOOT * prepared.problem.solution.condition  # momentum that is stable overshoots by κ/7 on its way
     growth = FORCED_GROWTH if plan.unstable else HOPELESS_GROWTH if noisy else max(HOPELESS_GROWTH, transient)
