@@ -69,11 +69,12 @@ def test_batches_of_mixed_rows_are_slices_and_hold_every_row_once_an_epoch(block
     assert len({frozenset(epoch) for epoch in epochs}) > 1  # batches are of other rows, not in another order alone
 
 
+@pytest.mark.parametrize("sampling", ["shuffled", "replacement"])
 @pytest.mark.parametrize("size", [1, 10, 64, 200])
-def test_rows_that_are_mixed_and_rows_that_are_not_have_the_same_batches(size):
+def test_rows_that_are_mixed_and_rows_that_are_not_have_the_same_batches(size, sampling):
     rows = examples(weighted=True)
     mixed = ExampleStore([rows], 103, 3, weighted=True, seed=5)
-    a, b = Batches(5, 103, size, mixed=True), Batches(5, 103, size)
+    a, b = Batches(5, 103, size, sampling, mixed=True), Batches(5, 103, size, sampling)
     for step in range(2 * a.per_epoch + 1):
         assert np.array_equal(mixed.X[a.at(step)], rows.X[b.at(step)])
         assert np.array_equal(mixed.y[a.at(step)], rows.y[b.at(step)])

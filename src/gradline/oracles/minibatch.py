@@ -133,15 +133,22 @@ class Batches:
     def at(self, step: int) -> IntArray | slice:
         """The rows of a step's batch, (B,) or fewer at the end of an epoch; of mixed rows a slice, but for one an epoch."""
         if self.sampling == "replacement":
-            return _generator(self.seed, step).integers(0, self.rows, self.size)
+            return self._kept(_generator(self.seed, step).integers(0, self.rows, self.size))
         batches = -(-self.rows // self.size)
         epoch, position = divmod(step, batches)
         if epoch != self._epoch:
             self._begin(epoch)
         first = self._firsts[position]
         stop = first + (self.size if position < batches - 1 else self.rows - position * self.size)
-        batch = slice(first, stop) if stop <= self.rows else np.arange(first, stop) % self.rows
-        return batch if self._order is None else self._order[batch]
+        return self._kept(slice(first, stop) if stop <= self.rows else np.arange(first, stop) % self.rows)
+
+    def _kept(self, places: IntArray | slice) -> IntArray | slice:
+        """Where the rows of these places are kept."""
+        if self.mixed:
+            return places
+        if self._order is None:
+            self._order = np.argsort(mixing(self.seed, self.rows, blocked=self.blocked))
+        return self._order[places]
 
     def _begin(self, epoch: int) -> None:
         generator, batches = _generator(self.seed, epoch), self.per_epoch
@@ -150,8 +157,6 @@ class Batches:
             whole = self.rows // self.size
             firsts[:whole] = firsts[shuffled(generator, whole, max(SHUFFLE_BLOCK // self.size, 1) if self.blocked else whole)]
             firsts = (firsts + generator.integers(self.rows)) % self.rows
-        if not self.mixed and self._order is None:
-            self._order = np.argsort(mixing(self.seed, self.rows, blocked=self.blocked))
         self._epoch, self._firsts = epoch, firsts.tolist()
 
 
