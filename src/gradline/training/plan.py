@@ -153,8 +153,7 @@ def make_plan(
 def _minibatch_plan(config: TrainConfig, problem: Problem | WideProblem, theta: FloatArray, noise: GradientNoise) -> Plan:
     """With mini-batches the stable α shrinks with B, and a constant α ends at a floor, below which the average of its steps goes."""
     solution, batch = problem.solution, config.batch_size
-    automatic = averaged.NAME if config.learning_rate is None and config.schedule == "constant" else gradient_descent.NAME
-    optimizer = automatic if config.optimizer == "auto" else config.optimizer
+    optimizer = _automatic_on_batches(config, problem, noise) if config.optimizer == "auto" else config.optimizer
     if optimizer in rules.SELF_PACED:
         raise UsageError(
             f"{optimizer} needs exact gradients; mini-batches are noisy.",
@@ -192,6 +191,16 @@ def _minibatch_plan(config: TrainConfig, problem: Problem | WideProblem, theta: 
     return Plan(
         "minibatch", chosen.rule, chosen.limit, problem.coordinates.name, None, None, stages, tuple(reasons), noise.scale, floor
     )
+
+
+def _automatic_on_batches(config: TrainConfig, problem: Problem | WideProblem, noise: GradientNoise) -> str:
+    """The average, whose gap has no floor; plain descent where a rate or a schedule is given, or the fit is perfect: no floor either."""
+    if config.learning_rate is not None or config.schedule != "constant":
+        return gradient_descent.NAME
+    limit = noise.limit(problem.solution, config.batch_size)
+    floor = noise.floor(problem.solution, limit / 2.0, config.batch_size)
+    perfect = floor is not None and floor <= GAP_TOLERANCE * problem.baseline
+    return gradient_descent.NAME if perfect else averaged.NAME
 
 
 def _on_batches(
