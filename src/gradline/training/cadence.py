@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 FIRST_STEPS = 10  # all recorded: what diverges does so at once
 DISTANCES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)  # of records; a thinned history still meets them
-DISTANCE = 50  # then a record costs a tenth of the steps between
+DISTANCE = 100  # then a record costs a twentieth of the steps between
 RECORDS_AN_EPOCH = 20  # at least: the mean of an epoch is compared, no single step
 
 
