@@ -59,6 +59,8 @@ class SparseDesign:
         product: FloatArray = self._sparse @ self._spread(v) - float(self._frame.centre @ v)
         return product + self._dense @ v[self._frame.dense_at] if self._dense.size else product
 
+    dot = __matmul__
+
     def _spread(self, values: FloatArray) -> FloatArray:
         """Values of the sparse features, (p,), at the places of their columns, (width,)."""
         spread = np.zeros(self._sparse.shape[1])
@@ -99,5 +101,7 @@ class _Transposed:
     def __matmul__(self, r: FloatArray) -> FloatArray:
         return self._design.transposed_times(r)
 
+    dot = __matmul__
 
-Design: TypeAlias = "FloatArray | SparseDesign"  # (n, p), for X @ w, X.T @ r and X[rows]
+
+Design: TypeAlias = "FloatArray | SparseDesign"  # (n, p), for X @ w, X.T @ r (or dot) and X[rows]

@@ -39,7 +39,7 @@ CHOICES = {
 FOLDS = 5  # where λ is to be chosen and nothing is said
 MOST_FOLDS = 100  # each has moments of its own
 L2_PATH = 100
-STOPS = ("certificate", "improvement", "validation", "gradient")
+STOPS = ("certificate", "gap", "improvement", "validation", "gradient")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +61,8 @@ class TrainConfig:
     l2, l1: λ and λ₁ of (λ/2)‖w‖² and λ₁‖w‖₁ in the loop's coordinates; l2 None (`auto`): chosen by cross-validation from
     `l2_path` values and 0.
     folds: into how many the training rows are divided for cross-validation; 0: none, or FOLDS where λ is to be chosen.
-    stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `improvement` (relative improvement of J below
-    `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept) or `gradient` (its norm
+    stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `gap` (relative gap ≤ `tolerance`) or
+    `improvement` (relative improvement of J below `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept) or `gradient` (its norm
     at most `tolerance` of the first); several: whichever comes first.  max_steps, max_epochs, max_seconds: budgets.
     checkpoint_steps, checkpoint_seconds: how often where the loop stands is written beside the run directory.
     on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.
@@ -157,7 +157,7 @@ class TrainConfig:
         if self.loss == "pinball" and self.log_target:
             raise UsageError("--loss pinball and --log-target do not go together.", "a quantile needs no logarithm.")
         if not 0.0 < self.tolerance < 1.0:
-            raise UsageError(f"--tolerance {self.tolerance} is not a relative improvement.", "give a number between 0 and 1.")
+            raise UsageError(f"--tolerance {self.tolerance} is not a relative tolerance.", "give a number between 0 and 1.")
         if not 0.0 <= self.checkpoint_seconds < float("inf"):
             raise UsageError(f"--checkpoint-seconds {self.checkpoint_seconds} is not a time.", "give a number of seconds.")
         if self.max_seconds is not None and not math.isfinite(self.max_seconds):

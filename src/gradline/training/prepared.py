@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Who watches a run: `rows` is told how many rows have been read, each of the monitors sees every step."""
+    """Who watches a run: `rows` is told how many rows have been read, each of the monitors sees every step.
+
+    shown: a monitor that is content with the recorded steps.
+    """
 
     rows: Callable[[int], None] = lambda rows: None
     monitors: Sequence[Monitor] = ()
+    shown: Monitor | None = None
 
 
 @dataclass(frozen=True, slots=True)

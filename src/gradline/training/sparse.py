@@ -274,7 +274,8 @@ def _refuse_wide(config: TrainConfig, p: int) -> None:
 
 def _noise(problem: Problem | WideProblem, store: SparseStore, config: TrainConfig, start: FloatArray) -> GradientNoise:
     size = max(min(8_192, SAMPLE_VALUES // len(problem.names)), 256)
-    rows = np.sort(Batches(config.seed, len(store), size, "shuffled", blocked=store.on_disk).at(0))
+    rows = np.arange(len(store))[Batches(config.seed, len(store), size, "shuffled", blocked=store.on_disk).at(0)]
+    rows.sort()
     if isinstance(problem, WideProblem):
         return wide_noise(store, rows, start, intercept=config.intercept)
     return measure(store.X[rows].toarray(), store.y[rows], problem.solution, start, intercept=config.intercept)

@@ -258,7 +258,7 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
         if summary.infinite:  # told of after the read, with the count
             summary = replace(summary, first_infinite=int(rows.row[np.argmax(np.isinf(column.values))]))
         summaries[column.name] = summary
-    ordered = [column.name for column in (*numbers, *rows.decoded.categories)]
+    ordered = [*(n.name for n in numbers), *(c.name for c in rows.decoded.categories)]
     return Survey(
         {role: each.tally for role, each in found.items()},
         {name: summaries[name] for name in ordered},

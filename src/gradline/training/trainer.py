@@ -27,6 +27,7 @@ from gradline.oracles.streamed import Examples, StreamedOracle
 from gradline.representation.decode import DATE_PARTS, Decoder
 from gradline.representation.features import Limits, Representation, represent
 from gradline.splits.roles import Folds, RowRoles, ValueRoles, time_ordinals, time_roles
+from gradline.training.cadence import EVERY_STEP, batch_cadence
 from gradline.training.columns import feature_kinds, make_contract, target_kind
 from gradline.training.cross_validation import CrossValidation, cross_validate
 from gradline.training.doubts import data_doubts, run_doubts
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from gradline.training.judge import Judge
     from gradline.training.loop import Descent, Position
     from gradline.training.plan import Plan
-    from gradline.training.stopping import Monitor, Stopping
+    from gradline.training.stopping import Stopping
     from gradline.training.survey import Survey
     from gradline.types import Block, FloatArray
 
@@ -119,7 +120,7 @@ def train(
     # 2. the loop
     oracle, epoch = _oracle(source, config, engine, prepared)
     theta, judge, noisy = prepared.start, prepared.judge, plan.oracle == "minibatch"
-    stop = _stopping(config, prepared, epoch, progress.monitors)
+    stop = _stopping(config, prepared, epoch, progress)
     start: FloatArray | Position = theta
     spent = 0.0
     if checkpoints is not None:
@@ -127,7 +128,17 @@ def train(
     observe = observer(judge, exact=not noisy, epoch=epoch, spent=spent)
     retries = MOST_RETRIES if config.on_divergence == "shrink" else 0
     with np.errstate(over="ignore", invalid="ignore"):  # a run that is let diverge may overflow: the stopping sees it
-        descent = descend(oracle, plan.rule, start, observe, stop, retries, checkpoints or (lambda position: None))
+        descent = descend(
+            oracle,
+            plan.rule,
+            start,
+            observe,
+            stop,
+            retries,
+            checkpoints,
+            stop.recorded,
+            watched=bool(progress.monitors),
+        )
 
     # 3. the certificate, and what is doubtful
     certificate = judge.certify(descent.theta)
@@ -165,7 +176,7 @@ def _oracle(source: Source, config: TrainConfig, engine: Engine, prepared: Prepa
     problem, general = prepared.problem, prepared.judge if isinstance(prepared.judge, GeneralProblem) else None
     if prepared.plan.oracle == "minibatch" and prepared.store is not None:
         loss = SQUARED if general is None else general.loss
-        batches = Batches(config.seed, len(prepared.store), config.batch_size, config.sampling, blocked=prepared.store.on_disk)
+        batches = _batches(config, prepared.store, config.batch_size)
         return MiniBatchOracle(prepared.store, batches, intercept=config.intercept, l2=l2, loss=loss), batches.per_epoch
     if general is not None:
         return general.oracle(), 1
@@ -181,7 +192,12 @@ def _oracle(source: Source, config: TrainConfig, engine: Engine, prepared: Prepa
     return MomentsOracle(problem.loss), 1
 
 
-def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, monitors: Sequence[Monitor]) -> Stopping:
+def _batches(config: TrainConfig, store: ExampleStore | SparseStore, size: int) -> Batches:
+    mixed = isinstance(store, ExampleStore) and store.mixed
+    return Batches(config.seed, len(store), size, config.sampling, blocked=store.on_disk, mixed=mixed)
+
+
+def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, progress: Progress) -> Stopping:
     plan, bounded = prepared.plan, prepared.judge.tolerance
     noisy = plan.oracle == "minibatch"
     if "validation" in config.stop and prepared.problem.validation is None:
@@ -194,10 +210,19 @@ def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, monitors: Seq
     budget = Budget(steps, config.max_seconds, config.max_epochs, epoch)
     on = config.stop
     if isinstance(prepared.judge, GeneralProblem) and not prepared.judge.provable:  # then a small gradient has to do
+        if "gap" in on:
+            raise UsageError("--stop gap needs a bound of the minimum, and without a penalty there is none here.", "give --l2.")
         on = tuple(("improvement" if noisy else "gradient") if name == "certificate" else name for name in on)
     transient = OVERSHOOT * prepared.problem.solution.condition  # momentum that is stable overshoots by κ/7 on its way
     growth = FORCED_GROWTH if plan.unstable else HOPELESS_GROWTH if noisy else max(HOPELESS_GROWTH, transient)
-    return stopping(on, config.tolerance, config.patience, budget, growth, monitors, noisy=noisy, bounded=bounded)
+    recorded = EVERY_STEP
+    if noisy and isinstance(prepared.judge, Solved):  # of the others a record remembers the ones before, or is of the batch
+        recorded = batch_cadence(len(prepared.start), config.batch_size, epoch)
+        recorded = recorded.ending(steps, config.max_epochs and config.max_epochs * epoch)
+    monitors = (*([] if progress.shown is None else [progress.shown]), *progress.monitors)
+    return stopping(
+        on, config.tolerance, config.patience, budget, growth, monitors, noisy=noisy, bounded=bounded, recorded=recorded
+    )
 
 
 def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, progress: Progress) -> Read:
@@ -268,7 +293,7 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         judge = pose_general(config, problem, store, held_out, engine)
         start = judge.start
     if store is not None and config.oracle == "minibatch":
-        sample = Batches(config.seed, len(store), NOISE_ROWS, "shuffled", blocked=store.on_disk).at(0)
+        sample = _batches(replace(config, sampling="shuffled"), store, NOISE_ROWS).at(0)
         noise = measure(store.X[sample], store.y[sample], problem.solution, start, intercept=config.intercept)
     if isinstance(judge, GeneralProblem):
         plan = general_plan(config, problem, judge.loss, noise, found.reads + 1 + (judge.held_out is not None))
@@ -309,7 +334,15 @@ def _stored(
         return None
     examples = example_reader(source, reader, representation, coordinates, role)
     read = (examples(block) for block in source.blocks(reader.columns))
-    return ExampleStore(read, found.moments[role].rows, len(coordinates.mean), weighted=config.weight is not None)
+    batches = role is Role.TRAINING and config.oracle == "minibatch"
+    return ExampleStore(
+        read,
+        found.moments[role].rows,
+        len(coordinates.mean),
+        weighted=config.weight is not None,
+        seed=config.seed if batches else None,
+        ones=batches and coordinates.intercept,
+    )
 
 
 def make_roles(source: Source, config: TrainConfig) -> Roles:
