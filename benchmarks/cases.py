@@ -84,7 +84,7 @@ def measured(case: Case, *, roles: bool, rounds: int, folder: Path) -> Result:
     data = folder / (case.name if case.in_memory else f"{case.name}.{'csv' if case.kind == 'csv' else 'parquet'}")
     split = str(folder / f"{case.name}.npy") if roles else ""
     twins = ",".join(twin for twin in case.twins if roles or twin != "roles")
-    arguments = [str(data), case.kind, str(case.rows), str(case.columns), split, twins]
+    arguments = [str(data), str(case.rows), str(case.columns), split, case.kind, twins]
     subprocess.run([sys.executable, str(HERE / "making.py"), *arguments], check=True)
     size = case.rows * case.columns * (4 if case.kind == "float32" else 8)
     ways = [way for way in case.ways if size <= HEAVY.get(way, np.inf)]

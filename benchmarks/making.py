@@ -1,7 +1,7 @@
-"""The tables of the benchmarks, by their seeds: `python benchmarks/making.py DATA KIND ROWS COLUMNS ROLES TWINS`.
+"""The tables of the benchmarks, by their seeds: `python benchmarks/making.py DATA ROWS COLUMNS [ROLES [KIND [TWINS]]]`.
 
-DATA is the file to write, or a folder for a table in memory (KIND float32 or float64), which its ways load as NumPy arrays. ROLES is
-where the role that gradline gives each row goes, for the peers; empty for none. TWINS are the same rows in another format, of `vw`
+DATA is the file to write, or a folder for a table in memory (KIND float32 or float64), which its ways load as NumPy arrays; KIND
+`categories` has columns of text as well. ROLES is where the role that gradline gives each row goes, for the peers; empty for none. TWINS are the same rows in another format, of `vw`
 (text for Vowpal Wabbit, the training rows and the rest apart) and `roles` (Parquet with the roles as a column, for Spark). Beside
 DATA goes the sum of squares and products of the training rows, by which `excess` says how far an answer is from the least loss.
 """
@@ -169,7 +169,7 @@ def write_arrays(folder: Path, rows: int, columns: int, dtype: str, roles: np.nd
     np.save(folder / "products.npy", products)
 
 
-def main(data: str, kind: str, rows: str, columns: str, roles: str, twins: str) -> None:
+def main(data: str, rows: str, columns: str, roles: str = "", kind: str = "", twins: str = "") -> None:
     """See the module."""
     path, count = Path(data), int(rows)
     assigned = roles_of(count) if roles else None

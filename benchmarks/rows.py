@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from cases import train
 from measuring import in_turn, median, peak, spread
-from showing import DPI, OURS, PEERS, figure
+from showing import DPI, OURS, PEERS, figure, plain_ticks
 
 if TYPE_CHECKING:
     from measuring import Run
@@ -51,7 +51,7 @@ def section(scale: float, rounds: int, folder: Path, out: Path) -> str:
 def timed(rows: int, rounds: int, folder: Path) -> list[Run]:
     """The runs of one size; its file is made for them and goes with them."""
     data = folder / "rows.parquet"
-    making = [sys.executable, str(HERE / "making.py"), str(data), "parquet", str(rows), str(COLUMNS), "", ""]
+    making = [sys.executable, str(HERE / "making.py"), str(data), str(rows), str(COLUMNS)]
     subprocess.run(making, check=True)
     runs = in_turn(["gradline"], lambda _: train(data, folder / "run", []), rounds, f"rows {rows:,}")["gradline"]
     data.unlink()
@@ -78,7 +78,8 @@ def plot(found: dict[int, list[Run]], fixed: float, each: float, path: Path) -> 
         memory.plot(size, peak(runs), "o", color=OURS)
     dense = np.geomspace(rows[0], rows[-1], 200)
     time.plot(dense, fixed + each * dense, color=OURS, linewidth=1, label=f"{fixed:.2f} s + {each * 1e6:.2f} s a million rows")
-    high = dense[each * dense > 0.1 * fixed]
+    least = min(run.seconds for runs in found.values() for run in runs) / 1.5
+    high = dense[each * dense > least]
     time.plot(high, each * high, "--", color=PEERS, linewidth=1, label="slope 1: the rows alone")
     time.set_yscale("log")
     time.set_title("seconds of the whole process", fontsize=10)
@@ -86,9 +87,8 @@ def plot(found: dict[int, list[Run]], fixed: float, each: float, path: Path) -> 
     top = max(peak(runs) for runs in found.values())
     memory.set_ylim(0, 1.25 * top)
     memory.set_title("peak memory, MB", fontsize=10)
-    seconds_ticks = [t for t in (0.2, 0.5, 1, 2, 5, 10, 20, 50) if time.get_ylim()[0] <= t <= time.get_ylim()[1]]
-    time.set_yticks(seconds_ticks, [f"{t:g} s" for t in seconds_ticks])
-    time.minorticks_off()
+    time.set_ylim(bottom=least)
+    plain_ticks(time.yaxis, "s")
     for axis in (time, memory):
         axis.set_xscale("log")
         axis.minorticks_off()

@@ -43,7 +43,7 @@ def table(result: Result) -> str:
 
 def bold(way: str) -> str:
     """What is ours stands out."""
-    return f"**{way}**" if way.startswith("gradline") else way
+    return f"**{way}**" if "gradline" in way else way
 
 
 def figure(down: int, across: int, width: float, height: float) -> tuple[Any, Any]:
@@ -61,10 +61,18 @@ def figure(down: int, across: int, width: float, height: float) -> tuple[Any, An
     return made, axes
 
 
+def plain_ticks(axis: Any, unit: str = "") -> None:
+    """1, 2, 5, 10, … on a logarithmic axis; of more than two and a half decades, the decades."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    least, most = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if most / least < 300 else (1.0,), numticks=20))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} {unit}".strip()))
+    axis.set_minor_locator(LogLocator(subs=()))
+
+
 def plot(results: Sequence[Result], path: Path) -> None:
     """Dots of the medians, from the least to the most, one panel a case."""
-    from matplotlib.ticker import NullFormatter
-
     across = min(2, len(results))
     made, axes = figure(-(-len(results) // across), across, 5.4, 2.6)
     for axis in axes.flat[len(results) :]:
@@ -84,9 +92,7 @@ def plot(results: Sequence[Result], path: Path) -> None:
         least, most = min(everything) / 1.5, max(everything) * 2.5
         axis.set_xscale("log")
         axis.set_xlim(least, most)
-        ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if least <= t <= most]
-        axis.set_xticks(ticks, [f"{t:g} s" for t in ticks])
-        axis.xaxis.set_minor_formatter(NullFormatter())
+        plain_ticks(axis.xaxis, "s")
         axis.set_yticks(range(len(ordered)), ordered)
         axis.set_ylim(-0.6, len(ordered) - 0.4)
         axis.set_title(f"{result.case.name}{', split' if result.roles else ''}", fontsize=10)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cases import Result
 
 DOCS = HERE.parent / "docs"
-PATHS = HERE / "paths.py"  # folds and ridge paths; prints its Markdown
+PATHS = HERE / "paths.py"  # folds and ridge paths; prints what it found
 OTHERS = ("folds", "minibatch", "rows", "start")
 
 
@@ -47,9 +47,19 @@ def tables_of(asked: argparse.Namespace, folder: Path) -> list[Result]:
 
 
 def folds(asked: argparse.Namespace) -> str:
-    """What paths.py prints."""
-    command = [sys.executable, str(PATHS), "--scale", str(asked.scale), "--rounds", str(asked.rounds)]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    """What paths.py prints: plain training, and with 5 folds and 100 values of λ, beside scikit-learn's searches."""
+    command = [
+        sys.executable,
+        str(PATHS),
+        "--rows",
+        str(int(10_000_000 * asked.scale)),
+        "--peer-rows",
+        str(int(200_000 * asked.scale)),
+    ]
+    command += ["--rounds", str(asked.rounds)]
+    print("  folds", file=sys.stderr, flush=True)
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return f"### folds: cross-validation and the ridge path\n\n```text\n{printed}```\n"
 
 
 def wanted(asked: argparse.Namespace, name: str) -> bool:

@@ -27,6 +27,7 @@ def section(repetitions: int = REPETITIONS) -> str:
         "### start",
         "",
         f"Seconds of the whole process, {repetitions} of each in turn, files in memory: median (least to most); ratio to `import numpy`.",
+        "`import gradline` alone loads none of what it needs to train; that comes with the first use.",
         "",
         "| command | seconds | ratio |",
         "|---|---|---|",
