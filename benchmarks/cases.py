@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 EXACT = ("sklearn_linear", "sklearn_ridge", "sklearnex_linear", "sklearnex_incremental", "glum", "statsmodels")
-SINGLE = ("sklearn_linear", "sklearn_ridge", "sklearnex_linear", "glum")  # those that keep float32
+SINGLE = ("sklearnex_linear", "sklearn_ridge")  # of those that keep float32, the quick ones
 FLOORS = ("duckdb_sum", "polars_scan")
 BY_LOSS = {"sgd": 1e-2, "vowpal_wabbit": 1e-2, "vowpal_wabbit_5_passes": 1e-2}  # (J − J*)/J(w = 0) at most
 FLOAT32_LOSS = 1e-6

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-SLOW = 15.0  # seconds of a process; what takes longer is repeated twice at most
+SLOW = 10.0  # seconds of a process; what takes longer is repeated twice at most
 SLOW_ROUNDS = 2
 
 Key = TypeVar("Key")
