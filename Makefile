@@ -7,8 +7,9 @@ check:
 setup:
 	@./check --collect-only -q > /dev/null
 
-bench: setup        # large data: memory and time; docs/benchmarks.md beside the peers, an hour and 20 GB of memory
+bench: setup        # large data: memory and time; docs/benchmarks.md beside the peers, an hour, 20 GB of memory and of disk
 	.venv/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
+	-.venv/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements-optional.txt
 	.venv/bin/pytest -q -s -m bench
 	.venv/bin/python benchmarks/predicted_steps.py
 	.venv/bin/python benchmarks/speed.py

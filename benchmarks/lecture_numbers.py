@@ -316,7 +316,7 @@ def noise_at(step: int, rows: int | None = None) -> GradientNoise:
     """The noise at the iterate of exact gradient descent after so many steps, on all training rows or a sample of them."""
     ready = prepared(SPREAD, "minibatch")
     assert ready.store is not None
-    sample = slice(None) if rows is None else Batches(0, len(ready.store), rows).at(0)
+    sample = slice(None) if rows is None else Batches(0, len(ready.store), rows, mixed=True).at(0)
     theta = walk(ready.problem, GradientDescent(NOISY_RATE), step).path[step]
     return measure(ready.store.X[sample], ready.store.y[sample], ready.problem.solution, theta, intercept=True)
 
@@ -327,7 +327,7 @@ def noisy(size: int, *, falling: bool = False) -> Noisy:
     ready = prepared(SPREAD, "minibatch")
     problem = ready.problem
     assert ready.store is not None
-    oracle = MiniBatchOracle(ready.store, Batches(0, len(ready.store), size, "replacement"), intercept=True)
+    oracle = MiniBatchOracle(ready.store, Batches(0, len(ready.store), size, "replacement", mixed=True), intercept=True)
     rule = GradientDescent(NOISY_RATE, InverseTime(NOISY_RATE, SCHEDULE) if falling else None)
     floor = None if falling else noise_at(0).floor(problem.solution, NOISY_RATE, size)
     return Noisy(floor, walk(problem, rule, NOISY_STEPS, oracle))

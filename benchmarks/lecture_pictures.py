@@ -106,7 +106,7 @@ def line_picture(plt: Any) -> Any:
     """Flights and the line at several steps."""
     store = prepared(ONE, "minibatch").store
     assert store is not None
-    shown = Batches(0, len(store), FLIGHTS_SHOWN).at(0)
+    shown = Batches(0, len(store), FLIGHTS_SHOWN, mixed=True).at(0)
     own = prepared(ONE).problem.coordinates
     miles = store.X[shown, 0] * own.deviation[0] + own.mean[0]
     problem = in_thousands()

@@ -1,226 +1,120 @@
 """gradline beside its peers, on the same data and the same split, in fresh processes, in turn.
 
-    python benchmarks/speed.py                 all cases, five rounds: about an hour, 20 GB of memory for the peers
+    python benchmarks/speed.py                 all of it, three rounds: about 45 minutes, 20 GB of memory and of disk
     python benchmarks/speed.py --scale 0.1     a tenth of the rows
-    python benchmarks/speed.py --case csv --rounds 3
+    python benchmarks/speed.py --case csv --case start --rounds 5
 
-Writes docs/benchmarks.md and docs/benchmarks.png. Before a time is printed, the answers have to agree: with split and without,
-each coefficient of each exact peer within 1e-6 of gradline's (1e-3 in float32, 0.05 for SGD), in units of the largest.
+Writes docs/benchmarks.md and its pictures; the tables go to TMPDIR meanwhile. Before a time is printed the answers have to agree,
+with split and without: each coefficient of each exact peer within 1e-6 of gradline's, in units of the largest; the loss of peers in
+float32 within 1e-6 of the least one, relative to that of the mean, and of stochastic gradients within 1e-2.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
-import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
-import numpy as np
+import minibatch
+import rows
+import start
+from cases import CASES, HERE, measured
+from measuring import SLOW, SLOW_ROUNDS
+from showing import plot, table
 
-HERE = Path(__file__).parent
+if TYPE_CHECKING:
+    from cases import Result
+
 DOCS = HERE.parent / "docs"
-EXACT = ("sklearn_linear", "sklearn_ridge", "sklearnex_linear", "sklearnex_incremental", "glum", "statsmodels")
-FLOORS = ("duckdb_sum", "polars_scan")
-HEAVY = {"sklearn_linear": 2e9, "statsmodels": 1.2e9, "sgd": 2.1e9, "glum": 2.1e9}  # bytes of X past which it is left out
+PATHS = HERE / "paths.py"  # folds and ridge paths; prints what it found
+OTHERS = ("folds", "minibatch", "rows", "start")
 
 
-class Case(NamedTuple):
-    """A table, and the ways to go over it. reference: what ratios are to."""
-
-    name: str
-    rows: int
-    columns: int
-    kind: str
-    ways: tuple[str, ...]
-    reference: str
-
-
-CASES = (
-    Case("parquet", 10_000_000, 20, "parquet", ("gradline", *FLOORS, "sklearnex_linear", "sklearn_ridge", "sklearn_linear", "sgd"), "duckdb_sum"),
-    Case("csv", 2_000_000, 20, "csv", ("gradline", *FLOORS, "sklearnex_linear", "sklearn_ridge"), "duckdb_sum"),
-    Case("memory-1Mx100", 1_000_000, 100, "float64", ("gradline", *EXACT, "sgd"), "sklearnex_linear"),
-    Case("memory-10Mx5", 10_000_000, 5, "float64", ("gradline", *EXACT), "sklearnex_linear"),
-    Case("memory-200kx500", 200_000, 500, "float64", ("gradline", *EXACT), "sklearnex_linear"),
-    Case("memory-1Mx100-float32", 1_000_000, 100, "float32", ("gradline", "sklearnex_linear", "sklearn_ridge"), "sklearnex_linear"),
-)  # fmt: skip
+def tables_of(asked: argparse.Namespace, folder: Path) -> list[Result]:
+    """The cases that were asked for, each with a split and without."""
+    results = []
+    for case in (case._replace(rows=int(case.rows * asked.scale)) for case in CASES if wanted(asked, case.name)):
+        for roles in {"with": [True], "without": [False], "both": [False, True]}[asked.split]:
+            results.append(measured(case, roles=roles, rounds=asked.rounds, folder=folder))
+            print(table(results[-1]), flush=True)
+    return results
 
 
-class Run(NamedTuple):
-    """One process. seconds: of the whole process, or of the fit alone for a table in memory. megabytes: its peak."""
-
-    seconds: float
-    megabytes: float
-    answer: dict[str, Any]
-
-
-def make(case: Case, folder: Path, *, roles: bool) -> tuple[str, str | None]:
-    """The case's file, or a word for a table in memory, and the file of roles. By another process: a child's peak memory counts
-    from its parent's.
-    """
-    in_memory = case.kind.startswith("float")
-    data = f"memory:{case.rows}x{case.columns}:{case.kind}" if in_memory else str(folder / f"{case.name}.{case.kind}")
-    split = str(folder / f"{case.name}.npy") if roles else None
-    subprocess.run([sys.executable, str(HERE / "making.py"), data, str(case.rows), str(case.columns), split or ""], check=True)
-    return data, split
-
-
-def run(way: str, data: str, roles: str | None, folder: Path) -> Run:
-    """One way in a process of its own."""
-    command = [sys.executable, str(HERE / "ways.py"), way, data, *([roles] if roles else [])]
-    trained = folder / "run"
-    if way == "gradline" and not data.startswith("memory:"):
-        shutil.rmtree(trained, ignore_errors=True)
-        shares = [] if roles else ["--validation", "0", "--test", "0"]
-        command = [sys.executable, "-m", "gradline", "train", data, "--target", "y", "--out", str(trained), "--json", *shares]
-    with tempfile.TemporaryFile() as out:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"{way} on {data} ended with exit code {process.returncode}")
-        out.seek(0)
-        answer = json.loads(out.read())
-    if isinstance(answer.get("coefficients"), dict):
-        answer["coefficients"] = list(answer["coefficients"].values())
-    fit_alone = answer["seconds"] if data.startswith("memory:") else seconds
-    return Run(fit_alone, usage.ru_maxrss / (1024.0 if sys.platform != "darwin" else 1024.0**2), answer)
-
-
-def check(case: Case, found: dict[str, list[Run]]) -> None:
-    """Stop where a peer's answer is another than gradline's."""
-    ours = np.array(found["gradline"][0].answer["coefficients"])
-    for way, runs in found.items():
-        if way in FLOORS:
-            continue
-        tolerance = 0.05 if way == "sgd" else 1e-3 if case.kind == "float32" else 1e-6
-        apart = float(np.max(np.abs(np.array(runs[0].answer["coefficients"]) - ours)) / np.max(np.abs(ours)))
-        if apart > tolerance:
-            raise SystemExit(f"{case.name}: {way} and gradline are {apart:.1e} apart: no times")
-
-
-def measured(case: Case, *, roles: bool, rounds: int, folder: Path) -> dict[str, list[Run]]:
-    """All ways in turn, `rounds` times after one that is not counted."""
-    data, split = make(case, folder, roles=roles)
-    size = case.rows * case.columns * 8
-    ways = [way for way in case.ways if size <= HEAVY.get(way, np.inf)]
-    found: dict[str, list[Run]] = {way: [] for way in ways}
-    for number in range(rounds + 1):
-        for way in ways:
-            print(f"  {case.name}, round {number}, {way}", file=sys.stderr, flush=True)
-            one = run(way, data, split, folder)
-            if number:
-                found[way].append(one)
-    if not data.startswith("memory:"):
-        Path(data).unlink()
-    check(case, found)
-    return found
-
-
-def table(case: Case, roles: bool, found: dict[str, list[Run]]) -> str:
-    """The medians as Markdown."""
-    reference = statistics.median(one.seconds for one in found[case.reference])
-    what = "the fit alone" if case.kind.startswith("float") else "the whole cold process"
-    lines = [
-        f"### {case.name}: {case.rows:,} rows, {case.columns} features, {'with a split' if roles else 'all rows for training'}",
-        "",
-        f"Seconds of {what}, median (least to most); ratio to {case.reference}.",
-        "",
-        "| way | seconds | ratio | peak memory, MB |",
-        "|---|---|---|---|",
+def folds(asked: argparse.Namespace) -> str:
+    """What paths.py prints: plain training, and with 5 folds and 100 values of λ, beside scikit-learn's searches."""
+    command = [
+        sys.executable,
+        str(PATHS),
+        "--rows",
+        str(int(10_000_000 * asked.scale)),
+        "--peer-rows",
+        str(int(200_000 * asked.scale)),
     ]
-    for way, runs in sorted(found.items(), key=lambda item: statistics.median(one.seconds for one in item[1])):
-        seconds = [one.seconds for one in runs]
-        median = statistics.median(seconds)
-        name = f"**{way}**" if way == "gradline" else way
-        peak = max(one.megabytes for one in runs)
-        lines.append(
-            f"| {name} | {median:.2f} ({min(seconds):.2f} to {max(seconds):.2f}) | {median / reference:.2f} | {peak:,.0f} |"
-        )
-    return "\n".join(lines) + "\n"
+    command += ["--rounds", str(asked.rounds)]
+    print("  folds", file=sys.stderr, flush=True)
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return f"### folds: cross-validation and the ridge path\n\n```text\n{printed}```\n"
 
 
-def plot(results: list[tuple[Case, bool, dict[str, list[Run]]]], path: Path) -> None:
-    """Dots of the medians, from the least to the most, one panel a case."""
-    import matplotlib as mpl
+def wanted(asked: argparse.Namespace, name: str) -> bool:
+    """Whether a case is to run."""
+    return not asked.case or name in asked.case
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-    from matplotlib.ticker import NullFormatter
 
-    across = min(2, len(results))
-    down = -(-len(results) // across)
-    figure, axes = plt.subplots(down, across, figsize=(5.4 * across, 2.6 * down), squeeze=False, layout="constrained")
-    for axis in axes.flat[len(results) :]:
-        axis.set_visible(False)
-    for axis, (case, roles, found) in zip(axes.flat, results, strict=False):
-        seconds = {way: [one.seconds for one in runs] for way, runs in found.items()}
-        ordered = sorted(seconds, key=lambda way: -statistics.median(seconds[way]))
-        for place, way in enumerate(ordered):
-            colour = "#0072b2" if way == "gradline" else "#888888" if way in FLOORS else "#b8720a"
-            median = statistics.median(seconds[way])
-            axis.hlines(place, min(seconds[way]), max(seconds[way]), colors=colour, linewidth=2)
-            axis.plot(median, place, "o", color=colour)
-            axis.annotate(
-                f"{median:.2f} s", (max(seconds[way]), place), (8, 0), textcoords="offset points", va="center", fontsize=8
-            )
-        everything = [one for each in seconds.values() for one in each]
-        axis.set_xscale("log")
-        axis.set_xlim(min(everything) / 1.5, max(everything) * 2.5)
-        ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if min(everything) / 1.5 <= t <= max(everything) * 2.5]
-        axis.set_xticks(ticks, [f"{t:g} s" for t in ticks])
-        axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.set_yticks(range(len(ordered)), ordered)
-        axis.set_ylim(-0.6, len(ordered) - 0.4)
-        axis.set_title(f"{case.name}{', split' if roles else ''}", fontsize=10)
-        axis.tick_params(labelsize=8)
-        axis.grid(visible=True, axis="x", color="#e4e4e4")
-        axis.set_axisbelow(True)
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
+def introduction(asked: argparse.Namespace, seconds: float) -> str:
+    """How the figures were made."""
+    import gradline
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    scale = "" if asked.scale == 1.0 else f" at {asked.scale:g} of the rows"
+    return f"""# Benchmarks
+
+Made by `python benchmarks/speed.py` (peers: `pip install -r benchmarks/requirements.txt`) with gradline {gradline.__version__},
+Python {platform.python_version()}, on {cores} cores of {platform.machine()}, in {seconds / 60:.0f} minutes{scale}; {asked.rounds} rounds, all ways in turn, fresh processes;
+a way of more than {SLOW:.0f} seconds has {SLOW_ROUNDS} at most. Compare the ratios, not the seconds: another machine has others. gradline's time holds all
+it does by default: the split, the certificate, the history, the metrics and, from files, the saved run. The peers fit, and score
+the same rows; tables in memory are timed after a fit of 1,000 rows, so that no import counts. The answers were compared before any
+time was written.
+"""
 
 
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", action="append", choices=[case.name for case in CASES])
+    parser.add_argument("--case", action="append", choices=[*(case.name for case in CASES), *OTHERS])
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of rows")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--split", choices=["with", "without", "both"], default="both")
-    parser.add_argument("--out", type=Path, default=DOCS, help="the folder of benchmarks.md and benchmarks.png")
+    parser.add_argument("--out", type=Path, default=DOCS, help="the folder of benchmarks.md and its pictures")
     asked = parser.parse_args()
-    results = []
+    began = time.perf_counter()
+    asked.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
-        chosen = [case for case in CASES if not asked.case or case.name in asked.case]
-        for case in [case._replace(rows=int(case.rows * asked.scale)) for case in chosen]:
-            for roles in {"with": [True], "without": [False], "both": [False, True]}[asked.split]:
-                results.append((case, roles, measured(case, roles=roles, rounds=asked.rounds, folder=Path(name))))
-                print(table(*results[-1]), flush=True)
-    import gradline
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    head = f"""# Benchmarks
-
-Made by `python benchmarks/speed.py` (peers: `pip install -r benchmarks/requirements.txt`) with gradline {gradline.__version__},
-Python {platform.python_version()}, on {cores} cores of {platform.machine()}; {asked.rounds} rounds, all ways in turn, fresh processes.
-Compare the ratios, not the seconds: another machine has others. gradline's time holds all it does by default: the split, the
-certificate, the history, the metrics and, from files, the saved run. The peers fit, and score the same rows; tables in memory are
-timed after a fit of 1,000 rows, so that no import counts. The answers were compared before any time was written.
-
-![Medians](benchmarks.png)
-
-"""
-    (asked.out / "benchmarks.md").write_text(head + "\n".join(table(*result) for result in results))
-    plot(results, asked.out / "benchmarks.png")
+        folder = Path(name)
+        others = []
+        if wanted(asked, "start"):
+            others.append(start.section())
+        results = tables_of(asked, folder)
+        if wanted(asked, "folds") and PATHS.exists():
+            others.append(folds(asked))
+        if wanted(asked, "minibatch"):
+            others.append(minibatch.section(asked.scale, asked.rounds, folder, asked.out))
+        if wanted(asked, "rows"):
+            others.append(rows.section(asked.scale, asked.rounds, folder, asked.out))
+    for other in others:
+        print(other, flush=True)
+    picture = []
+    if results:
+        plot(results, asked.out / "benchmarks.png")
+        picture = ["![Medians](benchmarks.png)\n"]
+    document = [introduction(asked, time.perf_counter() - began), *picture, *map(table, results), *others]
+    (asked.out / "benchmarks.md").write_text("\n".join(document))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 import gradline as gl
+from gradline.maths.block import block_moments, block_tally
 from gradline.maths.coordinates import Coordinates
-from gradline.maths.moments import block_moments, merge
+from gradline.maths.moments import merge
 from gradline.maths.problem import pose
 from gradline.types import CategoryColumn, NumberColumn, Part, RawColumn, Role
 
@@ -115,7 +116,12 @@ class Row(NamedTuple):
 
 
 def block_of(rows, *, weighted):
-    """The moments of a block; levels stand in the order of their first row, as a file's own dictionary would have them."""
+    """The moments of a block."""
+    return tally_of(rows, weighted=weighted).moments()
+
+
+def tally_of(rows, *, weighted):
+    """The tally of a block; levels stand in the order of their first row, as a file's own dictionary would have them."""
     numbers = [
         NumberColumn(f"x{j}", np.array([np.nan if r.numbers[j] is None else float(r.numbers[j]) for r in rows]))
         for j in range(len(rows[0].numbers))
@@ -127,7 +133,16 @@ def block_of(rows, *, weighted):
         codes = np.array([-1 if v is None else levels.index(v) for v in values], dtype=np.intp)
         categories.append(CategoryColumn(f"c{j}", codes, levels))
     weight = np.array([float(r.weight) for r in rows]) if weighted else None
-    return block_moments(numbers, categories, len(rows), weight)
+    return block_tally(numbers, categories, len(rows), weight).tally
+
+
+def tallied(rows, cuts, *, weighted):
+    """The moments of the merged tallies of rows cut at some places."""
+    edges = [0, *sorted(cuts), len(rows)]
+    result, *parts = [tally_of(rows[a:b], weighted=weighted) for a, b in pairwise(edges) if a < b]
+    for part in parts:
+        result = result.plus(part)
+    return result.moments()
 
 
 def merged(rows, cuts, *, weighted):

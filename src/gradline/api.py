@@ -225,6 +225,7 @@ def run(
         "stopped": found.descent.reason.to_json(),
         "certificate": found.certificate.to_json(),
         "metrics": metrics,
+        "cross_validation": None if found.cross_validation is None else found.cross_validation.to_json(),
         "warnings": [notice.to_json() for notice in found.notices],
         "seconds": time.perf_counter() - start,
     }

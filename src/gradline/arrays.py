@@ -18,7 +18,12 @@ def flat_column(table: pa.RecordBatch | pa.Table, name: str) -> pa.Array:
     import pyarrow as pa
 
     values = table.column(name)
-    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return one_piece(values) if isinstance(values, pa.ChunkedArray) else values
+
+
+def one_piece(values: pa.ChunkedArray) -> pa.Array:
+    """The chunks as one array; `combine_chunks` copies even a single one."""
+    return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
 
 
 def as_numpy(values: pa.Array | pa.ChunkedArray, null: float = 0) -> NDArray[Any]:
@@ -26,7 +31,7 @@ def as_numpy(values: pa.Array | pa.ChunkedArray, null: float = 0) -> NDArray[Any
     import pyarrow as pa
 
     if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
+        values = one_piece(values)
     if values.null_count:
         stored = pa.Array.from_buffers(values.type, len(values), [None, *values.buffers()[1:]], offset=values.offset)
         numbers = as_numpy(stored)

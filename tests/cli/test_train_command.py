@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -111,6 +112,39 @@ def test_the_document_of_a_hard_run_is_json_without_nan_too(data, capsys):
         assert {"code", "column", "message"} <= set().union(*map(set, answer.json["warnings"]), {"code", "column", "message"})
 
 
+def test_cross_validation_is_one_entry_of_the_document(data, capsys):
+    assert trained(capsys, data, "--target", "y")["cross_validation"] is None
+    document = trained(capsys, data, "--target", "y", "--folds", "4", "--l2", "auto", "--l2-path", "9")
+    found = document["cross_validation"]
+    assert list(found) == ["folds", "l2", "rmse", "rmse_standard_error", "chosen", "one_standard_error", "baseline_rmse", "r2"]
+    assert (found["folds"], len(found["l2"]), len(found["rmse"]), len(found["rmse_standard_error"])) == (4, 10, 10, 10)
+    assert found["chosen"] in found["l2"]
+    assert "4 folds × 10 values of λ" in document["plan"]["stages"]
+    assert trained(capsys, data, "--target", "y", "--l2", "auto")["cross_validation"]["folds"] == 5
+    fixed = trained(capsys, data, "--target", "y", "--l2", "0.5", "--folds", "3")["cross_validation"]
+    assert (fixed["folds"], fixed["l2"], fixed["chosen"]) == (3, [0.5], 0.5)
+
+
+def test_cross_validation_is_in_the_summary_and_in_show(data, capsys):
+    answer = gradline(capsys, "train", data, "--target", "y", "--l2", "auto")
+    shown = gradline(capsys, "show", "runs/y")
+    for text in (answer.out, shown.out):
+        assert re.search(r"Folds +RMSE [\d.e-]+ ± [\d.e-]+ over 5 folds \(always the mean [\d.]+\), R² 0\.9", text)
+        assert re.search(r"λ = \S+ chosen of 101 values: ", text)
+    assert "at λ = 0.5" in gradline(capsys, "train", data, "--target", "y", "--l2", "0.5", "--folds", "3").out
+    assert "Folds" not in gradline(capsys, "train", data, "--target", "y").out
+
+
+def test_a_configuration_file_may_leave_the_penalty_to_folds(data, capsys):
+    Path("c.toml").write_text('target = "y"\nl2 = "auto"\nfolds = 3\nl2-path = 5\n', encoding="utf-8")
+    found = trained(capsys, data, "--config", "c.toml")["cross_validation"]
+    assert (found["folds"], len(found["l2"])) == (3, 6)
+    again = trained(capsys, "--config", "runs/y/config.toml", "--out", "again")
+    assert again["cross_validation"] == found
+    over = trained(capsys, data, "--config", "c.toml", "--l2", "0.25", "--l2-path", "100")["cross_validation"]
+    assert over["l2"] == [0.25]
+
+
 def test_stdout_is_one_document_and_warnings_go_to_stderr(data, capsys):
     answer = gradline(capsys, "train", data, "--target", "y", "--validation", "0", "--test", "0", "--json")
     assert [w["code"] for w in answer.json["warnings"]] == ["nothing_held_out"]
@@ -216,6 +250,9 @@ def test_a_bug_is_exit_code_1_with_the_place_of_its_log(data, capsys, monkeypatc
         (["train", "t.csv", "--target", "y", "--max-seconds", "nan"], "--max-seconds"),
         (["train", "t.csv", "--target", "y", "--l2", "-0.5"], "--l2"),
         (["train", "t.csv", "--target", "y", "--l2", "nan"], "--l2"),
+        (["train", "t.csv", "--target", "y", "--l2", "best"], "'best' is not a number, nor auto"),
+        (["train", "t.csv", "--target", "y", "--folds", "1"], "--folds 1"),
+        (["train", "t.csv", "--target", "y", "--folds", "3", "--time", "x0"], "--time"),
         (["train", "t.csv", "--target", "y", "--max-steps", "-1"], "--max-steps"),
         (["train", "t.csv", "--target", "y", "--validation", "0.5", "--test", "0.5"], "leave no row to train on"),
     ],

@@ -7,7 +7,7 @@ import pytest
 
 from gradline.evaluation.metrics import ErrorSums, Metrics, from_loss, of_constant
 from gradline.evaluation.retransformation import baseline_in_target_units, in_target_units
-from gradline.maths.moments import block_moments
+from gradline.maths.block import block_moments
 from gradline.maths.quadratic import quadratic_loss
 from gradline.types import NumberColumn
 from reference import random_problem

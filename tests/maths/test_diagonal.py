@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gradline.maths.block import block_moments
 from gradline.maths.diagonal import block_diagonal
-from gradline.maths.moments import block_moments
 from gradline.types import CategoryColumn, NumberColumn
 
 NAMES = ("a", "b", "c")

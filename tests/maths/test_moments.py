@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradline.maths.moments import PANEL_ROWS, Moments, block_moments, indicator_pairs, merge
+from gradline.maths.block import PANEL_ROWS, SAMPLED_ROWS, block_moments, block_tally
+from gradline.maths.moments import Moments, indicator_pairs, merge
 from gradline.types import CategoryColumn, NumberColumn, Part, RawColumn
-from reference import Row, assert_moments_are_exact, block_of, exact_columns, exact_moments, merged
+from reference import Row, assert_moments_are_exact, block_of, exact_columns, exact_moments, merged, tallied, tally_of
 
 numbers = st.one_of(st.none(), st.integers(-50, 50))
 levels = st.one_of(st.none(), st.sampled_from("abcd"))
@@ -28,6 +30,9 @@ def tables(draw, weights=ones):
     return rows, cuts
 
 
+ways = pytest.mark.parametrize("merged", [merged, tallied], ids=["moments", "tallies"])
+
+
 def assert_same(a, b, tolerance=1e-12):
     """Equal up to the order of the columns, relative to the deviations."""
     assert set(a.columns) == set(b.columns)
@@ -38,24 +43,37 @@ def assert_same(a, b, tolerance=1e-12):
     assert np.all(np.abs(a.mean - b.mean) <= tolerance * (np.abs(a.mean) + scale))
 
 
+@ways
 @given(tables())
 @settings(max_examples=40, deadline=None)
-def test_merged_blocks_are_the_exact_moments_of_the_whole_however_it_is_cut(table):
+def test_merged_blocks_are_the_exact_moments_of_the_whole_however_it_is_cut(merged, table):
     rows, cuts = table
     assert_moments_are_exact(merged(rows, cuts, weighted=False), rows)
 
 
+@ways
 @given(tables(weights=st.integers(0, 4)))
 @settings(max_examples=40, deadline=None)
-def test_weighted_blocks_are_the_exact_moments_of_the_whole_however_it_is_cut(table):
+def test_weighted_blocks_are_the_exact_moments_of_the_whole_however_it_is_cut(merged, table):
     rows, cuts = table
     if sum(r.weight for r in rows):
         assert_moments_are_exact(merged(rows, cuts, weighted=True), rows)
 
 
+@given(tables(weights=st.integers(0, 4)))
+@settings(max_examples=40, deadline=None)
+def test_blocks_whose_rows_go_through_once_are_as_exact(table):
+    rows, cuts = table
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gradline.maths.block.FEW_VALUES", 0)
+        if sum(r.weight for r in rows):
+            assert_moments_are_exact(tallied(rows, cuts, weighted=True), rows)
+
+
+@ways
 @given(st.integers(0, 2**32), st.lists(st.integers(0, 500), max_size=8))
 @settings(max_examples=30, deadline=None)
-def test_merging_any_chunks_of_floats_equals_one_block(seed, cuts):
+def test_merging_any_chunks_of_floats_equals_one_block(merged, seed, cuts):
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(500, 3)) * [1.0, 1e-6, 1e6] + [0.0, 1e-6, -1e6]
     values[rng.random((500, 3)) < [0.1, 0.0, 0.3]] = np.nan
@@ -63,9 +81,10 @@ def test_merging_any_chunks_of_floats_equals_one_block(seed, cuts):
     assert_same(merged(rows, [], weighted=False), merged(rows, cuts, weighted=False))
 
 
+@ways
 @given(tables(weights=st.integers(0, 3)))
 @settings(max_examples=50, deadline=None)
-def test_weights_are_repeated_rows(table):
+def test_weights_are_repeated_rows(merged, table):
     rows, cuts = table
     repeated = [r._replace(weight=1) for r in rows for _ in range(r.weight)]
     if not repeated:
@@ -103,14 +122,16 @@ def test_merging_is_associative_but_for_rounding(table):
         assert_same(merge(merge(a, b), c), merge(a, merge(b, c)))
 
 
-def test_a_level_of_some_blocks_only_counts_as_absent_from_the_others():
+@ways
+def test_a_level_of_some_blocks_only_counts_as_absent_from_the_others(merged):
     rows = [Row((1,), ("a",)), Row((5,), ("a",)), Row((2,), ("b",)), Row((9,), (None,)), Row((4,), ("c",)), Row((7,), ("a",))]
     moments = merged(rows, [2, 4], weighted=False)
     assert_moments_are_exact(moments, rows)
     assert moments.mean[moments.index()[RawColumn("c0", Part.LEVEL, "b")]] == pytest.approx(1 / 6)
 
 
-def test_a_block_without_any_value_of_a_column_takes_the_mean_of_the_others():
+@ways
+def test_a_block_without_any_value_of_a_column_takes_the_mean_of_the_others(merged):
     rows = [
         Row((None, 3)),
         Row((None, 5)),
@@ -148,9 +169,10 @@ def test_missing_values_are_imputed_by_the_mean_of_all_rows_as_brute_force_does(
     assert moments.mean[at] == pytest.approx(dense.mean(axis=0), rel=1e-12)
 
 
+@ways
 @pytest.mark.parametrize("offset", [10**6, 10**9, -(10**9), 10**12])
 @pytest.mark.parametrize("cuts", [[], [7], [3, 4, 20], list(range(1, 40))])
-def test_a_huge_offset_costs_no_more_than_its_own_rounding(offset, cuts):
+def test_a_huge_offset_costs_no_more_than_its_own_rounding(offset, cuts, merged):
     rng = np.random.default_rng(5)
     rows = [
         Row((None if rng.random() < 0.2 else offset + int(rng.integers(-1, 2)), int(rng.integers(-9, 10)))) for _ in range(40)
@@ -170,7 +192,8 @@ def test_one_block_keeps_full_precision_at_a_huge_offset(offset):
     assert moments.comoment[at, at] == pytest.approx(float(comoment[x, x]), rel=1e-13)
 
 
-def test_rows_of_weight_zero_change_nothing():
+@ways
+def test_rows_of_weight_zero_change_nothing(merged):
     rows = [Row((1, 2), ("a",), 2), Row((4, None), ("b",), 1), Row((3, 7), ("a",), 3)]
     ballast = [Row((1000, -5), ("a",), 0), Row((None, 99), ("b",), 0)]
     assert_moments_are_exact(
@@ -183,8 +206,9 @@ def test_rows_of_weight_zero_change_nothing():
     assert with_ballast.mean[at] == pytest.approx(without.mean, rel=1e-13)
 
 
+@ways
 @pytest.mark.parametrize("heavy_first", [True, False])
-def test_a_block_whose_weights_are_all_zero_counts_its_rows_and_nothing_else(heavy_first):
+def test_a_block_whose_weights_are_all_zero_counts_its_rows_and_nothing_else(heavy_first, merged):
     heavy = [Row((1, 2), ("a",), 2), Row((4, 5), ("b",), 1)]
     light = [Row((9, None), ("c",), 0), Row((8, 8), ("a",), 0)]
     rows, cut = (heavy + light, [2]) if heavy_first else (light + heavy, [2])
@@ -353,6 +377,23 @@ def test_a_merge_into_the_memory_of_the_first_set_has_the_same_bits(table, toget
         np.testing.assert_array_equal(again.mean, plain.mean)
 
 
+@given(tables(weights=st.integers(1, 3)))
+@settings(max_examples=40, deadline=None)
+def test_a_tally_merged_into_the_memory_of_the_first_has_the_same_bits(table):
+    rows, cuts = table
+    plain, *parts = [tally_of(rows[i:j], weighted=True) for i, j in pairwise([0, *sorted(cuts), len(rows)]) if j > i]
+    again = tally_of(rows[: plain.numbers.rows], weighted=True)
+    for part in parts:
+        before, kept = plain.numbers.comoment.copy(), part.numbers.comoment.copy()
+        both = plain.plus(part)
+        np.testing.assert_array_equal(plain.numbers.comoment, before)  # without reuse nothing is lost
+        plain, again = both, again.plus(part, reuse=True)
+        np.testing.assert_array_equal(part.numbers.comoment, kept)
+    assert again.moments().columns == plain.moments().columns
+    np.testing.assert_array_equal(again.moments().comoment, plain.moments().comoment)
+    np.testing.assert_array_equal(again.moments().mean, plain.moments().mean)
+
+
 def test_a_merge_needs_no_matrix_beside_those_of_its_sets():
     q = 600
     columns = tuple(RawColumn(f"x{j}", Part.VALUE) for j in range(q))
@@ -363,3 +404,51 @@ def test_a_merge_needs_no_matrix_beside_those_of_its_sets():
     tracemalloc.stop()
     assert both.comoment is a.comoment
     assert peak < q * q * 8 / 4
+
+
+def test_a_shift_far_from_the_mean_costs_no_digits():
+    """The sampled rows are all but alike, and the others are far away: then a second pass goes about the mean."""
+    rng = np.random.default_rng(4)
+    n = 5_000
+    x = rng.normal(size=n) * 1e-3
+    sampled = np.arange(SAMPLED_ROWS) * n // SAMPLED_ROWS
+    x[np.setdiff1d(np.arange(n), sampled)] += 1e6
+    y = rng.normal(size=n)
+    exact = [Fraction(v) for v in x.tolist()]
+    mean = sum(exact) / n
+    variance = float(sum((v - mean) ** 2 for v in exact))
+    moments = block_moments([NumberColumn("x", x), NumberColumn("y", y)], [], n)
+    assert moments.comoment[0, 0] == pytest.approx(variance, rel=1e-13)
+    assert moments.mean[0] + moments.mean_rest[0] == pytest.approx(float(mean), rel=1e-15)
+
+
+def test_a_column_missing_in_all_but_a_few_rows_keeps_its_digits():
+    rng = np.random.default_rng(5)
+    n = 20_000
+    x = np.full(n, np.nan)
+    x[[7, 9_999, 12_345]] = 5.0, 6.5, -3.25
+    y = rng.normal(size=n) + 1e3
+    moments = block_moments([NumberColumn("x", x), NumberColumn("y", y)], [], n)
+    where = moments.index()
+    gone = where[RawColumn("x", Part.MISSING)]
+    assert moments.comoment[gone, gone] == pytest.approx(3.0 * (n - 3) / n, rel=1e-12)
+    exact = [Fraction(v) for v in y.tolist()]
+    mean = sum(exact) / n
+    assert moments.comoment[gone, where[RawColumn("y", Part.VALUE)]] == pytest.approx(
+        float(-(exact[7] + exact[9_999] + exact[12_345] - 3 * mean)), rel=1e-9
+    )
+
+
+def test_some_rows_of_a_block_have_the_moments_of_a_block_of_them():
+    rng = np.random.default_rng(6)
+    x, w = rng.normal(size=3_000), rng.random(3_000)
+    x[::7] = np.nan
+    codes = rng.integers(-1, 3, 3_000)
+    at = np.sort(rng.permutation(3_000)[:1_234])
+    category = CategoryColumn("c", codes, ("a", "b", "c"))
+    some = block_tally([NumberColumn("x", x)], [category], 3_000, w, at)
+    alone = block_tally([NumberColumn("x", x[at])], [category._replace(codes=codes[at])], len(at), w[at])
+    assert some.tally.moments().columns == alone.tally.moments().columns
+    assert np.array_equal(some.tally.moments().comoment, alone.tally.moments().comoment)
+    assert (some.least[0], some.greatest[0]) == (np.nanmin(x[at]), np.nanmax(x[at]))
+    assert not some.plain[0]

@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from gradline.maths.block import block_moments
 from gradline.maths.coordinates import Coordinates
-from gradline.maths.moments import block_moments
 from gradline.maths.quadratic import QuadraticLoss, quadratic_loss, solve
 from gradline.types import NumberColumn
 from reference import dense_problem, exact_least_squares, exact_objective, random_problem

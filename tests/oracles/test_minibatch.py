@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gradline.errors import StabilityError, UsageError
+from gradline.maths.losses import SQUARED, huber
 from gradline.maths.noise import measure
 from gradline.maths.quadratic import quadratic_loss, solve
 from gradline.oracles import minibatch
@@ -46,6 +47,86 @@ def test_an_epoch_holds_every_row_once_and_its_last_batch_what_is_left(blocked, 
     assert not np.array_equal(
         np.concatenate([batches.at(i) for i in range(11)]), np.concatenate([batches.at(11 + i) for i in range(11)])
     )
+
+
+def rows_of(batches, step):
+    return np.arange(batches.rows)[batches.at(step)]
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+@pytest.mark.parametrize("rows", [100, 103])
+def test_batches_of_mixed_rows_are_slices_and_hold_every_row_once_an_epoch(blocked, rows, monkeypatch):
+    monkeypatch.setattr(minibatch, "SHUFFLE_BLOCK", 32)
+    batches = Batches(7, rows, 10, blocked=blocked, mixed=True)
+    epochs = []
+    for epoch in range(4):
+        steps = range(epoch * batches.per_epoch, (epoch + 1) * batches.per_epoch)
+        drawn = [rows_of(batches, step) for step in steps]
+        assert [len(batch) for batch in drawn] == [10] * 10 + [3] * (rows > 100)
+        assert sorted(np.concatenate(drawn)) == list(range(rows))
+        assert sum(not isinstance(batches.at(step), slice) for step in steps) <= 1
+        epochs.append({tuple(sorted(batch)) for batch in drawn})
+    assert len({frozenset(epoch) for epoch in epochs}) > 1  # batches are of other rows, not in another order alone
+
+
+@pytest.mark.parametrize("sampling", ["shuffled", "replacement"])
+@pytest.mark.parametrize("size", [1, 10, 64, 200])
+def test_rows_that_are_mixed_and_rows_that_are_not_have_the_same_batches(size, sampling):
+    rows = examples(weighted=True)
+    mixed = ExampleStore([rows], 103, 3, weighted=True, seed=5)
+    a, b = Batches(5, 103, size, sampling, mixed=True), Batches(5, 103, size, sampling)
+    for step in range(2 * a.per_epoch + 1):
+        assert np.array_equal(mixed.X[a.at(step)], rows.X[b.at(step)])
+        assert np.array_equal(mixed.y[a.at(step)], rows.y[b.at(step)])
+        assert np.array_equal(mixed.weight[a.at(step)], rows.weight[b.at(step)])
+
+
+def test_one_batch_of_all_mixed_rows_is_a_slice():
+    assert rows_of(Batches(7, 50, 64, mixed=True), 3).tolist() == list(range(50))
+    assert isinstance(Batches(7, 50, 64, mixed=True).at(3), slice)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_an_epoch_on_disk_reads_a_block_after_the_other(mixed, monkeypatch):
+    monkeypatch.setattr(minibatch, "SHUFFLE_BLOCK", 100)
+    batches = Batches(1, 1_000, 10, blocked=True, mixed=mixed)
+    first = [rows_of(batches, step) for step in range(10)]  # a block's worth of rows
+    assert len(np.unique(np.concatenate(first) // 100)) <= 2
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_store_that_mixes_keeps_every_row_in_an_order_of_the_seed(on_disk, monkeypatch):
+    if on_disk:
+        monkeypatch.setattr(minibatch, "MOST_IN_MEMORY", 100)
+        monkeypatch.setattr(minibatch, "SHUFFLE_BLOCK", 40)
+    rows = examples(weighted=True)
+    stores = [ExampleStore([rows], 103, 3, weighted=True, seed=seed, ones=True) for seed in (1, 1, 2)]
+    kept = [np.column_stack([store.Z, store.y, store.weight]) for store in stores]
+    given = np.column_stack([rows.X, np.ones(103), rows.y, rows.weight])
+    assert np.array_equal(kept[0], kept[1])
+    assert not np.array_equal(kept[0], kept[2])
+    for each in kept:
+        assert not np.array_equal(each, given)
+        assert np.array_equal(each[np.lexsort(each.T)], given[np.lexsort(given.T)])
+
+
+@pytest.mark.parametrize("loss", [SQUARED, huber(0.5)], ids=["squared", "huber"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("l2", [0.0, 0.3])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_rows_with_a_column_of_ones_give_the_same_gradients(intercept, l2, weighted, loss):
+    rows = examples(weighted=weighted)
+    apart = store_of(rows)
+    beside = ExampleStore([rows], 103, 3, weighted=weighted, ones=True)
+    theta = np.array([0.3, -1.0, 2.0, 0.5])[: 4 if intercept else 3]
+    for step in range(12):
+        a, b = (
+            MiniBatchOracle(store, Batches(3, 103, 10), intercept=intercept, l2=l2, loss=loss).value_and_gradient(theta, step)
+            for store in (apart, beside)
+        )
+        assert a.value == pytest.approx(b.value, rel=1e-12)
+        assert a.gradient == pytest.approx(b.gradient, rel=1e-12, abs=1e-14)
+    assert np.array_equal(beside.X, rows.X)
 
 
 @pytest.mark.parametrize("sampling", ["shuffled", "replacement"])
@@ -106,12 +187,13 @@ def test_the_floor_of_a_constant_rate_is_where_the_run_ends():
     y = X @ [1.0, -2.0, 0.5, 1.5] + rng.normal(size=4_000)
     for batch, share in ((4, 0.25), (32, 0.25), (32, 0.5)):
         limit = fit(X, y, oracle="minibatch", batch_size=batch, max_steps=1, **ALL).plan["learning_rate_limit"]
+        gaps = []
         model = fit(
             X, y, oracle="minibatch", sampling="replacement", batch_size=batch, learning_rate=share * limit,
-            patience=10_000, max_steps=9_999, **ALL,
+            patience=10_000, max_steps=9_999, monitors=[lambda step, gaps=gaps: gaps.append(step.gap)], **ALL,
         )  # fmt: skip
-        gaps = np.array(model.history["gap"].to_pylist())[2_000:]
-        assert gaps.mean() == pytest.approx(model.plan["noise_floor"], rel=0.2)
+        assert len(gaps) == 10_000
+        assert np.mean(gaps[2_000:]) == pytest.approx(model.plan["noise_floor"], rel=0.2)
 
 
 def test_the_limit_is_exact_for_one_feature_of_one_size():
@@ -128,7 +210,7 @@ def test_a_schedule_goes_below_the_floor():
     X = rng.normal(size=(2_000, 3))
     y = X @ [1.0, -2.0, 0.5] + rng.normal(size=2_000)
     settings = {"oracle": "minibatch", "batch_size": 16, "max_steps": 8_000, "patience": 10_000, **ALL}
-    constant = fit(X, y, sampling="replacement", **settings)
+    constant = fit(X, y, sampling="replacement", optimizer="gradient_descent", **settings)
     falling = fit(X, y, sampling="replacement", optimizer="gradient_descent", schedule="cosine", **settings)
     assert falling.certificate.gap < 0.05 * constant.plan["noise_floor"]
 

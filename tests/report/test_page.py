@@ -363,6 +363,64 @@ def test_every_colour_of_the_figures_is_defined_in_the_light_and_the_dark_palett
         assert f"{colour}: #" in dark
 
 
+# ---- cross-validation
+
+
+@pytest.fixture(scope="module")
+def validated():
+    return fitted(features=["x", "c"], units={"y": "minutes"}, l2="auto", l2_path=20, folds=4)
+
+
+def test_the_errors_of_a_path_are_drawn_with_what_was_chosen(validated):
+    found, page = validated.result["cross_validation"], Page(render(validated))
+    band, curve, free, *marks = page.chart("path")["data"]
+    assert curve["x"] == found["l2"][:-1]
+    assert curve["y"] == found["rmse"][:-1]
+    width = found["rmse_standard_error"][3]
+    assert (band["y"][3] - curve["y"][3], band["y"][-4] - curve["y"][3]) == (pytest.approx(width), pytest.approx(-width))
+    assert set(free["y"]) == {found["rmse"][-1]}
+    drawn = {value for value in (found["chosen"], found["one_standard_error"]) if value > 0.0}
+    assert {mark["x"][0] for mark in marks} == drawn
+    assert page.chart("path")["layout"]["xaxis"]["type"] == "log"
+    assert "Cross-validation over 4 folds of the training rows" in page.text
+    assert "of 21 values tried" in page.text
+
+
+def test_a_given_penalty_has_a_sentence_and_no_curve(model):
+    page = Page(render(fitted(features=["x"], l2=0.1, folds=3)))
+    assert "Cross-validation over 3 folds" in page.text
+    assert "values tried" not in page.text
+    assert not [chart for chart in page.figures["charts"] if chart["id"] == "path"]
+    assert "Cross-validation" not in Page(render(model)).text
+
+
+@pytest.mark.parametrize(
+    ("errors", "says"),
+    [
+        ([2.0, 1.0, 1.05], "no penalty (λ = 0) is as good, within one standard error"),
+        ([2.0, 1.0, 1.5], "without a penalty it is more"),
+        ([2.0, 1.0, 0.9], "No penalty (λ = 0) has the smallest error of 3 values tried"),
+    ],
+    ids=["near", "worse", "none"],
+)
+def test_the_sentence_says_whether_a_penalty_helps(validated, errors, says):
+    chosen = [7.0, 0.1, 0.0][int(np.argmin(errors))]
+    entry = {"l2": [7.0, 0.1, 0.0], "rmse": errors, "rmse_standard_error": [0.1] * 3, "chosen": chosen, "one_standard_error": 0.1}
+    result = validated.result | {"cross_validation": validated.result["cross_validation"] | entry}
+    page = Page(render(dataclasses.replace(validated, result=result)))
+    assert says in page.text
+
+
+def test_a_chosen_penalty_counts_in_the_words_about_the_loss(validated):
+    result = validated.result["cross_validation"]
+    for chosen, counts in ((0.5, True), (0.0, False)):
+        found = result | {"l2": [0.5, 0.1, 0.0], "rmse": [1.0, 1.0, 1.0], "rmse_standard_error": [0.1] * 3, "chosen": chosen}
+        model = dataclasses.replace(
+            validated, result=validated.result | {"cross_validation": found | {"one_standard_error": 0.5}}
+        )
+        assert ("penalised loss" in Page(render(model)).text) is counts
+
+
 # ---- how to reproduce
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gradline.maths.moments import block_moments
+from gradline.maths.block import block_moments
 from gradline.maths.summaries import category_summary, number_summary
 from gradline.representation.decode import Decoder
 from gradline.representation.features import CategoryScheme, Feature, Limits, Representation, represent

@@ -224,6 +224,8 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(tmp_path):
         ({"l1": 0.1}, r"no \(p, p\) matrix"),
         ({"loss": "huber"}, r"no \(p, p\) matrix"),
         ({"log_target": True}, "--log-target"),
+        ({"folds": 3}, "cross-validation is from moments"),
+        ({"l2": "auto"}, "cross-validation is from moments"),
     ],
 )
 def test_what_needs_moments_is_refused_before_the_read(settings, match):

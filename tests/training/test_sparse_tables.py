@@ -277,6 +277,16 @@ def test_mini_batches_descend(rule):
 
 
 @pytest.mark.usefixtures("wide")
+def test_to_stop_at_a_gap_needs_one_that_is_proved():
+    D, y = table(offset=0.0)
+    with pytest.raises(UsageError, match="--stop gap needs a bound"):
+        gradline.train(sparse.csr_array(D), y, stop="gap", tolerance=1e-3)
+    model = gradline.train(sparse.csr_array(D), y, stop="gap", tolerance=1e-3, l2=0.05)
+    assert model.stop_reason is StopReason.GAP
+    assert model.certificate.relative_gap <= 1e-3
+
+
+@pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize("settings", [{"oracle": "moments"}, {"l1": 0.1}, {"loss": "huber"}], ids=str)
 def test_what_needs_a_matrix_of_p_by_p_is_refused(settings):
     D, y = table()

@@ -97,7 +97,8 @@ def test_a_run_ends_far_below_the_floor_of_its_rate(sampling):
     settings = {"batch_size": 16, "sampling": sampling, "max_steps": 4_000, "patience": 10_000}
     model = fit(X, y, **BATCHES, **settings)
     plain = fit(X, y, **BATCHES | {"optimizer": "gradient_descent"}, **settings)
-    assert model.plan["learning_rate"] == plain.plan["learning_rate"] == model.plan["learning_rate_limit"] / 2.0
+    assert plain.plan["learning_rate"] == model.plan["learning_rate_limit"] / 2.0
+    assert model.plan["learning_rate"] == model.plan["learning_rate_limit"] / 4.0  # the condition is near 1
     assert model.plan["noise_floor"] is None
     assert any("1/steps" in reason for reason in model.plan["reasons"])
     assert model.certificate.gap < 0.01 * plain.plan["noise_floor"]
@@ -106,7 +107,7 @@ def test_a_run_ends_far_below_the_floor_of_its_rate(sampling):
 
 def test_what_is_recorded_and_certified_is_the_average_and_the_same_each_time():
     X, y = table(m=400)
-    a, b = (fit(X, y, **BATCHES, batch_size=32, max_steps=300, seed=4) for _ in range(2))
+    a, b = (fit(X, y, **BATCHES, batch_size=32, max_steps=300, patience=10_000, seed=4) for _ in range(2))
     assert np.array_equal(a.theta, b.theta)
     loss = quadratic_loss(a.moments[Role.TRAINING], a.coordinates)
     assert a.history["objective"].to_pylist()[-1] == loss.value(a.theta)

@@ -40,3 +40,9 @@ def rate(ctx: click.Context, parameter: click.Parameter, value: str) -> float | 
         return float(value)
     except ValueError:
         raise click.BadParameter(f"{value!r} is not a number, nor auto.", ctx, parameter) from None
+
+
+def penalty(ctx: click.Context, parameter: click.Parameter, value: str) -> float | str:
+    """A number, or `auto`."""
+    found = rate(ctx, parameter, value)
+    return "auto" if found is None else found

@@ -125,8 +125,15 @@ OPTIONS = (
         help="The step size α, or the first.",
     ),
     click.option(
-        "--l2", type=float, default=0.0, show_default=True, help="λ of the penalty (λ/2)‖w‖², in the loop's coordinates."
+        "--l2",
+        callback=parameters.penalty,
+        default="0",
+        show_default=True,
+        metavar="λ",
+        help="λ of the penalty (λ/2)‖w‖², in the loop's coordinates; auto: the best by cross-validation.",
     ),
+    click.option("--l2-path", type=int, default=100, show_default=True, metavar="N", help="Values of λ that --l2 auto tries."),
+    click.option("--folds", type=int, default=0, metavar="K", help="Cross-validate on K folds. Default: none; 5 for --l2 auto."),
     click.option("--l1", type=float, default=0.0, show_default=True, help="λ₁ of the penalty λ₁‖w‖₁: sets coefficients to zero."),
     click.option("--intercept/--no-intercept", default=True, help="Whether to fit b."),
     click.option(
@@ -136,14 +143,14 @@ OPTIONS = (
         default=("certificate",),
         show_default=True,
         metavar="RULE,RULE",
-        help=f"The first of: {', '.join(STOPS)}. On the certified gap; when the loss, or the validation loss, no longer improves; on a small gradient.",
+        help=f"The first of: {', '.join(STOPS)}. On the certificate; on a relative gap; when the loss, or the validation loss, no longer improves; on a small gradient.",
     ),
     click.option(
         "--tolerance",
         type=float,
         default=1e-9,
         show_default=True,
-        help="Relative, for --stop improvement, validation or gradient.",
+        help="Relative, for --stop gap, improvement, validation or gradient.",
     ),
     click.option("--patience", type=int, default=5, show_default=True, help="Steps without it."),
     click.option("--max-steps", type=int, metavar="N", help="Budget of steps."),
@@ -228,8 +235,8 @@ def train(ctx: click.Context, /, **given: Any) -> int:
         curves = [ends.enter_context(each) for each in _curves(given, paths)]
         try:
             with TerminalProgress(source.rows) as shown:
-                monitors: list[Monitor] = [shown.step, *([StepsTable()] if given["steps_table"] else []), *curves]
-                found = runs(source, configs, Progress(shown.rows, monitors), data, checkpoints)
+                monitors: list[Monitor] = [*([StepsTable()] if given["steps_table"] else []), *curves]
+                found = runs(source, configs, Progress(shown.rows, monitors, shown.step), data, checkpoints)
                 for model, path, checkpoint in zip(found, paths, checkpoints, strict=True):
                     documents[model.contract.target] = write_run(model, path)
                     checkpoint.finish(model.stop_reason)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradline.maths.moments import block_moments, merge
+from gradline.maths.block import block_moments
+from gradline.maths.moments import merge
 from gradline.types import NumberColumn, plain_numbers
 
 if TYPE_CHECKING:

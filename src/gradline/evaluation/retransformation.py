@@ -12,7 +12,8 @@ import numpy as np
 
 from gradline.errors import DataError
 from gradline.evaluation.metrics import Metrics, of_constant
-from gradline.maths.moments import block_moments, merge
+from gradline.maths.block import block_moments
+from gradline.maths.moments import merge
 from gradline.types import NumberColumn, Role
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-BUFFER_BYTES = 1 << 16  # of a column, read ahead
+BUFFER_BYTES = 1 << 16
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 

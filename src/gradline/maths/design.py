@@ -59,6 +59,8 @@ class SparseDesign:
         product: FloatArray = self._sparse @ self._spread(v) - float(self._frame.centre @ v)
         return product + self._dense @ v[self._frame.dense_at] if self._dense.size else product
 
+    dot = __matmul__
+
     def _spread(self, values: FloatArray) -> FloatArray:
         """Values of the sparse features, (p,), at the places of their columns, (width,)."""
         spread = np.zeros(self._sparse.shape[1])
@@ -99,10 +101,12 @@ class _Transposed:
     def __matmul__(self, r: FloatArray) -> FloatArray:
         return self._design.transposed_times(r)
 
+    dot = __matmul__
+
 
 def squared_norms(X: Design) -> FloatArray:
     """‖z‖² of each row, (n,)."""
     return X.squared_norms() if isinstance(X, SparseDesign) else np.einsum("ij,ij->i", X, X)
 
 
-Design: TypeAlias = "FloatArray | SparseDesign"  # (n, p), for X @ w, X.T @ r and X[rows]
+Design: TypeAlias = "FloatArray | SparseDesign"  # (n, p), for X @ w, X.T @ r (or dot) and X[rows]

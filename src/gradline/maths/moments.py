@@ -1,7 +1,6 @@
 """Moments: the rows, the means and the centred co-moments of a set of raw columns; all that a quadratic loss needs.
 
-A block's moments are computed about the block's own means (two passes over the block, which is in memory), in panels of
-a fixed height, and merged pairwise in a fixed order:
+A block's moments (`gradline.maths.block`) are merged pairwise in a fixed order:
 
     δ = mean_B − mean_A;   mean = mean_A + δ·W_B/W;   M = M_A + M_B + δδ'·W_A·W_B/W
 
@@ -11,9 +10,6 @@ Missing numbers are imputed by the mean *inside* the moments: a column with miss
 indicator), where the value of a missing row is the mean of the present ones. That mean is then the column's own mean, so it
 needs no field of its own, and when two sets with other means are merged the rows move with it exactly: x ← x + d·z is a
 linear map of the pair. Hence one read gives the moments of data imputed by the mean of *all* rows.
-
-Categories never become dense columns: their counts and joint counts are counted, and their products with the numbers are
-sums by level.
 """
 
 from __future__ import annotations
@@ -24,19 +20,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradline.maths.compensated import two_sum
-from gradline.maths.scratch import Scratch
-from gradline.types import CategoryColumn, NumberColumn, Part, RawColumn
+from gradline.types import Part, RawColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from gradline.types import BoolArray, FloatArray, IntArray
+    from gradline.types import FloatArray, IntArray
 
-MOST_PRODUCTS = 1 << 17  # of panels multiplied in one call: their results stay in the cache
 SHIFTED_VALUES = 1 << 15  # of a merge, at once: they stay in the cache
-PANEL_ROWS = 1024  # fixed: a block's bits must not depend on how it is cut; short: rounding grows with the terms of one sum
-
-_scratch = Scratch()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +54,11 @@ class Moments:
     def index(self) -> dict[RawColumn, int]:
         """Where each column stands."""
         return {column: i for i, column in enumerate(self.columns)}
+
+    def with_columns_of(self, other: Moments) -> tuple[RawColumn, ...]:
+        """The columns of this set, then those of the other that are not among them."""
+        known = set(self.columns)
+        return self.columns if known.issuperset(other.columns) else (*self.columns, *(c for c in other.columns if c not in known))
 
     def expanded(self, columns: tuple[RawColumn, ...]) -> Moments:
         """The same rows over more columns, which are zero in all of them (levels not seen here)."""
@@ -130,30 +126,33 @@ def indicator_pairs(columns: tuple[RawColumn, ...]) -> list[tuple[int, int]]:
     return pairs
 
 
+def common_fills(a: Moments, b: Moments) -> Iterator[tuple[int, int, float, float]]:
+    """Of each number of two sets over the same columns: (value, indicator, fill, rest), the mean of what is present in both."""
+    for value, indicator in indicator_pairs(a.columns):
+        present_a, present_b = a.present_weight(indicator), b.present_weight(indicator)
+        if present_a + present_b > 0.0:
+            delta = (b.mean[value] - a.mean[value]) + (b.mean_rest[value] - a.mean_rest[value])
+            fill, rest = two_sum(a.mean[value], a.mean_rest[value] + delta * (present_b / (present_a + present_b)))
+            yield value, indicator, float(fill), float(rest)
+
+
 def merge(a: Moments, b: Moments, *, reuse: bool = False) -> Moments:
     """The moments of the rows of `a` and then `b`. reuse: the result may take the memory of `a`, which is lost then."""
     if a.rows == 0:
         return b
     if b.rows == 0:
         return a
-    columns = a.columns
-    if b.columns != columns:
-        known = set(columns)
-        columns = columns + tuple(column for column in b.columns if column not in known)
-        reuse |= len(columns) > len(a.columns)  # then it is a copy that is written to
+    before = a
+    columns = a.with_columns_of(b)
     a, b = a.expanded(columns), b.expanded(columns)
-    for value, indicator in indicator_pairs(columns):
-        present_a, present_b = a.present_weight(indicator), b.present_weight(indicator)
-        if present_a + present_b > 0.0:
-            delta = (b.mean[value] - a.mean[value]) + (b.mean_rest[value] - a.mean_rest[value])
-            fill = two_sum(a.mean[value], a.mean_rest[value] + delta * (present_b / (present_a + present_b)))
-            a, b = a.refilled(value, indicator, *fill), b.refilled(value, indicator, *fill)
+    for value, indicator, fill, rest in common_fills(a, b):
+        a, b = a.refilled(value, indicator, fill, rest), b.refilled(value, indicator, fill, rest)
     with np.errstate(over="ignore", invalid="ignore"):
-        return _sum(a, b, reuse=reuse)
+        return chan_sum(a, b, reuse=reuse or a.comoment is not before.comoment)  # else it is a copy that is written to
 
 
-def _sum(a: Moments, b: Moments, *, reuse: bool) -> Moments:
-    """Chan's merge of two sets over the same columns."""
+def chan_sum(a: Moments, b: Moments, *, reuse: bool = False) -> Moments:
+    """Chan's merge of two sets over the same columns, whose missing numbers are filled alike. reuse: see `merge`."""
     columns = a.columns
     weight = a.weight + b.weight
     if weight == 0.0:
@@ -161,174 +160,19 @@ def _sum(a: Moments, b: Moments, *, reuse: bool) -> Moments:
     delta = (b.mean - a.mean) + (b.mean_rest - a.mean_rest)  # (q,)
     mean, mean_rest = two_sum(a.mean, a.mean_rest + delta * (b.weight / weight))
     comoment = a.comoment if reuse else np.empty_like(a.comoment)
-    _add_with_shift(a.comoment, b.comoment, delta, a.weight * b.weight / weight, comoment)
+    for rows, square in squares_by_rows(delta):
+        np.add(a.comoment[rows], b.comoment[rows], out=comoment[rows])
+        comoment[rows] += np.multiply(square, a.weight * b.weight / weight, out=square)
     return Moments(columns, a.rows + b.rows, weight, mean, comoment, mean_rest)
 
 
-def _add_with_shift(a: FloatArray, b: FloatArray, delta: FloatArray, factor: float, out: FloatArray) -> None:
-    """A + b + factor·δδ', (q, q), into `out`; a few rows at a time, since (q, q) temporaries would be most of the work."""
+def squares_by_rows(delta: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
+    """δδ', (q, q), a few rows at a time, in memory that is used again: (q, q) temporaries would be most of a merge's work."""
     q = len(delta)
     together = max(1, SHIFTED_VALUES // max(q, 1))
-    shift = np.empty((min(together, q), q))
+    squares = np.empty((min(together, q), q))
     for start in range(0, q, together):
         rows = slice(start, min(start + together, q))
-        part = shift[: rows.stop - rows.start]
+        part = squares[: rows.stop - rows.start]
         np.multiply(delta[rows, None], delta, out=part)
-        part *= factor
-        np.add(a[rows], b[rows], out=out[rows])
-        out[rows] += part
-
-
-def block_moments(
-    numbers: Sequence[NumberColumn], categories: Sequence[CategoryColumn], rows: int, weight: FloatArray | None = None
-) -> Moments:
-    """The moments of one block of `rows` rows; `weight` is (rows,), 1 where it is None.
-
-    NaN is missing; infinities must have been refused before. Squares that overflow leave infinities or NaN in the result.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _block_moments(numbers, categories, rows, weight)
-
-
-def _block_moments(
-    numbers: Sequence[NumberColumn], categories: Sequence[CategoryColumn], rows: int, weight: FloatArray | None
-) -> Moments:
-    total = float(rows) if weight is None else float(weight.sum())
-    if rows == 0 or total == 0.0:
-        return Moments((), rows, 0.0, np.zeros(0), np.zeros((0, 0)))
-    columns, dense, mean, rest = _centred_numbers(numbers, rows, weight, total)
-    weighted = dense if weight is None else dense * weight
-    counted = [_counted(category, weight) for category in categories]
-
-    q_dense = len(columns)
-    for _, kept in counted:
-        columns.extend(kept)
-    comoment = np.empty((len(columns), len(columns)))
-    comoment[:q_dense, :q_dense] = _gram(dense, weighted)
-    means = [mean]
-    start = q_dense
-    for c, (codes, kept) in enumerate(counted):
-        size = len(kept)
-        sums = _LevelSums(codes, size)
-        share = sums.of(weight) / total  # (size,)
-        stop = start + size
-        for j in range(q_dense):  # Σ w (x − x̄) over the rows of each level: centred already
-            comoment[start:stop, j] = sums.of(weighted[j])
-        comoment[:q_dense, start:stop] = comoment[start:stop, :q_dense].T
-        comoment[start:stop, start:stop] = total * (np.diag(share) - np.outer(share, share))
-        other = q_dense
-        for (other_codes, other_kept), other_share in zip(counted[:c], means[1:], strict=True):
-            joint = _joint_counts(codes, size, other_codes, len(other_kept), weight)
-            comoment[start:stop, other : other + len(other_kept)] = joint - total * np.outer(share, other_share)
-            comoment[other : other + len(other_kept), start:stop] = comoment[start:stop, other : other + len(other_kept)].T
-            other += len(other_kept)
-        means.append(share)
-        start = stop
-    mean_rest = np.zeros(len(columns))
-    mean_rest[:q_dense] = rest
-    return Moments(tuple(columns), rows, total, np.concatenate(means), comoment, mean_rest)
-
-
-def _centred_numbers(
-    numbers: Sequence[NumberColumn], rows: int, weight: FloatArray | None, total: float
-) -> tuple[list[RawColumn], FloatArray, FloatArray, FloatArray]:
-    """The numbers and their missing indicators as centred rows of one (q, rows) array, and their means in two parts.
-
-    Column by column: what is a megabyte stays in the cache from one pass to the next.
-    """
-    columns = [RawColumn(column.name, column.part) for column in numbers]
-    dense = _scratch.of(2 * len(numbers), rows)  # room for indicators, which costs nothing while it is not written to
-    mean, rest = np.empty(len(dense)), np.empty(len(dense))
-    for i, column in enumerate(numbers):
-        values = column.values
-        sum_ = _sum_of(values, weight)
-        if not np.isfinite(sum_) and (missing := np.isnan(values)).any():
-            dense[len(columns)] = missing
-            columns.append(RawColumn(column.name, Part.MISSING))
-            values = _imputed(values, missing, weight)
-            sum_ = _sum_of(values, weight)
-        mean[i] = sum_ / total
-        np.subtract(values, mean[i], out=dense[i])
-        rest[i] = _correct(dense[i], weight, total)
-    q = len(columns)
-    for i in range(len(numbers), q):
-        mean[i] = _sum_of(dense[i], weight) / total
-        dense[i] -= mean[i]
-        rest[i] = _correct(dense[i], weight, total)
-    return columns, dense[:q], *two_sum(mean[:q], rest[:q])
-
-
-def _correct(row: FloatArray, weight: FloatArray | None, total: float) -> float:
-    """Subtract what the rounded mean had left: the corrected two-pass algorithm. A rank-one update of the co-moments instead
-    would save the pass, and leave constant columns with a variance below zero.
-    """
-    rest = _sum_of(row, weight) / total
-    row -= rest
-    return rest
-
-
-def _sum_of(values: FloatArray, weight: FloatArray | None) -> float:
-    return float(values.sum() if weight is None else values @ weight)
-
-
-def _imputed(values: FloatArray, missing: BoolArray, weight: FloatArray | None) -> FloatArray:
-    """The values with the mean of the present ones, 0 where there is none, for the missing ones."""
-    present = ~missing
-    part = None if weight is None else weight[present]
-    known = present.any() and (part is None or part.sum() > 0.0)
-    return np.where(missing, np.average(values[present], weights=part) if known else 0.0, values)
-
-
-def _gram(dense: FloatArray, weighted: FloatArray) -> FloatArray:
-    """Σ w z z', (q, q), panel by panel; many small panels in one call, since threads meet at each."""
-    q, rows = dense.shape
-    gram = np.zeros((q, q))
-    whole = rows - rows % PANEL_ROWS
-    together = max(1, MOST_PRODUCTS // max(q**2, 1)) * PANEL_ROWS
-    for start in range(0, whole, together):
-        stop = min(start + together, whole)
-        left = weighted[:, start:stop].reshape(q, -1, PANEL_ROWS).transpose(1, 0, 2)  # (panels, q, PANEL_ROWS)
-        right = dense[:, start:stop].reshape(q, -1, PANEL_ROWS).transpose(1, 2, 0)
-        gram += (left @ right).sum(axis=0)
-    gram += weighted[:, whole:] @ dense[:, whole:].T
-    return (gram + gram.T) / 2
-
-
-class _LevelSums:
-    """Sums by level, panel by panel: one long running sum would lose digits that a sum of short ones keeps."""
-
-    def __init__(self, codes: IntArray, size: int) -> None:
-        self._size = size
-        self._panels = -(-len(codes) // PANEL_ROWS)
-        self._slots = np.arange(len(codes)) // PANEL_ROWS * (size + 1) + codes
-
-    def of(self, values: FloatArray | None) -> FloatArray:
-        """Σ of `values` (n,), ones if None, over the rows of each level, (size,)."""
-        sums = np.bincount(self._slots, values, self._panels * (self._size + 1))
-        by_level: FloatArray = sums.reshape(self._panels, self._size + 1)[:, : self._size].sum(axis=0, dtype=np.float64)
-        return by_level
-
-
-def _counted(category: CategoryColumn, weight: FloatArray | None) -> tuple[IntArray, list[RawColumn]]:
-    """Codes renumbered to the levels that occur, in which rows without a column of their own have the last code."""
-    levels = len(category.levels)
-    counts = np.bincount(category.codes + 1, minlength=levels + 1)  # slot 0 is missing
-    if not category.missing_is_level:
-        counts[0] = 0
-    seen = np.flatnonzero(counts)
-    renumber = np.full(levels + 1, len(seen), dtype=np.intp)
-    renumber[seen] = np.arange(len(seen))
-    columns = []
-    for slot in seen:
-        if slot == 0:
-            columns.append(RawColumn(category.name, Part.MISSING))
-        elif slot - 1 == category.rest:
-            columns.append(RawColumn(category.name, Part.OTHER))
-        else:
-            columns.append(RawColumn(category.name, Part.LEVEL, category.levels[slot - 1]))
-    return renumber[category.codes + 1], columns
-
-
-def _joint_counts(a: IntArray, size_a: int, b: IntArray, size_b: int, weight: FloatArray | None) -> FloatArray:
-    joint = np.bincount(a * (size_b + 1) + b, weight, (size_a + 1) * (size_b + 1))
-    return joint.reshape(size_a + 1, size_b + 1)[:size_a, :size_b].astype(np.float64)
+        yield rows, part

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,31 +83,36 @@ Summary = NumberSummary | CategorySummary
 
 def number_summary(column: NumberColumn, used: FloatArray, first_row: int) -> NumberSummary:
     """Of one block; `used` (n,) are the training rows' values."""
-    values = column.values
-    with np.errstate(over="ignore", invalid="ignore"):
-        finite = bool(np.isfinite(values.sum()))
-    if len(used) and finite:  # the common case: no search for what is missing or infinite
-        missing = count = 0
-    else:
-        count = int(np.count_nonzero(np.isinf(values)))
-        missing = int(np.count_nonzero(np.isnan(used)))
+    infinite = np.isinf(column.values)
+    count, missing = int(np.count_nonzero(infinite)), int(np.count_nonzero(np.isnan(used)))
     empty = missing == len(used)
+    least, greatest = (np.inf, -np.inf) if empty else (np.fmin.reduce(used), np.fmax.reduce(used))
+    found = plain_summary(column, len(used), least, greatest)
+    if not count:
+        return replace(found, missing=missing)
+    first = first_row + int(np.argmax(infinite))
+    return replace(found, missing=missing, infinite=count, first_infinite=first, consecutive=False)
+
+
+def plain_summary(column: NumberColumn, used: int, least: float, greatest: float) -> NumberSummary:
+    """Of one block without missing or infinite numbers, whose range over the `used` training rows is known."""
+    values = column.values
     return NumberSummary(
-        rows=len(used),
-        missing=missing,
-        minimum=np.inf if empty else float(np.nanmin(used) if missing else used.min()),
-        maximum=-np.inf if empty else float(np.nanmax(used) if missing else used.max()),
-        infinite=count,
-        first_infinite=first_row + int(np.argmax(np.isinf(values))) if count else -1,
+        rows=used,
+        missing=0,
+        minimum=float(least),
+        maximum=float(greatest),
+        infinite=0,
+        first_infinite=-1,
         first=float(values[0]) if len(values) else np.nan,
         last=float(values[-1]) if len(values) else np.nan,
-        consecutive=len(values) > 0 and not count and _counts_up(values[:HEAD_ROWS]) and _counts_up(values),
+        consecutive=len(values) > 0 and _counts_up(values[:HEAD_ROWS]) and _counts_up(values),
     )
 
 
 def _counts_up(values: FloatArray) -> bool:
     """Whether all values are whole and each is above the one before it."""
-    return bool(np.all(np.diff(values) >= 1.0) and np.all(values == np.rint(values)))
+    return bool(np.all(values[1:] > values[:-1]) and np.all(values == np.rint(values)))
 
 
 def category_summary(column: CategoryColumn, codes: IntArray) -> CategorySummary:

@@ -114,6 +114,12 @@ class Model:
         return [notice.to_json() for notice in self.notices]
 
     @property
+    def penalty(self) -> float:
+        """λ of the penalty (λ/2)‖w‖²: as given, or as cross-validation chose it."""
+        validated = self.result.get("cross_validation")
+        return float(validated["chosen"] if validated is not None else self.config.get("l2", 0.0))
+
+    @property
     def plan(self) -> Json:
         """What was planned before the first step."""
         plan: Json = self.result["plan"]

@@ -6,7 +6,9 @@ A batch is a pure function of the seed and the step, so a run can be repeated fr
 once an epoch in an order of its own; the last batch of an epoch holds what is left. `replacement` draws each batch anew.
 
 The training rows are kept as features in the loop's coordinates: in memory while they are below a gigabyte, else in a file
-that is mapped, whose rows are then shuffled in blocks and within blocks, so that an epoch still reads the disk in order.
+that is mapped. They are mixed once, when they are kept, so that a batch is a slice of them and nothing is gathered; an epoch
+cuts them into batches from a place of its own and takes the batches in an order of its own. On disk both are done in blocks, so
+that an epoch still reads the disk in order. Sparse rows are kept as they come; their batches hold the same rows, gathered.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ from gradline.maths.oracle import ValueAndGradient
 from gradline.oracles.streamed import MOST_IN_MEMORY, PART_ROWS, Examples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from gradline.maths.design import Design
     from gradline.maths.losses import Loss
     from gradline.oracles.sparse import SparseStore
     from gradline.types import FloatArray, IntArray
@@ -36,22 +39,43 @@ if TYPE_CHECKING:
 SHUFFLE_BLOCK = 1 << 16
 PART_VALUES = 1 << 22  # of many columns, so that every thread has some
 LEAST_PART_ROWS = 1 << 8
+MIXING = (1 << 64) - 1  # no epoch and no step has this number
 
 
 class ExampleStore:
-    """The training rows: X (n, p), y (n,), weight (n,) or None for ones."""
+    """The training rows: X (n, p), y (n,), weight (n,) or None for ones.
 
-    def __init__(self, examples: Iterable[Examples], rows: int, width: int, *, weighted: bool) -> None:
-        self.on_disk = rows * width * 8 > MOST_IN_MEMORY
-        self.X: FloatArray = self._mapped(rows, width) if self.on_disk else np.empty((rows, width))
+    seed: of the order in which they are mixed; None keeps them as they come.  ones: whether they are kept as Z (n, p + 1), X and a
+    column of ones, which b goes with: then a gradient is two products. (NumPy copies X, a part of Z, for each product.)
+    """
+
+    def __init__(
+        self,
+        examples: Iterable[Examples],
+        rows: int,
+        width: int,
+        *,
+        weighted: bool,
+        seed: int | None = None,
+        ones: bool = False,
+    ) -> None:
+        self.mixed, self.ones = seed is not None, ones
+        kept = width + 1 if ones else width
+        self.on_disk = rows * kept * 8 > MOST_IN_MEMORY
+        self.Z: FloatArray = self._mapped(rows, kept) if self.on_disk else np.empty((rows, kept))
+        self.X = self.Z[:, :width]
         self.y = np.empty(rows)
         self.weight = np.empty(rows) if weighted else None
+        places = None if seed is None else mixing(seed, rows, blocked=self.on_disk)
         start = 0
         for X, y, weight in examples:
             stop = start + len(y)
-            self.X[start:stop], self.y[start:stop] = X, y  # type: ignore[assignment]  # dense rows for a dense store
+            at = slice(start, stop) if places is None else places[start:stop]
+            self.X[at], self.y[at] = X, y  # type: ignore[assignment]  # dense rows for a dense store
+            if ones:
+                self.Z[start:stop, -1] = 1.0
             if self.weight is not None and weight is not None:
-                self.weight[start:stop] = weight
+                self.weight[at] = weight
             start = stop
         if start != rows:
             raise ValueError(f"{start} training rows were read, {rows} expected: the data changed during the run")
@@ -85,45 +109,79 @@ class ExampleStore:
                 f"the training rows need {rows * width * 8:,} bytes in {folder.parent}: {error.strerror}.",
                 "set TMPDIR to a larger disk, or use --oracle moments.",
             ) from error
-        return np.memmap(file, dtype=np.float64, mode="r+" if file.stat().st_size else "w+", shape=(rows, width))
+        mapped = np.memmap(file, dtype=np.float64, mode="r+" if file.stat().st_size else "w+", shape=(rows, width))
+        return mapped.view(np.ndarray)  # a slice of a memmap costs as much as a product
 
 
 @dataclass
 class Batches:
-    """Which rows the batch of a step holds. sampling: `shuffled` or `replacement`."""
+    """Which rows the batch of a step holds. sampling: `shuffled` or `replacement`.
+
+    blocked: the rows of a block of the disk are near each other in an epoch.  mixed: the rows are kept in the order of `mixing`.
+    """
 
     seed: int
     rows: int
     size: int
     sampling: str = "shuffled"
     blocked: bool = False
+    mixed: bool = False
     _epoch: int = -1
     _order: IntArray | None = None
+    _firsts: Sequence[int] = ()
 
     @property
     def per_epoch(self) -> int:
         """Batches that go once through all rows."""
         return -(-self.rows // self.size)
 
-    def at(self, step: int) -> IntArray:
-        """The rows of a step's batch, (B,) or fewer at the end of an epoch."""
+    def at(self, step: int) -> IntArray | slice:
+        """The rows of a step's batch, (B,) or fewer at the end of an epoch; of mixed rows a slice, but for one an epoch."""
         if self.sampling == "replacement":
-            return self._generator(step).integers(0, self.rows, self.size)
-        epoch, position = divmod(step, self.per_epoch)
-        if epoch != self._epoch or self._order is None:
-            self._epoch, self._order = epoch, self._shuffled(epoch)
-        return self._order[position * self.size : (position + 1) * self.size]
+            return self._kept(_generator(self.seed, step).integers(0, self.rows, self.size))
+        batches = -(-self.rows // self.size)
+        epoch, position = divmod(step, batches)
+        if epoch != self._epoch:
+            self._begin(epoch)
+        first = self._firsts[position]
+        stop = first + (self.size if position < batches - 1 else self.rows - position * self.size)
+        return self._kept(slice(first, stop) if stop <= self.rows else np.arange(first, stop) % self.rows)
 
-    def _shuffled(self, epoch: int) -> IntArray:
-        generator = self._generator(epoch)
-        if not self.blocked:
-            return generator.permutation(self.rows)
-        starts = np.arange(0, self.rows, SHUFFLE_BLOCK)
-        blocks = [np.arange(start, min(start + SHUFFLE_BLOCK, self.rows)) for start in generator.permutation(starts)]
-        return np.concatenate([generator.permutation(block) for block in blocks])
+    def _kept(self, places: IntArray | slice) -> IntArray | slice:
+        """Where the rows of these places are kept."""
+        if self.mixed:
+            return places
+        if self._order is None:
+            self._order = np.argsort(mixing(self.seed, self.rows, blocked=self.blocked))
+        return self._order[places]
 
-    def _generator(self, count: int) -> np.random.Generator:
-        return np.random.Generator(np.random.Philox(key=np.array([self.seed, count], dtype=np.uint64)))
+    def _begin(self, epoch: int) -> None:
+        generator, batches = _generator(self.seed, epoch), self.per_epoch
+        firsts = np.arange(batches) * self.size
+        if batches > 1:
+            whole = self.rows // self.size
+            firsts[:whole] = firsts[shuffled(generator, whole, max(SHUFFLE_BLOCK // self.size, 1) if self.blocked else whole)]
+            firsts = (firsts + generator.integers(self.rows)) % self.rows
+        self._epoch, self._firsts = epoch, firsts.tolist()
+
+
+def mixing(seed: int, rows: int, *, blocked: bool) -> IntArray:
+    """The place of each row, (rows,), in the order from which batches are cut."""
+    return shuffled(_generator(seed, MIXING), rows, SHUFFLE_BLOCK if blocked else rows)
+
+
+def shuffled(generator: np.random.Generator, count: int, block: int) -> IntArray:
+    """0 … count − 1 in a random order, (count,): of blocks, and within them."""
+    if block >= count:
+        return generator.permutation(count)
+    starts = np.arange(0, count, block)
+    blocks = [np.arange(start, min(start + block, count)) for start in generator.permutation(starts)]
+    return np.concatenate([generator.permutation(block) for block in blocks])
+
+
+def _generator(seed: int, number: int) -> np.random.Generator:
+    """The random numbers of an epoch, or of a step."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, number], dtype=np.uint64)))
 
 
 class MiniBatchOracle:
@@ -135,27 +193,39 @@ class MiniBatchOracle:
     def __init__(
         self, store: ExampleStore | SparseStore, batches: Batches, *, intercept: bool, l2: float = 0.0, loss: Loss = SQUARED
     ) -> None:
-        self._store = store
-        self._loss = loss
+        self._loss, self._squared = loss, loss is SQUARED
         self._batches = batches
-        self._intercept = intercept
         self._l2 = l2
+        self._y, self._weight = store.y, store.weight
+        ones = intercept and isinstance(store, ExampleStore) and store.ones
+        self._X: Design = store.Z if isinstance(store, ExampleStore) and ones else store.X
+        self._p = store.X.shape[1]
+        self._apart = intercept and not ones
         # the mean of all weights, not the batch's own: only so is the gradient unbiased
         self._mean_weight = 1.0 if store.weight is None else float(store.weight.mean())
 
     def value_and_gradient(self, theta: FloatArray, step: int = 0) -> ValueAndGradient:
         """J and ∇J on the batch of a step."""
         rows = self._batches.at(step)
-        X, y = self._store.X[rows], self._store.y[rows]  # (B, p), (B,)
-        w, b = (theta[:-1], theta[-1]) if self._intercept else (theta, 0.0)
-        residual = X @ w + b - y
-        total = float(len(rows)) * self._mean_weight
-        slope = residual if self._loss is SQUARED else self._loss.derivative(residual)
-        weighted = slope if self._store.weight is None else slope * self._store.weight[rows]
-        slopes = X.T @ weighted / total
-        gradient = np.append(slopes + self._l2 * w, weighted.sum() / total) if self._intercept else slopes + self._l2 * w
-        value = (float(weighted @ residual) - 0.5 * self._loss.width * float(weighted @ slope)) / total
-        return ValueAndGradient(value + 0.5 * self._l2 * float(w @ w), gradient)
+        X, y = self._X[rows], self._y[rows]  # (B, k) with the column of ones, (B,)
+        # `dot`, and sums in place: of few features, what NumPy does around a product costs as much as the product
+        residual = X.dot(theta[: self._p]) + theta[-1] if self._apart else X.dot(theta)
+        residual -= y
+        slope = residual if self._squared else self._loss.derivative(residual)
+        weighted = slope if self._weight is None else slope * self._weight[rows]
+        total = len(y) * self._mean_weight
+        gradient = X.T.dot(weighted)  # (k,)
+        if self._apart:
+            gradient = np.append(gradient, weighted.sum())
+        gradient /= total
+        value = float(weighted.dot(residual))
+        value -= 0.5 * (value if self._squared else self._loss.width * float(weighted.dot(slope)))
+        value /= total
+        if self._l2 > 0.0:
+            w = theta[: self._p]
+            gradient[: self._p] += self._l2 * w
+            value += 0.5 * self._l2 * float(w @ w)
+        return ValueAndGradient(value, gradient)
 
     def curvature_along(self, direction: FloatArray) -> FloatArray:
         """A batch knows the curvature too badly to be asked."""

@@ -101,7 +101,7 @@ def _loss(model: Model) -> Chart | None:
     label = f"Loss J on the training rows: {number(training[0])} at step 0, {number(training[-1])} at step {_last(model)}"
     if np.isfinite(validation).any():
         label += f"; on the validation rows {number(validation[0])} and {number(validation[-1])}"
-    if model.config.get("l2"):
+    if model.penalty > 0.0:
         label += " (the training loss counts the penalty, the validation loss does not)"
     return _steps_chart(model, "loss", "Loss by step", label, curves, "J")
 
@@ -189,7 +189,7 @@ def _visible(curves: Sequence[Json]) -> bool:
 def _steps_chart(model: Model, id_: str, title: str, label: str, curves: list[Json], axis: str) -> Chart | None:
     if not _visible(curves):
         return None
-    layout = _layout("step", axis, legend=True)
+    layout = layout_of("step", axis, legend=True)
     layout["yaxis"] |= _log_axis([value for curve in curves for value in curve["y"] if value is not None])
     layout["xaxis"]["tickformat"] = ",d"
     last = int(_column(model, "step")[-1])
@@ -225,7 +225,7 @@ def _predicted(model: Model, sample: Sample) -> Chart:
     )
     points = _points(sample.actual, sample.predicted, "actual %{x:.6~g}<br>predicted %{y:.6~g}<extra></extra>")
     data = [points, _line([low, high], [low, high], "predicted = actual")]
-    layout = _layout(f"actual {target_label(model)}", f"predicted {target_label(model)}")
+    layout = layout_of(f"actual {target_label(model)}", f"predicted {target_label(model)}")
     return Chart("predicted", "Predicted against actual", label, data, layout)
 
 
@@ -238,7 +238,7 @@ def _residuals(model: Model, sample: Sample) -> Chart:
     )
     points = _points(sample.predicted, residual, "predicted %{x:.6~g}<br>residual %{y:.6~g}<extra></extra>")
     data = [points, _line([float(sample.predicted.min()), float(sample.predicted.max())], [0.0, 0.0], "no error")]
-    layout = _layout(f"predicted {target_label(model)}", "predicted − actual")
+    layout = layout_of(f"predicted {target_label(model)}", "predicted − actual")
     return Chart("residuals", "Residuals against predictions", label, data, layout)
 
 
@@ -261,7 +261,7 @@ def _histogram(model: Model, sample: Sample) -> Chart:
         "marker": {"color": "--series-1", "line": {"color": "--paper", "width": 1}},
         "hovertemplate": "%{customdata[0]:.4~g} to %{customdata[1]:.4~g}: %{y} rows<extra></extra>",
     }
-    layout = _layout(f"predicted − actual {target_label(model)}", "rows")
+    layout = layout_of(f"predicted − actual {target_label(model)}", "rows")
     return Chart("histogram", "How large the residuals are", label, [bars], layout | {"bargap": 0})
 
 
@@ -316,7 +316,7 @@ def _effects(model: Model) -> Chart:
             "hovertemplate": "%{customdata}: %{x:.6~g}<extra></extra>",
         }
     ]
-    layout = _layout(f"change of {score_label(model)}", "")
+    layout = layout_of(f"change of {score_label(model)}", "")
     layout["height"] = 90 + 24 * max(len(order), 3)
     layout["yaxis"] |= {
         "tickvals": list(range(len(order))),
@@ -336,7 +336,9 @@ def harmless(text: str) -> str:
     return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _layout(x: str, y: str, *, legend: bool = False) -> Json:
+def layout_of(x: str, y: str, *, legend: bool = False) -> Json:
+    """A layout with these titles of its axes, in the palette of the page."""
+
     def axis(title: str) -> Json:
         return {
             "title": {"text": harmless(shortened(title, 48)), "standoff": 8},

@@ -16,6 +16,7 @@ import numpy as np
 from gradline.model.model import HISTORY_COLUMNS
 from gradline.report import charts, sentences
 from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared, signed, visible
+from gradline.report.path_chart import path_chart
 from gradline.training.config import TrainConfig
 from gradline.types import Kind, Part
 
@@ -80,7 +81,8 @@ def render(model: Model) -> str:
     from markupsafe import Markup, escape
     from plotly.offline import get_plotlyjs
 
-    shown = charts.charts(model)
+    path = path_chart(model)
+    shown = [*charts.charts(model), *([path] if path is not None else [])]
     page = _template().render(
         title=sentences.title(model),
         data=model.data_name,
@@ -89,7 +91,7 @@ def render(model: Model) -> str:
         formula=sentences.formula(model),
         words={
             "What was learned": sentences.learned(model),
-            "How good it is": sentences.quality(model),
+            "How good it is": [*sentences.quality(model), *sentences.cross_validated(model)],
             "Whether to trust it": sentences.trust(model),
         },
         tiles=sentences.tiles(model),

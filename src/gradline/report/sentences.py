@@ -50,7 +50,7 @@ def verdict(model: Model) -> Verdict:
     if gap is None or gap > GAP_TOLERANCE:
         return Verdict("doubt", "Stopped before the proved minimum", _sentence(stopped["message"]) + left)
     text = "No other coefficients fit the training rows better, as far as double precision can tell."
-    if model.config.get("l2") or model.config.get("l1"):
+    if model.penalty or model.config.get("l1"):
         text = "No other coefficients give a smaller penalised loss on the training rows, as far as double precision can tell."
     return Verdict("good", "Converged to the global minimum", text)
 
@@ -189,6 +189,38 @@ def quality(model: Model) -> list[str]:
             f"That error is {more} larger than on training rows ({number(training['rmse'])}{unit}): the model overfits."
         )
     return sentences
+
+
+def cross_validated(model: Model) -> list[str]:
+    """What the folds say of the error, and of the penalty where it was chosen by them."""
+    found = model.result.get("cross_validation")
+    if found is None:
+        return []
+    unit = " (log scale)" if is_log(model) else _unit(model)
+    best = found["l2"].index(found["chosen"])
+    rmse, error = number(found["rmse"][best]), number(found["rmse_standard_error"][best], 2)
+    sentences = [
+        f"Cross-validation over {found['folds']} folds of the training rows: the typical error (RMSE) is {rmse} ± {error}{unit}; "
+        f"the mean of the other folds errs by {number(found['baseline_rmse'])}{unit}."
+    ]
+    if len(found["l2"]) > 1:
+        sentences.append(_penalty_chosen(found))
+    return sentences
+
+
+def _penalty_chosen(found: Json) -> str:
+    of = f"of {count(len(found['l2']))} values tried"
+    if found["chosen"] == 0.0:
+        return f"No penalty (λ = 0) has the smallest error {of}."
+    near = "no penalty (λ = 0) is as good, within one standard error" if free_is_near(found) else "without a penalty it is more"
+    return f"λ = {number(found['chosen'], 3)} has the smallest error {of}; {near}."
+
+
+def free_is_near(found: Json) -> bool:
+    """Whether the error without a penalty is within one standard error of the smallest."""
+    best = found["l2"].index(found["chosen"])
+    free = found["rmse"][found["l2"].index(0.0)]
+    return bool(free <= found["rmse"][best] + found["rmse_standard_error"][best])
 
 
 def _explained(r2: float) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradline.errors import plural, printable
+from gradline.report.sentences import free_is_near
 from gradline.training.stopping import StopReason
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ def print_summary(model: Model, path: Path, *, every: bool = False) -> None:
     console.print()
     console.print(_quality(model))
     console.print()
+    if (folds := _folds(model)) is not None:
+        console.print(folds)
+        console.print()
     trust = Table.grid(padding=(0, 2))  # wraps under its own first column
     trust.add_row(Text("Trust   "), _trust(model))
     console.print(trust)
@@ -156,6 +160,30 @@ def _quality(model: Model) -> Table:
                 f"{found['r2']:.4f}" if found["r2"] is not None else "–",
             )
     return table
+
+
+def _folds(model: Model) -> Text | None:
+    """What cross-validation says, if it was asked for."""
+    found = model.result.get("cross_validation")
+    if found is None:
+        return None
+    best = found["l2"].index(found["chosen"])
+    rmse, error, mean = number(found["rmse"][best]), number(found["rmse_standard_error"][best], 2), number(found["baseline_rmse"])
+    log = f" of log({model.contract.target})" if model.config.get("log_target") else ""
+    chosen = number(found["chosen"]) if found["chosen"] else "0"
+    r2 = "" if found["r2"] is None else f", R² {found['r2']:.4f}"
+    text = _text(f"Folds     RMSE{log} {rmse} ± {error} over {found['folds']} folds (always the mean {mean}){r2}")
+    if len(found["l2"]) == 1:
+        return text.append(f"\n          at λ = {chosen}")
+    if not found["chosen"]:
+        why = "a penalty would only add to the error"
+    else:
+        why = (
+            "λ = 0 is as good within one standard error"
+            if free_is_near(found)
+            else "λ = 0 is worse by more than one standard error"
+        )
+    return text.append(f"\n          λ = {chosen} chosen of {len(found['l2']):,} values: {why}")
 
 
 def _trust(model: Model) -> Text:

@@ -4,6 +4,8 @@
 
 The key is (file, row number), or the value of a column: then all rows of one value (a customer, a day) have one role. By
 time, the latest rows are the test rows and those before them the validation rows.
+
+The fold of a training row is another hash of the same key:   fold = ⌊K·hash(seed', key) / 2^64⌋
 """
 
 from __future__ import annotations
@@ -27,21 +29,34 @@ if TYPE_CHECKING:
     RoleArray = NDArray[np.uint8]
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
+FOLD_SALT = 0xF01D
 
 
 def mix(values: Hashes) -> Hashes:
     """SplitMix64's finaliser: each bit of the result depends on each bit of the value (Steele, Lea & Flood 2014)."""
+    return _mixed(values.copy())
+
+
+def _mixed(z: Hashes) -> Hashes:
+    """`mix` in place: new memory would cost as much as the arithmetic."""
+    shifted = np.empty_like(z)
     with np.errstate(over="ignore"):
-        z = values + _STEP
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+        z += _STEP
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            np.right_shift(z, np.uint64(shift), out=shifted)
+            z ^= shifted
+            z *= np.uint64(factor)
+    np.right_shift(z, np.uint64(31), out=shifted)
+    z ^= shifted
+    return z
 
 
 def row_hashes(seed: int, file: int, first_row: int, rows: int) -> Hashes:
     """A hash of (seed, file, row number) for consecutive rows, (rows,)."""
     salt = mix(mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64)) ^ np.uint64(file))
-    return mix(np.arange(first_row, first_row + rows, dtype=np.uint64) ^ salt)
+    z = np.arange(first_row, first_row + rows, dtype=np.uint64)
+    z ^= salt
+    return _mixed(z)
 
 
 def value_hashes(seed: int, values: pa.Array) -> Hashes:
@@ -108,6 +123,22 @@ def _text_hashes(text: pa.Array) -> Hashes:
     return mix(sums ^ lengths.astype(np.uint64))
 
 
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """The fold of each row, for cross-validation: 0 to `count` − 1, by a hash of (file, row number), or of the value that decides the
+    rows' roles: its rows stay together. The salt is not that of the roles, so that a role says nothing of the fold.
+    """
+
+    count: int
+    seed: int
+
+    def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
+        """The folds of consecutive rows, (rows,); `values` are those of the roles' column, None where they have none."""
+        seed = self.seed ^ FOLD_SALT
+        hashes = row_hashes(seed, file, first_row, rows) if values is None else value_hashes(seed, values)
+        return (((hashes >> np.uint64(32)) * np.uint64(self.count)) >> np.uint64(32)).astype(np.uint8)
+
+
 class Roles(Protocol):
     """Assigns roles. column: what has to be read for it, or None; description: in the user's words."""
 
@@ -123,10 +154,10 @@ class Roles(Protocol):
 
 
 def _by_share(hashes: Hashes, validation: float, test: float) -> RoleArray:
-    share = hashes * 2.0**-64
-    roles = np.full(len(hashes), Role.TRAINING, dtype=np.uint8)
-    roles[share < validation + test] = Role.TEST
-    roles[share < validation] = Role.VALIDATION
+    """Validation below the first share of the hashes, test from there to the second."""
+    first, both = (np.uint64(min(int(share * 2.0**64), 2**64 - 1)) for share in (validation, validation + test))
+    roles: RoleArray = (hashes < both).view(np.uint8) * np.uint8(Role.TEST)
+    roles -= (hashes < first).view(np.uint8) * np.uint8(Role.TEST - Role.VALIDATION)
     return roles
 
 
@@ -146,6 +177,8 @@ class RowRoles:
 
     def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
         """See `Roles`."""
+        if self.validation + self.test == 0.0:
+            return np.full(rows, Role.TRAINING, dtype=np.uint8)
         return _by_share(row_hashes(self.seed, file, first_row, rows), self.validation, self.test)
 
 

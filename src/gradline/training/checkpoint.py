@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray, Json
     from gradline.updates.base import UpdateRule
 
-FORMAT = "gradline checkpoint 1"
+FORMAT = "gradline checkpoint 2"
 FREE = ("max_steps", "max_epochs", "max_seconds", "threads", "checkpoint_steps", "checkpoint_seconds", "data")  # may change
 WORTH_KEEPING = 5.0  # seconds of steps
 ROW = attrgetter(*(f.name for f in fields(Step)))
@@ -126,7 +126,6 @@ class Checkpoints:
             "memory": [_plain(memory) for memory in self._stopping.memory()],
             "judge": _plain(self._judge.memory),
             "step": position.step,
-            "update_norm": position.update_norm,
             "slowed": position.slowed,
             "best": position.best[0],
             "validated": position.validated[0],
@@ -134,6 +133,7 @@ class Checkpoints:
         history = [[np.nan if value is None else value for value in ROW(step)] for step in position.history]
         arrays = {
             "theta": position.theta,
+            "before": position.before,
             "best": position.best[1],
             "validated": position.validated[1],
             "history": np.array(history, dtype=np.float64).reshape(-1, len(fields(Step))),
@@ -186,7 +186,7 @@ def _position(saved: Json, arrays: dict[str, np.ndarray[Any, Any]], state: Any) 
         saved["step"],
         arrays["theta"],
         _filled(state, leaves),
-        saved["update_norm"],
+        arrays["before"],
         (saved["best"], arrays["best"]),
         (saved["validated"], arrays["validated"]),
         saved["slowed"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from gradline.errors import UsageError, did_you_mean
@@ -13,6 +13,7 @@ from gradline.kinds import declared_kinds
 if TYPE_CHECKING:
     from gradline.types import Json, Kind
 
+AUTO = "auto"
 CHOICES = {
     "scaling": ("standard", "none"),
     "missing": ("impute", "drop", "error"),
@@ -35,7 +36,10 @@ CHOICES = {
     "schedule": ("constant", "inverse_time", "cosine", "backtracking"),
     "on_divergence": ("stop", "shrink"),
 }
-STOPS = ("certificate", "improvement", "validation", "gradient")
+FOLDS = 5  # where λ is to be chosen and nothing is said
+MOST_FOLDS = 100  # each has moments of its own
+L2_PATH = 100
+STOPS = ("certificate", "gap", "improvement", "validation", "gradient")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +58,11 @@ class TrainConfig:
     oracle, optimizer, learning_rate: `auto` or as named.
     batch_size, sampling: of the mini-batch oracle: rows a step; `shuffled` epochs or `replacement`.
     schedule: how α changes with the steps, to `max_steps`; `backtracking`: by a line search, and `learning_rate` is its first trial.
-    l2, l1: λ and λ₁ of (λ/2)‖w‖² and λ₁‖w‖₁ in the loop's coordinates.
-    stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `improvement` (relative improvement of J below
-    `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept) or `gradient` (its norm
+    l2, l1: λ and λ₁ of (λ/2)‖w‖² and λ₁‖w‖₁ in the loop's coordinates; l2 None (`auto`): chosen by cross-validation from
+    `l2_path` values and 0.
+    folds: into how many the training rows are divided for cross-validation; 0: none, or FOLDS where λ is to be chosen.
+    stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `gap` (relative gap ≤ `tolerance`) or
+    `improvement` (relative improvement of J below `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept) or `gradient` (its norm
     at most `tolerance` of the first); several: whichever comes first.  max_steps, max_epochs, max_seconds: budgets.
     checkpoint_steps, checkpoint_seconds: how often where the loop stands is written beside the run directory.
     on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.
@@ -92,8 +98,10 @@ class TrainConfig:
     optimizer: str = "auto"
     learning_rate: float | None = None
     schedule: str = "constant"
-    l2: float = 0.0
+    l2: float | None = 0.0
+    l2_path: int = L2_PATH
     l1: float = 0.0
+    folds: int = 0
     intercept: bool = True
     stop: tuple[str, ...] = ("certificate",)
     tolerance: float = 1e-9
@@ -128,8 +136,8 @@ class TrainConfig:
                 )
         if self.validation + self.test >= 1.0:
             raise UsageError("--validation and --test together leave no row to train on.", "let them add up to less than 1.")
-        if not 0.0 <= self.l2 < float("inf"):
-            raise UsageError(f"--l2 {self.l2} is not a penalty.", "give a number from 0.")
+        if self.l2 is not None and not 0.0 <= self.l2 < float("inf"):
+            raise UsageError(f"--l2 {self.l2} is not a penalty.", "give a number from 0, or auto.")
         if not 0.0 <= self.l1 < float("inf"):
             raise UsageError(f"--l1 {self.l1} is not a penalty.", "give a number from 0.")
         if self.l1 > 0.0 and self.loss != "squared":
@@ -149,7 +157,7 @@ class TrainConfig:
         if self.loss == "pinball" and self.log_target:
             raise UsageError("--loss pinball and --log-target do not go together.", "a quantile needs no logarithm.")
         if not 0.0 < self.tolerance < 1.0:
-            raise UsageError(f"--tolerance {self.tolerance} is not a relative improvement.", "give a number between 0 and 1.")
+            raise UsageError(f"--tolerance {self.tolerance} is not a relative tolerance.", "give a number between 0 and 1.")
         if not 0.0 <= self.checkpoint_seconds < float("inf"):
             raise UsageError(f"--checkpoint-seconds {self.checkpoint_seconds} is not a time.", "give a number of seconds.")
         if self.max_seconds is not None and not math.isfinite(self.max_seconds):
@@ -167,6 +175,8 @@ class TrainConfig:
             "batch_size": 1,
             "min_level_rows": 1,
             "threads": 1,
+            "l2_path": 2,
+            "folds": 0,
         }.items():
             value = getattr(self, name)
             if value is not None and value < least:
@@ -175,8 +185,45 @@ class TrainConfig:
             raise UsageError(f"--decimal {self.decimal!r} is no decimal mark.", "give . or ,")
         if sum(column is not None for column in (self.key, self.time, self.group)) > 1:
             raise UsageError("--key, --time and --group each decide the rows' roles; only one can.")
+        self._check_folds()
         self._check_targets()
         self.kinds()
+
+    def _check_folds(self) -> None:
+        if self.l2_path != L2_PATH and self.l2 is not None:
+            raise UsageError("--l2-path is for --l2 auto, and λ is given.", "--l2 auto, or leave it out.")
+        if self.folds == 1 or self.folds > MOST_FOLDS:
+            raise UsageError(f"--folds {self.folds} cannot be.", f"give 2 to {MOST_FOLDS}, or 0 for no cross-validation.")
+        if not self.fold_count:
+            return
+        asked = "--l2 auto" if self.l2 is None else "--folds"
+        if self.loss != "squared" or self.l1 > 0.0:
+            other = "--l1" if self.l1 > 0.0 else f"--loss {self.loss}"
+            raise UsageError(
+                f"{asked} cross-validates squared error with the penalty (λ/2)‖w‖² from the moments; {other} has no such path.",
+                f"leave {other} out, or {asked} and judge by the validation rows.",
+            )
+        if self.time is not None:
+            raise UsageError(
+                f"{asked} divides the rows by a hash: with --time, folds would learn from later rows and be judged on earlier ones.",
+                f"leave {asked} out and judge by the validation rows, or --key instead of --time.",
+            )
+
+    @property
+    def fold_count(self) -> int:
+        """Into how many folds the training rows are divided; 0 without cross-validation."""
+        return self.folds or (FOLDS if self.l2 is None else 0)
+
+    @property
+    def penalty(self) -> float:
+        """λ, once it is known."""
+        if self.l2 is None:
+            raise ValueError("λ is chosen by cross-validation before it is used")
+        return self.l2
+
+    def with_penalty(self, l2: float) -> TrainConfig:
+        """The same settings, λ having been chosen."""
+        return replace(self, l2=l2, l2_path=L2_PATH)
 
     def _check_targets(self) -> None:
         for target in self.targets:
@@ -198,25 +245,27 @@ class TrainConfig:
     def to_json(self) -> Json:
         """All settings, for the model and the configuration file; those that are unset are left out."""
         document = {name: value for name, value in asdict(self).items() if value is not None}
+        document = document if self.l2 is not None else document | {"l2": AUTO}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in document.items()}
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> TrainConfig:
-        """From names and values, with lists for tuples and `auto` for an unset learning rate."""
+        """From names and values, with lists for tuples and `auto` for a learning rate or λ that is to be chosen."""
         known = {f.name for f in fields(cls)}
         values = dict(settings)
         for name in values:
             if name not in known:
                 raise UsageError(f"there is no setting {name!r}.", did_you_mean(name, known))
-        if values.get("learning_rate") == "auto":
-            values["learning_rate"] = None
+        for name in _CHOSEN:
+            if values.get(name) == AUTO:
+                values[name] = None
         for name in _LISTS:
             if isinstance(values.get(name), str):
                 values[name] = (values[name],)
             elif values.get(name) is not None:
                 values[name] = tuple(values[name])
         _check_types(values)
-        return cls(**{name: value for name, value in values.items() if value is not None or name == "learning_rate"})
+        return cls(**{name: value for name, value in values.items() if value is not None or name in _CHOSEN})
 
     @classmethod
     def for_targets(cls, targets: Sequence[str], settings: Mapping[str, Any]) -> list[TrainConfig]:
@@ -228,6 +277,7 @@ class TrainConfig:
         return configs
 
 
+_CHOSEN = ("learning_rate", "l2")  # None is a value of theirs: to be chosen
 _NUMBERS = (
     "validation",
     "test",
@@ -250,6 +300,8 @@ _INTEGERS = (
     "checkpoint_steps",
     "seed",
     "threads",
+    "l2_path",
+    "folds",
 )
 _LISTS = ("other_targets", "features", "drop", "stop")
 _FLAGS = ("log_target", "intercept", "force", "header")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradline.errors import DataError, UsageError
+from gradline.maths.block import block_tally
 from gradline.maths.diagonal import Diagonal, block_diagonal
-from gradline.maths.moments import block_moments, merge
 from gradline.maths.summaries import CategorySummary, category_summary, number_summary
 from gradline.oracles.minibatch import Batches
 from gradline.oracles.streamed import StreamedOracle
@@ -57,6 +57,11 @@ def numbers_of(kinds: Mapping[str, Kind]) -> int:
 def refuse_dense(source: Source, config: TrainConfig, kinds: Mapping[str, Kind]) -> None:
     """Raise UsageError, before the read, for what such a table cannot have."""
     p = numbers_of(kinds)
+    if config.fold_count:
+        raise UsageError(
+            f"cross-validation is from moments, and {p:,} features have none.",
+            "give --l2 a number, leave --folds out, and judge by the validation rows.",
+        )
     refuse_wide(config, p)
     if config.log_target:
         raise UsageError(
@@ -118,16 +123,11 @@ def _block(rows: Rows, reader: RowReader, block: Block) -> _Found:
     columns = block_diagonal(tuple(column.name for column in numbers), V, categories, weight)
     target = NumberColumn(reader.target, rows.y, Part.TARGET)
     targets = sorted([target, *rows.others], key=lambda column: column.name)
-    moments = {}
-    for role in Role:
-        mine = rows.roles == role
-        if mine.any():
-            beside = [column._replace(values=column.values[mine]) for column in targets]
-            own = None if rows.weight is None else rows.weight[mine]
-            moments[role] = block_moments(beside, [], int(np.count_nonzero(mine)), own)
+    places = {role: np.flatnonzero(rows.roles == role) for role in Role}
+    tallies = {role: block_tally(targets, [], len(rows.y), rows.weight, at).tally for role, at in places.items() if len(at)}
     others = {column.name: number_summary(column, column.values, block.first_row) for column in rows.others}
     ranges = number_summary(target, target.values, block.first_row)
-    return _Found(Survey(moments, summaries, ranges, rows.read, rows.dropped, _no_sample(), others=others), columns)
+    return _Found(Survey(tallies, summaries, ranges, rows.read, rows.dropped, _no_sample(), others=others), columns)
 
 
 def _no_sample() -> Sample:
@@ -139,15 +139,15 @@ def _no_sample() -> Sample:
 
 
 def _merge(a: Survey, b: Survey) -> Survey:
-    moments = {}
+    tallies = {}
     for role in Role:
-        parts = [survey.moments[role] for survey in (a, b) if role in survey.moments]
+        parts = [survey.tallies[role] for survey in (a, b) if role in survey.tallies]
         if parts:
-            moments[role] = parts[0] if len(parts) == 1 else merge(*parts)
+            tallies[role] = parts[0] if len(parts) == 1 else parts[0].plus(parts[1])
     summaries = {name: a.summaries[name].plus(b.summaries[name]) for name in a.summaries}  # type: ignore[arg-type]
     others = {name: a.others[name].plus(b.others[name]) for name in a.others}
     read, dropped = a.read + b.read, a.dropped + b.dropped
-    return Survey(moments, summaries, a.target.plus(b.target), read, dropped, a.sample, others=others)
+    return Survey(tallies, summaries, a.target.plus(b.target), read, dropped, a.sample, others=others)
 
 
 def prepare_dense(
@@ -165,13 +165,13 @@ def prepare_dense(
     store, held_out = stores[Role.TRAINING], stores.get(Role.VALIDATION)
     target = RawColumn(config.target, Part.TARGET)
     moments = {role: m.aggregated([[m.index()[target]]], (target,)) for role, m in found.moments.items()}
-    oracle = StreamedOracle(engine, store.parts, store.examples, intercept=config.intercept, l2=config.l2)
+    oracle = StreamedOracle(engine, store.parts, store.examples, intercept=config.intercept, l2=config.penalty)
     problem = pose_wide(representation.names, moments, coordinates, oracle, config)
     judge = pose_general(config, problem, store, held_out, engine)
     noise = None
     if config.oracle == "minibatch":
         size = max(min(8_192, NOISE_VALUES // len(problem.names)), 256)
-        rows = np.sort(Batches(config.seed, len(store), size, blocked=store.on_disk).at(0))
+        rows = Batches(config.seed, len(store), size, blocked=store.on_disk, mixed=store.mixed).at(0)
         noise = wide_noise(store, rows, judge.start, intercept=config.intercept)
     reads = found.reads + len(stores)
     if config.loss == "squared":

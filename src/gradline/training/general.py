@@ -193,7 +193,7 @@ def pose_general(
     start = problem.solution.minimiser if known else np.zeros(problem.coordinates.size)
     if config.loss == "squared":
         return GeneralProblem(
-            problem, SQUARED, store, held_out, engine, config.l2, start, problem.baseline, None, config.quantile
+            problem, SQUARED, store, held_out, engine, config.penalty, start, problem.baseline, None, config.quantile
         )
     w, b = problem.coordinates.weights_and_bias(start)
     residual = np.concatenate([store.X[r.start : r.stop] @ w + b - store.y[r.start : r.stop] for r in store.parts()])
@@ -212,8 +212,8 @@ def pose_general(
         )
     plain = None
     if not isinstance(problem, WideProblem):
-        plain = problem.solution if config.l2 == 0.0 else solve(quadratic_loss(problem.training, problem.coordinates))
-    return GeneralProblem(problem, loss, store, held_out, engine, config.l2, start, baseline, plain, config.quantile)
+        plain = problem.solution if config.penalty == 0.0 else solve(quadratic_loss(problem.training, problem.coordinates))
+    return GeneralProblem(problem, loss, store, held_out, engine, config.penalty, start, baseline, plain, config.quantile)
 
 
 ANY_LOSS = (gradient_descent.NAME, nesterov.NAME, lbfgs.NAME, adam.NAME)  # rules that do not need a quadratic

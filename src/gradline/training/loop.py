@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gradline.training.cadence import EVERY_STEP
 from gradline.training.stopping import StopReason
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Iterate(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """Where the loop ended: θ (k,), why, and the steps on the way (of a long run, after the first many, every hundredth)."""
+    """Where the loop ended: θ (k,), why, and the recorded steps (of a long run, after the first many, every hundredth)."""
 
     theta: FloatArray
     reason: StopReason
@@ -49,13 +50,14 @@ class Descent(NamedTuple):
 class Position(NamedTuple):
     """All that the loop needs to go on from the top of a step; what is random is a function of the step and the seed.
 
-    best, validated: the lowest J and the lowest validation loss so far, each with its θ.  slowed: halvings of the learning rate.
+    before: θ₋, of the step before.  best, validated: the lowest J and the lowest validation loss recorded so far, each with its
+    θ.  slowed: halvings of the learning rate.
     """
 
     step: int
     theta: FloatArray
     state: Any
-    update_norm: float
+    before: FloatArray
     best: tuple[float, FloatArray]
     validated: tuple[float, FloatArray]
     slowed: int
@@ -69,41 +71,48 @@ def descend(
     observe: Callable[[Iterate], Step],
     stop: Callable[[Step], StopReason | None],
     retries: int = 0,
-    keep: Callable[[Position], None] = lambda position: None,
+    keep: Callable[[Position], None] | None = None,
+    recorded: Callable[[int], bool] = EVERY_STEP,
+    *,
+    watched: bool = False,
 ) -> Descent:
     """Repeat until there is a reason to stop. `observe` makes a step's record; `keep` is shown where the loop stands.
+
+    A step that is not `recorded` is a step alone, without a record; `watched`: all have one, but only the recorded ones are kept.
 
     A diverged run goes back to its best iterate, and on with half the learning rate while there are `retries`. A run stopped by
     its validation loss returns the iterate that was best by that.
     """
     position = start if isinstance(start, Position) else beginning(rule, start)
-    first, theta, state, update_norm, best, validated, slowed, history = position
+    first, theta, state, before, best, validated, slowed, history = position
     for _ in range(slowed):
         rule = rule.slowed() or rule
     for step in count(first):
-        keep(Position(step, theta, state, update_norm, best, validated, slowed, history))
+        if keep is not None:
+            keep(Position(step, theta, state, before, best, validated, slowed, history))
         value, gradient = oracle.value_and_gradient(rule.at(theta, state), step)
-        record = observe(Iterate(step, theta, value, gradient, update_norm, rule.rate(state)))
-        best = min(best, (record.objective, theta), key=itemgetter(0))
-        if record.validation is not None:
-            validated = min(validated, (record.validation, theta), key=itemgetter(0))
-        reason = stop(record)
-        if reason is not None or step < ALL_STEPS or step % STRIDE == 0:
-            history.append(record)
-        if reason is StopReason.DIVERGED and slowed < retries and (slower := rule.slowed()) is not None:
-            rule, theta, slowed = slower, best[1], slowed + 1
-            state = rule.init(theta)
-            continue
-        if reason is not None:
-            kept = {StopReason.DIVERGED: best[1], StopReason.VALIDATION: validated[1]}.get(reason, theta)
-            return Descent(kept, reason, history)
-        updated, state = rule.update(theta, gradient, state, oracle)
-        update_norm = float(np.linalg.norm(updated - theta))
-        theta = updated
+        if watched or recorded(step):
+            moved = float(np.linalg.norm(theta - before))
+            record = observe(Iterate(step, theta, value, gradient, moved, rule.rate(state)))
+            reason = stop(record)
+            if recorded(step):
+                best = min(best, (record.objective, theta), key=itemgetter(0))
+                if record.validation is not None:
+                    validated = min(validated, (record.validation, theta), key=itemgetter(0))
+            if reason is not None or (recorded(step) and (step < ALL_STEPS or step % STRIDE == 0)):
+                history.append(record)
+            if reason is StopReason.DIVERGED and slowed < retries and (slower := rule.slowed()) is not None:
+                rule, theta, slowed = slower, best[1], slowed + 1
+                state = rule.init(theta)
+                continue
+            if reason is not None:
+                kept = {StopReason.DIVERGED: best[1], StopReason.VALIDATION: validated[1]}.get(reason, theta)
+                return Descent(kept, reason, history)
+        before, (theta, state) = theta, rule.update(theta, gradient, state, oracle)
     raise AssertionError("the loop ends by a reason only")
 
 
 def beginning(rule: UpdateRule[Any], theta: FloatArray) -> Position:
     """The position before the first step."""
     nothing = (np.inf, theta)
-    return Position(0, theta, rule.init(theta), 0.0, nothing, nothing, 0, [])
+    return Position(0, theta, rule.init(theta), theta, nothing, nothing, 0, [])

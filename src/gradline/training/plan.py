@@ -30,6 +30,7 @@ FEW_READS = 50  # the same where every step is a read of the data
 LEAST_BUDGET = 10_000
 MOST_BUDGET = 1_000_000
 MOST_NOISY_MOMENTUM = 0.9  # on mini-batches
+WELL_CONDITIONED = 10.0  # up to here the average of mini-batches forgets its start within a few dozen steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ def _minibatch_plan(
 ) -> Plan:
     """With mini-batches the stable α shrinks with B, and a constant α ends at a floor, below which the average of its steps goes."""
     solution, batch = problem.solution, config.batch_size
-    optimizer = gradient_descent.NAME if config.optimizer == "auto" else config.optimizer
+    optimizer = _automatic_on_batches(config, problem, noise) if config.optimizer == "auto" else config.optimizer
     if optimizer in rules.SELF_PACED:
         raise UsageError(
             f"{optimizer} needs exact gradients; mini-batches are noisy.",
@@ -202,15 +203,30 @@ def _minibatch_plan(
     )
 
 
+def _automatic_on_batches(config: TrainConfig, problem: Problem | WideProblem, noise: GradientNoise) -> str:
+    """The average, whose gap has no floor; plain descent where a rate or a schedule is given, or the fit is perfect: no floor either."""
+    if config.learning_rate is not None or config.schedule != "constant":
+        return gradient_descent.NAME
+    limit = noise.limit(problem.solution, config.batch_size)
+    floor = noise.floor(problem.solution, limit / 2.0, config.batch_size)
+    perfect = floor is not None and floor <= GAP_TOLERANCE * problem.baseline
+    return gradient_descent.NAME if perfect else averaged.NAME
+
+
 def _on_batches(
     optimizer: str, config: TrainConfig, problem: Problem | WideProblem, theta: FloatArray, noise: GradientNoise
 ) -> Candidate:
-    """A rule on mini-batches: SGD, averaged or not, takes half its mean-square stable α; no steps are foretold."""
+    """A rule on mini-batches: SGD, averaged or not, takes half its mean-square stable α; no steps are foretold.
+
+    Where the start is soon forgotten, the average takes a quarter, and weights that grow more slowly: both have less noise.
+    """
     limit = noise.limit(problem.solution, config.batch_size)
     plain = optimizer in (gradient_descent.NAME, averaged.NAME)
     alpha = config.learning_rate if config.learning_rate is not None or not plain else limit / 2.0
     horizon, reached = config.max_steps or LEAST_BUDGET, tolerance_reached(problem)
     chosen = rules.candidate(optimizer, problem.solution, theta, reached, alpha, config.schedule, horizon)
+    if isinstance(chosen.rule, averaged.AveragedSGD) and problem.solution.condition <= WELL_CONDITIONED:
+        chosen = replace(chosen, rule=averaged.AveragedSGD(config.learning_rate or limit / 4.0, tail=0.5))
     if isinstance(chosen.rule, heavy_ball.HeavyBall | nesterov.Nesterov):
         return _slow_momentum(chosen.rule, config, problem.solution, noise)
     return replace(chosen, limit=limit if plain else chosen.limit, steps=None)

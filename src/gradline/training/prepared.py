@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gradline.oracles.sparse import SparseStore
     from gradline.representation.features import Representation
     from gradline.representation.sparse import SparseRepresentation
+    from gradline.training.cross_validation import CrossValidation
     from gradline.training.judge import Judge
     from gradline.training.plan import Plan
     from gradline.training.rows import RowReader, SparseReader
@@ -26,10 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Who watches a run: `rows` is told how many rows have been read, each of the monitors sees every step."""
+    """Who watches a run: `rows` is told how many rows have been read, each of the monitors sees every step.
+
+    shown: a monitor that is content with the recorded steps.
+    """
 
     rows: Callable[[int], None] = lambda rows: None
     monitors: Sequence[Monitor] = ()
+    shown: Monitor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +58,4 @@ class Prepared:
     noise: GradientNoise | None = None
     contract: Contract | None = None
     stores: Mapping[Role, ExampleStore] | Mapping[Role, SparseStore] = field(default_factory=dict)
+    cross_validation: CrossValidation | None = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from gradline.representation.decode import Decoder
-    from gradline.splits.roles import RoleArray, Roles
+    from gradline.splits.roles import Folds, RoleArray, Roles
     from gradline.types import Block, BoolArray, Decoded, FloatArray, IntArray, Kind
 
 
@@ -30,7 +30,8 @@ class Rows(NamedTuple):
 
     decoded, y (n,), weight (n,) or None, roles (n,).  row: (n,) their row numbers in the file.  read, dropped: how many rows
     the block had, and how many of them are not here.  table: the block as it was read; kept: (rows read,) which are here.
-    others: the other targets of these rows, none of them missing.
+    others: the other targets of these rows, none of them missing.  folds: (n,) of cross-validation, None without it; they count for
+    training rows alone.
     """
 
     decoded: Decoded
@@ -43,11 +44,14 @@ class Rows(NamedTuple):
     table: pa.RecordBatch | pa.Table
     kept: BoolArray
     others: tuple[NumberColumn, ...] = ()
+    folds: RoleArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RowReader:
-    """What a training run reads of a source. others: the other targets that share its rows, and what each is taken for."""
+    """What a training run reads of a source. others: the other targets that share its rows, and what each is taken for.  folds: those
+    of the rows, by what decides their roles.
+    """
 
     decoder: Decoder
     roles: Roles
@@ -57,6 +61,7 @@ class RowReader:
     missing: str = "impute"
     log_target: bool = False
     others: Mapping[str, Kind] = field(default_factory=dict)
+    folds: Folds | None = None
 
     def of(self, target: str) -> RowReader:
         """The reader of the same rows for one of the targets."""
@@ -84,13 +89,15 @@ class RowReader:
             kept &= ~incomplete
         values = table.column(self.roles.column) if self.roles.column is not None else None
         roles = self.roles.assign(block.file, block.first_row, table.num_rows, values)
+        folds = None if self.folds is None else self.folds.assign(block.file, block.first_row, table.num_rows, values)
         row = np.arange(block.first_row, block.first_row + table.num_rows)
         dropped = table.num_rows - int(np.count_nonzero(kept))
         if dropped:
             decoded, y, roles, row = decoded.take(kept), y[kept], roles[kept], row[kept]
             weight = None if weight is None else weight[kept]
+            folds = None if folds is None else folds[kept]
         beside = tuple(NumberColumn(name, v[kept], Part.TARGET) for name, v in zip(self.others, others, strict=True))
-        return Rows(decoded, y, weight, roles, row, table.num_rows, dropped, table, kept, beside)
+        return Rows(decoded, y, weight, roles, row, table.num_rows, dropped, table, kept, beside, folds)
 
     def _target(self, table: pa.RecordBatch | pa.Table, name: str, kind: Kind, first_row: int) -> FloatArray:
         y = as_numbers(name, flat_column(table, name), kind, first_row)

@@ -14,12 +14,14 @@ from gradline.arrays import as_arrow
 from gradline.errors import DataError, UsageError, plural
 from gradline.inputs.contract import ColumnContract, Contract, Decisions
 from gradline.inputs.sparse import column_index
+from gradline.maths.block import block_moments
 from gradline.maths.compensated import two_sum
 from gradline.maths.coordinates import Coordinates
-from gradline.maths.moments import Moments, block_moments
+from gradline.maths.moments import Moments
 from gradline.maths.noise import measure
 from gradline.maths.problem import pose
 from gradline.maths.summaries import number_summary
+from gradline.maths.tally import Tally
 from gradline.oracles.minibatch import Batches
 from gradline.oracles.sparse import SparseStore
 from gradline.oracles.streamed import StreamedOracle
@@ -107,7 +109,8 @@ def read_sparse(source: SparseSource, config: TrainConfig, roles: Roles, on_rows
     import pyarrow as pa
 
     sample = Sample(pa.table({}), np.zeros(0, dtype=np.uint8), nothing, nothing, np.zeros(0, dtype=np.uint64))
-    found = Survey(moments, {}, number_summary(column, column.values, 0), read, dropped, sample)
+    tallies = {role: Tally(each) for role, each in moments.items()}
+    found = Survey(tallies, {}, number_summary(column, column.values, 0), read, dropped, sample)
     return SparseTable(stores, found, width, SparseReader(roles))
 
 
@@ -234,11 +237,11 @@ def prepare_sparse(table: SparseTable, config: TrainConfig, engine: Engine) -> P
     judge: Judge
     if wide:
         refuse_wide(config, len(at))
-        oracle = StreamedOracle(engine, store.parts, store.examples, intercept=config.intercept, l2=config.l2)
+        oracle = StreamedOracle(engine, store.parts, store.examples, intercept=config.intercept, l2=config.penalty)
         problem = pose_wide(names, survey.moments, coordinates, oracle, config)
     else:
         moments = {role: sparse_moments(s, at, dense, features.mean, names, config.target) for role, s in stores.items()}
-        problem = pose(names, moments, coordinates, config.l2)
+        problem = pose(names, moments, coordinates, config.penalty)
         judge = Solved(problem) if config.l1 == 0.0 else ElasticNet(problem, config.l1)
     if wide or config.loss != "squared":
         judge = pose_general(config, problem, store, held_out, engine)
@@ -261,7 +264,8 @@ def prepare_sparse(table: SparseTable, config: TrainConfig, engine: Engine) -> P
 
 def _noise(problem: Problem | WideProblem, store: SparseStore, config: TrainConfig, start: FloatArray) -> GradientNoise:
     size = max(min(8_192, SAMPLE_VALUES // len(problem.names)), 256)
-    rows = np.sort(Batches(config.seed, len(store), size, "shuffled", blocked=store.on_disk).at(0))
+    rows = np.arange(len(store))[Batches(config.seed, len(store), size, "shuffled", blocked=store.on_disk).at(0)]
+    rows.sort()
     if isinstance(problem, WideProblem):
         return wide_noise(store, rows, start, intercept=config.intercept)
     return measure(store.X[rows].toarray(), store.y[rows], problem.solution, start, intercept=config.intercept)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from gradline.training.cadence import EVERY_STEP
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gradline.types import Json
 
@@ -25,7 +27,7 @@ class StopReason(Enum):
 
     CERTIFIED = "converged: the loss and every coefficient are within tolerance of the global minimum"
     ROUNDING = "converged: the loss is within tolerance of the global minimum, the coefficients as near as float64 allows"
-    GAP = "converged: the loss is proved to be within tolerance of the global minimum, by the duality gap"
+    GAP = "converged: the loss is proved to be within tolerance of the global minimum"
     IMPROVEMENT = "stopped: the loss no longer improves by more than the tolerance"
     VALIDATION = "stopped early: the validation loss no longer improves; the parameters of its best step are kept"
     GRADIENT = "converged: the gradient is smaller than the first one by the tolerance"
@@ -91,7 +93,7 @@ class Step:
 
 
 class Monitor(Protocol):
-    """Sees every step as it is recorded: any function of a `Step`. It may return a reason to stop; it cannot reach the trainer."""
+    """Sees every step: any function of a `Step`. It may return a reason to stop; it cannot reach the trainer."""
 
     def __call__(self, step: Step, /) -> StopReason | None:
         """The reason to stop at this step, or None."""
@@ -150,7 +152,7 @@ class Certified:
 
 @dataclass
 class ProvedGap:
-    """The relative duality gap is within tolerance."""
+    """The relative gap is within tolerance, exact or proved."""
 
     tolerance: float
 
@@ -181,7 +183,8 @@ class Improvement:
 
 @dataclass
 class Watched:
-    """A loss whose mean over `window` steps did not fall below its lowest by `tolerance` of it, `patience` windows in a row.
+    """A loss whose mean over `window` steps (the recorded ones) did not fall below its lowest by `tolerance` of it, `patience`
+    windows in a row.
 
     reason: which loss: VALIDATION, or IMPROVEMENT for J itself. With mini-batches a window is an epoch: no noisy step decides.
     """
@@ -191,6 +194,7 @@ class Watched:
     patience: int
     window: int = 1
     _sum: float = 0.0
+    _seen: int = 0
     _lowest: float = np.inf
     _stale: int = 0
 
@@ -200,11 +204,11 @@ class Watched:
         if loss is None:
             return None
         if step.step == 0:
-            self._sum, self._lowest, self._stale = 0.0, np.inf, 0
-        self._sum += loss
+            self._sum, self._seen, self._lowest, self._stale = 0.0, 0, np.inf, 0
+        self._sum, self._seen = self._sum + loss, self._seen + 1
         if (step.step + 1) % self.window:
             return None
-        mean, self._sum = self._sum / self.window, 0.0
+        mean, self._sum, self._seen = self._sum / self._seen, 0.0, 0
         lower = self._lowest == np.inf or mean < self._lowest - self.tolerance * abs(self._lowest)
         self._stale = 0 if lower else self._stale + 1
         self._lowest = min(self._lowest, mean)
@@ -245,14 +249,19 @@ class Budget:
 
 @dataclass
 class Stopping:
-    """Any of some criteria, asked in their order once a step; then the monitors, who remember for themselves."""
+    """Any of some criteria, asked in their order once a recorded step; then the monitors, who remember for themselves.
+
+    recorded: the steps that the criteria see, whether the steps between are watched or not.
+    """
 
     criteria: Sequence[Criterion]
     monitors: Sequence[Monitor] = ()
+    recorded: Callable[[int], bool] = EVERY_STEP
 
     def __call__(self, step: Step) -> StopReason | None:
         """The first reason to stop at this step, or None. All are asked, so that each sees every step."""
-        reasons = [asked(step) for asked in (*self.criteria, *self.monitors)]
+        criteria = self.criteria if self.recorded(step.step) else ()
+        reasons = [asked(step) for asked in (*criteria, *self.monitors)]
         return next((reason for reason in reasons if reason is not None), None)
 
     def memory(self) -> list[Json]:
@@ -276,14 +285,16 @@ def stopping(
     *,
     noisy: bool = False,
     bounded: float | None = None,
+    recorded: Callable[[int], bool] = EVERY_STEP,
 ) -> Stopping:
-    """The criteria of a run: divergence, what was asked for (`certificate`, `improvement`, `validation`, `gradient`), budgets.
+    """The criteria of a run: divergence, what was asked for (`certificate`, `gap`, `improvement`, `validation`, `gradient`), budgets.
 
     bounded: the relative gap to reach, where the minimum is only bounded.  noisy: the gradients are of mini-batches; then a loss is judged by its mean over the epoch, and J always is.
     """
     window = budget.window if noisy else 1
     known: dict[str, Criterion] = {
         "certificate": Certified() if bounded is None else ProvedGap(bounded),
+        "gap": ProvedGap(tolerance),
         "improvement": Watched(StopReason.IMPROVEMENT, tolerance, patience, window)
         if noisy
         else Improvement(tolerance, patience),
@@ -291,4 +302,4 @@ def stopping(
         "gradient": SmallGradient(tolerance),
     }
     asked = [*on, "improvement"] if noisy and "certificate" in on else on
-    return Stopping([Diverged(growth), *(known[name] for name in dict.fromkeys(asked)), budget], monitors)
+    return Stopping([Diverged(growth), *(known[name] for name in dict.fromkeys(asked)), budget], monitors, recorded)

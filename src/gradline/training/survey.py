@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from functools import cached_property, reduce
 from threading import Semaphore
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -16,25 +16,26 @@ import numpy as np
 
 from gradline.arrays import as_arrow
 from gradline.errors import DataError
-from gradline.maths.moments import Moments, block_moments, merge
-from gradline.maths.scratch import Scratch
-from gradline.maths.summaries import CategorySummary, NumberSummary, category_summary, number_summary
+from gradline.maths.block import block_tally
+from gradline.maths.summaries import CategorySummary, NumberSummary, category_summary, number_summary, plain_summary
+from gradline.maths.tally import Tally
 from gradline.representation.features import IDENTIFIER_ROWS, IDENTIFIER_SHARE
 from gradline.splits.roles import row_hashes
 from gradline.types import NumberColumn, Part, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from gradline.inputs.source import Source
     from gradline.maths.engine import Engine
+    from gradline.maths.moments import Moments
     from gradline.maths.summaries import Summary
     from gradline.splits.roles import Hashes, RoleArray
     from gradline.training.rows import RowReader, Rows
-    from gradline.types import Block, CategoryColumn, FloatArray, IntArray
+    from gradline.types import Block, CategoryColumn, IntArray
 
 Number = TypeVar("Number", np.float64, np.intp)
 
@@ -42,10 +43,11 @@ MOST_RAW_LEVELS = 2_500  # of one category, in the moments
 MOST_RAW_LEVELS_TOGETHER = 5_000  # of all of them
 SAMPLE_ROWS = 2_000
 USUAL_MEMORY = 1 << 33  # where the system does not say
-MATRICES_A_BLOCK = 6  # (q, q), at once: three roles' moments, and what makes the third of them
+MATRICES_A_BLOCK = 6  # (q, q), at once: three roles' moments, and what makes the third of them; more where there are folds
+MOST_SAMPLED = 2 * SAMPLE_ROWS  # before those too many are dropped: each time costs as much
 SAMPLE_SALT = 0x5A17
-
-_scratch = Scratch()
+GROUP_ROWS = 64
+DENSE_ROWS = 1 << 17  # of a file; more than SAMPLE_ROWS * GROUP_ROWS
 
 
 class Sample(NamedTuple):
@@ -71,24 +73,25 @@ class Sample(NamedTuple):
             np.concatenate([self.file, other.file]),
             np.concatenate([self.row, other.row]),
             np.concatenate([self.hashes, other.hashes]),
-        ).smallest()
+        ).smallest(MOST_SAMPLED)
 
-    def smallest(self) -> Sample:
-        """At most SAMPLE_ROWS rows, in the order of file and row."""
-        if len(self.hashes) <= SAMPLE_ROWS:
+    def smallest(self, most: int = SAMPLE_ROWS) -> Sample:
+        """SAMPLE_ROWS rows where there are more than `most`, in the order of file and row."""
+        if len(self.hashes) <= most:
             return self
         keep = np.argpartition(self.hashes, SAMPLE_ROWS)[:SAMPLE_ROWS]
         keep = keep[np.lexsort((self.row[keep], self.file[keep]))]
         return Sample(self.table.take(as_arrow(keep)), self.roles[keep], self.file[keep], self.row[keep], self.hashes[keep])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Survey:
-    """What one read found. moments: of the raw columns, the targets last among the numbers, by role. summaries: by decoded
+    """What one read found. tallies: of the raw columns, the targets last among the numbers, by role. summaries: by decoded
     column, over the training rows (infinities over all). target: over all rows with a target. others: of the other targets.
+    fold_tallies: of the training rows by fold, where they are divided; merged in this order they are those of all training rows.
     """
 
-    moments: Mapping[Role, Moments]
+    tallies: Mapping[Role, Tally]
     summaries: Mapping[str, Summary]
     target: NumberSummary
     read: int
@@ -97,14 +100,32 @@ class Survey:
     overflowed: frozenset[str] = frozenset()
     reads: int = 1
     others: Mapping[str, NumberSummary] = field(default_factory=dict)
+    fold_tallies: tuple[Tally, ...] = ()
+
+    def with_training(self) -> Survey:
+        """The same with the training rows, after the last block; while it is read, their folds stand for them."""
+        training = reduce(Tally.plus, self.fold_tallies) if self.fold_tallies else None
+        if training is None or not training.numbers.rows:
+            return self
+        return replace(self, tallies={Role.TRAINING: training, **self.tallies})
 
     def of(self, target: str) -> Survey:
         """The same for one of the targets; the moments hold them all, and which column is used is its problem's to choose."""
         return replace(self, target=self.others.get(target, self.target))
 
+    @cached_property
+    def moments(self) -> Mapping[Role, Moments]:
+        """The tallies as moments, by role."""
+        return {role: tally.moments() for role, tally in self.tallies.items()}
+
+    @cached_property
+    def folds(self) -> tuple[Moments, ...]:
+        """The folds' tallies as moments."""
+        return tuple(tally.moments() for tally in self.fold_tallies)
+
     def rows(self, role: Role) -> int:
         """How many rows have a role."""
-        return self.moments[role].rows if role in self.moments else 0
+        return self.tallies[role].numbers.rows if role in self.tallies else 0
 
 
 def survey(
@@ -151,8 +172,8 @@ class _Limits:
     def lower(self, found: Survey) -> None:
         """After some blocks."""
         self.uncountable.update(n for n, s in found.summaries.items() if isinstance(s, CategorySummary) and s.counts is None)
-        if len(found.sample.hashes) == SAMPLE_ROWS:
-            self.below = found.sample.hashes.max()
+        if len(found.sample.hashes) >= SAMPLE_ROWS:
+            self.below = min(self.below, np.partition(found.sample.hashes, SAMPLE_ROWS - 1)[SAMPLE_ROWS - 1])
 
 
 def most_at_once(bytes_each: int) -> int:
@@ -164,7 +185,8 @@ def most_at_once(bytes_each: int) -> int:
 
 def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows: Callable[[int], None]) -> Survey:
     limits = _Limits()
-    at_once = Semaphore(most_at_once(MATRICES_A_BLOCK * 8 * len(reader.columns) ** 2))
+    matrices = MATRICES_A_BLOCK + (0 if reader.folds is None else reader.folds.count)
+    at_once = Semaphore(most_at_once(matrices * 8 * len(reader.columns) ** 2))
 
     def compute(block: Block) -> Survey:
         with at_once:  # of thousands of columns many threads would need more memory than there is
@@ -184,6 +206,7 @@ def checked(rest: Survey | None, source: Source, reader: RowReader, on_rows: Cal
     if rest is None:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     on_rows(rest.read)
+    rest = rest.with_training()
     if rest.read == 0:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     if rest.dropped == rest.read:
@@ -194,60 +217,42 @@ def checked(rest: Survey | None, source: Source, reader: RowReader, on_rows: Cal
             "choose another --target, or look at how missing values are written.",
         )
     _refuse_faults(rest, source)
-    return rest
+    return replace(rest, sample=rest.sample.smallest())
 
 
-class _ByRole:
-    """A block's rows put in the order of their roles: each column is gathered once, and a role is a slice of it."""
+class _Cells:
+    """Where a block's rows of each role stand: (n,) positions, or None for all rows. Of divided training rows, those of each fold."""
 
-    def __init__(self, rows: Rows) -> None:
-        positions = [np.flatnonzero(rows.roles == role) for role in Role]
-        stops = accumulate(len(at) for at in positions)
-        self.slices = {role: slice(stop - len(at), stop) for role, at, stop in zip(Role, positions, stops, strict=True)}
-        self._order = None if any(len(at) == len(rows.y) for at in positions) else np.concatenate(positions)
-        self.weight = None if rows.weight is None else (rows.weight if self._order is None else rows.weight[self._order])
-        training = self.slices[Role.TRAINING]
-        self._present = None if self.weight is None else np.flatnonzero(self.weight[training] > 0.0)
+    def __init__(self, rows: Rows, folds: int) -> None:
+        self.at: dict[Role, IntArray | None] = {}
+        for role in Role:
+            mine = rows.roles == role
+            if mine.any():
+                self.at[role] = None if mine.all() else np.flatnonzero(mine)
+        self.light = rows.weight is not None and not rows.weight.all()  # some rows have no weight
+        self._training: IntArray | None = self.at.get(Role.TRAINING, np.zeros(0, dtype=np.intp))
+        if self.light and rows.weight is not None:
+            self._training = np.flatnonzero((rows.weight > 0.0) & (rows.roles == Role.TRAINING))
+        self.folds: list[IntArray] = []
+        if rows.folds is not None:
+            self.folds = [np.flatnonzero((rows.roles == Role.TRAINING) & (rows.folds == fold)) for fold in range(folds)]
+            self.at.pop(Role.TRAINING, None)
 
-    def numbers(self, columns: Sequence[FloatArray]) -> Sequence[FloatArray]:
-        """Columns (n,) in the new order; in the thread's scratch, until its next block."""
-        if self._order is None:
-            return columns
-        gathered = _scratch.of(len(columns), len(self._order))
-        for values, row in zip(columns, gathered, strict=True):
-            np.take(values, self._order, out=row, mode="clip")  # the other modes copy once more
-        return list(gathered)
-
-    def codes(self, codes: IntArray) -> IntArray:
-        """Codes (n,) in the new order."""
-        return codes if self._order is None else codes.take(self._order)
-
-    def training(self, gathered: NDArray[Number]) -> NDArray[Number]:
-        """The gathered values of the training rows; a row without weight is not there."""
-        used = gathered[self.slices[Role.TRAINING]]
-        return used if self._present is None else used[self._present]
+    def training(self, values: NDArray[Number]) -> NDArray[Number]:
+        """The values of the training rows; a row without weight is not there."""
+        return values if self._training is None else values.take(self._training)
 
 
 def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits: _Limits) -> Survey:
-    by_role = _ByRole(rows)
+    cells = _Cells(rows, 0 if reader.folds is None else reader.folds.count)
+    numbers = rows.decoded.numbers
     target = NumberColumn(reader.target, rows.y, Part.TARGET)
     targets = sorted([target, *rows.others], key=lambda column: column.name)  # the same bits, whichever of them is `target`
-    columns = [*rows.decoded.numbers, *targets]
-    gathered = by_role.numbers([column.values for column in columns])
-    numbers = [column._replace(values=values) for column, values in zip(columns, gathered, strict=True)]
     summaries: dict[str, Summary] = {}
-    for i, column in enumerate(rows.decoded.numbers):
-        summary = number_summary(column, by_role.training(gathered[i]), block.first_row)
-        if summary.infinite:  # told of after the read, with the count; kept out of the moments
-            at = int(np.argmax(np.isinf(column.values)))
-            summary = replace(summary, first_infinite=int(rows.row[at]))
-            numbers[i] = column._replace(values=np.where(np.isinf(gathered[i]), np.nan, gathered[i]))
-        summaries[column.name] = summary
     overflowed = set(limits.uncountable)
     categories: list[CategoryColumn] = []
     for category in rows.decoded.categories:
-        codes = by_role.codes(category.codes)
-        used = by_role.training(codes)
+        used = cells.training(category.codes)
         if category.name in overflowed:
             missing = int(np.count_nonzero(used < 0))
             summaries[category.name] = CategorySummary(len(used), missing, None, category.missing_is_level)
@@ -256,40 +261,66 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
         if len(category.levels) > MOST_RAW_LEVELS + 1:
             overflowed.add(category.name)
         else:
-            categories.append(category._replace(codes=codes))
-    moments = {
-        role: block_moments(
-            [column._replace(values=column.values[mine]) for column in numbers],
-            [category._replace(codes=category.codes[mine]) for category in categories],
-            mine.stop - mine.start,
-            None if by_role.weight is None else by_role.weight[mine],
-        )
-        for role, mine in by_role.slices.items()
-        if mine.stop > mine.start
-    }
+            categories.append(category)
+    columns = [*numbers, *targets]
+    found = {role: block_tally(columns, categories, len(rows.y), rows.weight, at) for role, at in cells.at.items()}
+    folds = [block_tally(columns, categories, len(rows.y), rows.weight, at) for at in cells.folds]
+    training = [found[Role.TRAINING]] if Role.TRAINING in found else [each for each in folds if each.rows]
+    plain = np.all([each.plain for each in (*found.values(), *folds) if each.rows], axis=0)
+    for i, column in enumerate(numbers):
+        if training and plain[i] and not cells.light:  # the common case: the pass has seen it all
+            least, greatest = min(each.least[i] for each in training), max(each.greatest[i] for each in training)
+            summaries[column.name] = plain_summary(column, sum(each.rows for each in training), least, greatest)
+            continue
+        summary = number_summary(column, cells.training(column.values), block.first_row)
+        if summary.infinite:  # told of after the read, with the count
+            summary = replace(summary, first_infinite=int(rows.row[np.argmax(np.isinf(column.values))]))
+        summaries[column.name] = summary
+    ordered = [*(n.name for n in numbers), *(c.name for c in rows.decoded.categories)]
     return Survey(
-        moments,
-        summaries,
+        {role: each.tally for role, each in found.items()},
+        {name: summaries[name] for name in ordered},
         number_summary(target, target.values, block.first_row),
         rows.read,
         rows.dropped,
         _sample(rows, block, seed, limits.below),
         frozenset(overflowed),
         others={column.name: number_summary(column, column.values, block.first_row) for column in rows.others},
+        fold_tallies=tuple(each.tally for each in folds),
     )
 
 
 def _sample(rows: Rows, block: Block, seed: int, below: np.uint64) -> Sample:
-    """The rows with the smallest hashes, none above `below`."""
+    """The candidates with the smallest hashes, none above `below`."""
     import pyarrow as pa
 
     table = rows.table if isinstance(rows.table, pa.Table) else pa.Table.from_batches([rows.table])
-    hashes = row_hashes(seed ^ SAMPLE_SALT, block.file, block.first_row, rows.read)[rows.kept]
-    keep = np.flatnonzero(hashes <= below)
-    if len(keep) > SAMPLE_ROWS:
-        keep = np.sort(keep[np.argpartition(hashes[keep], SAMPLE_ROWS)[:SAMPLE_ROWS]])
-    position = np.flatnonzero(rows.kept)[keep]
-    return Sample(table.take(as_arrow(position)), rows.roles[keep], np.full(len(keep), block.file), rows.row[keep], hashes[keep])
+    position, hashes = candidates(seed ^ SAMPLE_SALT, block.file, block.first_row, rows.read)
+    chosen = np.flatnonzero(hashes <= below)
+    if rows.dropped:
+        chosen = chosen[rows.kept[position[chosen]]]
+    if len(chosen) > SAMPLE_ROWS:
+        chosen = np.sort(chosen[np.argpartition(hashes[chosen], SAMPLE_ROWS)[:SAMPLE_ROWS]])
+    position, hashes = position[chosen], hashes[chosen]
+    keep = position if not rows.dropped else np.cumsum(rows.kept)[position] - 1  # where they stand among the rows kept
+    return Sample(table.take(as_arrow(position)), rows.roles[keep], np.full(len(keep), block.file), rows.row[keep], hashes)
+
+
+def candidates(seed: int, file: int, first_row: int, rows: int) -> tuple[IntArray, Hashes]:
+    """The rows of a block that may be sampled, and a hash of each: positions (n,), ascending, and (n,).
+
+    All of the first rows of a file. Past these a row in 64, at a place that its hash decides, with 1/64 of that hash: below a
+    threshold of less than 1/64, which so many rows have as a whole, that is as likely for each row, and a 64th of the work.
+    """
+    dense = max(0, min(DENSE_ROWS - first_row, rows))
+    position, hashes = np.arange(dense), row_hashes(seed, file, first_row, dense)
+    if dense == rows:
+        return position, hashes
+    first, last = (first_row + dense) // GROUP_ROWS, (first_row + rows - 1) // GROUP_ROWS
+    of_group = row_hashes(seed + 1, file, first, last - first + 1)
+    place = np.arange(first, last + 1) * GROUP_ROWS + (of_group % np.uint64(GROUP_ROWS)).astype(np.intp) - first_row
+    inside = (place >= dense) & (place < rows)
+    return np.concatenate([position, place[inside]]), np.concatenate([hashes, of_group[inside] // np.uint64(GROUP_ROWS)])
 
 
 def _merge(a: Survey, b: Survey) -> Survey:
@@ -301,13 +332,13 @@ def _merge(a: Survey, b: Survey) -> Survey:
         largest = max(counted, key=lambda name: (counted[name], name))
         overflowed.add(largest)
         del counted[largest]
-    moments = {}
+    tallies = {}
     for role in Role:
-        parts = [s.moments[role].without(overflowed) for s in (a, b) if role in s.moments]
+        parts = [s.tallies[role].without(overflowed) for s in (a, b) if role in s.tallies]
         if parts:
-            moments[role] = parts[0] if len(parts) == 1 else merge(*parts, reuse=True)
+            tallies[role] = parts[0] if len(parts) == 1 else parts[0].plus(parts[1], reuse=True)
     return Survey(
-        moments,
+        tallies,
         summaries,
         a.target.plus(b.target),
         a.read + b.read,
@@ -315,6 +346,10 @@ def _merge(a: Survey, b: Survey) -> Survey:
         a.sample.plus(b.sample),
         frozenset(overflowed),
         others={name: a.others[name].plus(b.others[name]) for name in a.others},
+        fold_tallies=tuple(
+            x.without(overflowed).plus(y.without(overflowed), reuse=True)
+            for x, y in zip(a.fold_tallies, b.fold_tallies, strict=True)
+        ),
     )
 
 

@@ -6,7 +6,8 @@ read once → represent → plan → descend → certify: `prepare` is the first
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -25,8 +26,10 @@ from gradline.oracles.sparse import SparseStore
 from gradline.oracles.streamed import Examples, StreamedOracle
 from gradline.representation.decode import DATE_PARTS, Decoder
 from gradline.representation.features import Limits, Representation, represent
-from gradline.splits.roles import RowRoles, ValueRoles, time_ordinals, time_roles
+from gradline.splits.roles import Folds, RowRoles, ValueRoles, time_ordinals, time_roles
+from gradline.training.cadence import EVERY_STEP, batch_cadence
 from gradline.training.columns import feature_kinds, make_contract, target_kind
+from gradline.training.cross_validation import CrossValidation, cross_validate
 from gradline.training.dense import is_wide, prepare_dense, read_dense, refuse_dense
 from gradline.training.doubts import data_doubts, run_doubts
 from gradline.training.elastic import ElasticNet, elastic_plan
@@ -58,7 +61,7 @@ if TYPE_CHECKING:
     from gradline.training.judge import Judge
     from gradline.training.loop import Descent, Position
     from gradline.training.plan import Plan
-    from gradline.training.stopping import Monitor, Stopping
+    from gradline.training.stopping import Stopping
     from gradline.training.survey import Survey
     from gradline.types import Block, FloatArray
 
@@ -85,6 +88,7 @@ class Fit:
     notices: tuple[Notice, ...]
     judge: Judge
     stores: Mapping[Role, ExampleStore] | Mapping[Role, SparseStore]
+    cross_validation: CrossValidation | None = None
 
 
 class Read(NamedTuple):
@@ -116,11 +120,13 @@ def train(
     # 1. one read, the problem, the plan
     prepared = prepare(source, config, engine, progress, read)
     problem, plan, found = prepared.problem, prepared.plan, prepared.survey
+    if prepared.cross_validation is not None:
+        config = config.with_penalty(prepared.cross_validation.chosen)
 
     # 2. the loop
     oracle, epoch = _oracle(source, config, engine, prepared)
     theta, judge, noisy = prepared.start, prepared.judge, plan.oracle == "minibatch"
-    stop = _stopping(config, prepared, epoch, progress.monitors)
+    stop = _stopping(config, prepared, epoch, progress)
     start: FloatArray | Position = theta
     spent = 0.0
     if checkpoints is not None:
@@ -128,7 +134,17 @@ def train(
     observe = observer(judge, exact=not noisy, epoch=epoch, spent=spent)
     retries = MOST_RETRIES if config.on_divergence == "shrink" else 0
     with np.errstate(over="ignore", invalid="ignore"):  # a run that is let diverge may overflow: the stopping sees it
-        descent = descend(oracle, plan.rule, start, observe, stop, retries, checkpoints or (lambda position: None))
+        descent = descend(
+            oracle,
+            plan.rule,
+            start,
+            observe,
+            stop,
+            retries,
+            checkpoints,
+            stop.recorded,
+            watched=bool(progress.monitors),
+        )
 
     # 3. the certificate, and what is doubtful
     certificate = judge.certify(descent.theta)
@@ -150,6 +166,7 @@ def train(
         (*prepared.notices, *notices),
         judge,
         prepared.stores,
+        prepared.cross_validation,
     )
 
 
@@ -161,26 +178,32 @@ def _contract(source: Source, config: TrainConfig, prepared: Prepared) -> Contra
 
 def _oracle(source: Source, config: TrainConfig, engine: Engine, prepared: Prepared) -> tuple[Oracle, int]:
     """The oracle that the plan names, and how many of its steps are an epoch."""
+    l2 = config.penalty
     problem, general = prepared.problem, prepared.judge if isinstance(prepared.judge, GeneralProblem) else None
     if prepared.plan.oracle == "minibatch" and prepared.store is not None:
         loss = SQUARED if general is None else general.loss
-        batches = Batches(config.seed, len(prepared.store), config.batch_size, config.sampling, blocked=prepared.store.on_disk)
-        return MiniBatchOracle(prepared.store, batches, intercept=config.intercept, l2=config.l2, loss=loss), batches.per_epoch
+        batches = _batches(config, prepared.store, config.batch_size)
+        return MiniBatchOracle(prepared.store, batches, intercept=config.intercept, l2=l2, loss=loss), batches.per_epoch
     if general is not None:
         return general.oracle(), 1
     if prepared.plan.oracle == "streamed" and isinstance(prepared.store, SparseStore):
         store = prepared.store
-        return StreamedOracle(engine, store.parts, store.examples, intercept=config.intercept, l2=config.l2), 1
+        return StreamedOracle(engine, store.parts, store.examples, intercept=config.intercept, l2=l2), 1
     assert isinstance(problem, Problem)  # what is sparse or wide keeps its rows
     if prepared.plan.oracle == "streamed":
         reader, representation = prepared.reader, prepared.representation
         assert isinstance(reader, RowReader)
         assert isinstance(representation, Representation)
-        return streamed_oracle(source, reader, representation, problem.coordinates, engine, config.l2), 1
+        return streamed_oracle(source, reader, representation, problem.coordinates, engine, l2), 1
     return MomentsOracle(problem.loss), 1
 
 
-def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, monitors: Sequence[Monitor]) -> Stopping:
+def _batches(config: TrainConfig, store: ExampleStore | SparseStore, size: int) -> Batches:
+    mixed = isinstance(store, ExampleStore) and store.mixed
+    return Batches(config.seed, len(store), size, config.sampling, blocked=store.on_disk, mixed=mixed)
+
+
+def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, progress: Progress) -> Stopping:
     plan, bounded = prepared.plan, prepared.judge.tolerance
     noisy = plan.oracle == "minibatch"
     if "validation" in config.stop and prepared.problem.validation is None:
@@ -193,10 +216,19 @@ def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, monitors: Seq
     budget = Budget(steps, config.max_seconds, config.max_epochs, epoch)
     on = config.stop
     if isinstance(prepared.judge, GeneralProblem) and not prepared.judge.provable:  # then a small gradient has to do
+        if "gap" in on:
+            raise UsageError("--stop gap needs a bound of the minimum, and without a penalty there is none here.", "give --l2.")
         on = tuple(("improvement" if noisy else "gradient") if name == "certificate" else name for name in on)
     transient = OVERSHOOT * prepared.problem.solution.condition  # momentum that is stable overshoots by κ/7 on its way
     growth = FORCED_GROWTH if plan.unstable else HOPELESS_GROWTH if noisy else max(HOPELESS_GROWTH, transient)
-    return stopping(on, config.tolerance, config.patience, budget, growth, monitors, noisy=noisy, bounded=bounded)
+    recorded = EVERY_STEP
+    if noisy and isinstance(prepared.judge, Solved):  # of the others a record remembers the ones before, or is of the batch
+        recorded = batch_cadence(len(prepared.start), config.batch_size, epoch)
+        recorded = recorded.ending(steps, config.max_epochs and config.max_epochs * epoch)
+    monitors = (*([] if progress.shown is None else [progress.shown]), *progress.monitors)
+    return stopping(
+        on, config.tolerance, config.patience, budget, growth, monitors, noisy=noisy, bounded=bounded, recorded=recorded
+    )
 
 
 def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, progress: Progress) -> Read:
@@ -214,7 +246,10 @@ def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, pr
     if wide:
         found, columns = read_dense(source, reader, engine, progress.rows)
     else:
+        if config.fold_count:
+            reader = replace(reader, folds=Folds(config.fold_count, config.seed))
         found, reader = survey(source, reader, engine, config.seed, progress.rows)
+        reader = replace(reader, folds=None)  # what is read later is not divided
     for each in configs:
         _training_moments(found.of(each.target), source, each)
     return Read(found, reader, time.perf_counter() - start, columns)
@@ -223,6 +258,11 @@ def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, pr
 def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progress, read: Read | None = None) -> Prepared:
     """Everything before the first step."""
     if isinstance(source, SparseSource):
+        if config.fold_count:
+            raise UsageError(
+                f"{source.name} is sparse: cross-validation is from the moments of dense tables.",
+                "give --l2 a number, leave --folds out, and judge by the validation rows.",
+            )
         table = read_sparse(source, config, make_roles(source, config), progress.rows)
         _training_moments(table.survey, source, config)
         return prepare_sparse(table, config, engine)
@@ -242,16 +282,22 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         why = " ".join(n.message for n in notices) or "choose columns with --features."
         raise DataError("there is no feature left to train on.", why)
 
+    # every λ on every fold, where it was asked for
+    validated = None
+    if found.folds:
+        features = partial(_feature_moments, representation=representation, target=config.target)
+        validated = cross_validate(found.folds, representation, features, config, engine)
+        config = config.with_penalty(validated.chosen)
+        notices += validated.doubts()
+
     # the loss, its minimum and its curvature, in the loop's coordinates
-    mean = np.array([f.mean for f in representation.features])
-    deviation = np.array([f.deviation for f in representation.features])
-    coordinates = Coordinates.of(config.scaling, mean, deviation, intercept=config.intercept)
+    coordinates = _coordinates(config, representation)
     if read.columns is not None:  # then the rows are kept, and tell it
         kept = {role: _stored(source, config, reader, representation, coordinates, found, role) for role in Role}
         stores = {role: store for role, store in kept.items() if store is not None}
         return prepare_dense(config, engine, found, reader, representation, coordinates, stores, kinds, notices)
     moments = {role: _feature_moments(m, training, representation, config.target) for role, m in found.moments.items()}
-    problem = pose(representation.names, moments, coordinates, config.l2)
+    problem = pose(representation.names, moments, coordinates, config.penalty)
     start = np.zeros(coordinates.size)
     store = noise = None
     judge: Judge = Solved(problem) if config.l1 == 0.0 else ElasticNet(problem, config.l1)
@@ -262,7 +308,7 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         judge = pose_general(config, problem, store, held_out, engine)
         start = judge.start
     if store is not None and config.oracle == "minibatch":
-        sample = Batches(config.seed, len(store), NOISE_ROWS, "shuffled", blocked=store.on_disk).at(0)
+        sample = _batches(replace(config, sampling="shuffled"), store, NOISE_ROWS).at(0)
         noise = measure(store.X[sample], store.y[sample], problem.solution, start, intercept=config.intercept)
     if isinstance(judge, GeneralProblem):
         plan = general_plan(config, problem, judge.loss, noise, found.reads + 1 + (judge.held_out is not None))
@@ -270,7 +316,30 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         plan = elastic_plan(config, problem, noise, found.reads + (store is not None))
     else:
         plan = make_plan(config, problem, start, found.reads, noise)
-    return Prepared(problem, representation, plan, found, reader, kinds, tuple(notices), start, judge, store, noise)
+    if validated is not None:
+        stage = f"{validated.folds} folds × {plural(len(validated.l2), 'value')} of λ"
+        plan = replace(plan, stages=(plan.stages[0], stage, *plan.stages[1:]))
+    return Prepared(
+        problem,
+        representation,
+        plan,
+        found,
+        reader,
+        kinds,
+        tuple(notices),
+        start,
+        judge,
+        store,
+        noise,
+        cross_validation=validated,
+    )
+
+
+def _coordinates(config: TrainConfig, representation: Representation) -> Coordinates:
+    """Those of the loop."""
+    mean = np.array([f.mean for f in representation.features])
+    deviation = np.array([f.deviation for f in representation.features])
+    return Coordinates.of(config.scaling, mean, deviation, intercept=config.intercept)
 
 
 def _stored(
@@ -287,7 +356,15 @@ def _stored(
         return None
     examples = example_reader(source, reader, representation, coordinates, role)
     read = (examples(block) for block in source.blocks(reader.columns))
-    return ExampleStore(read, found.moments[role].rows, len(coordinates.mean), weighted=config.weight is not None)
+    batches = role is Role.TRAINING and config.oracle == "minibatch"
+    return ExampleStore(
+        read,
+        found.moments[role].rows,
+        len(coordinates.mean),
+        weighted=config.weight is not None,
+        seed=config.seed if batches else None,
+        ones=batches and coordinates.intercept,
+    )
 
 
 def make_roles(source: Source, config: TrainConfig) -> Roles:

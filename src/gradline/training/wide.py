@@ -95,8 +95,8 @@ def pose_wide(
     steps = max(min(LANCZOS_STEPS, BASIS_VALUES // len(start)), 8)
     ritz = lanczos(oracle.curvature_along, gradient, steps)
     baseline = baseline_objective(moments[Role.TRAINING])
-    proof = np.sqrt(2.0 * config.l2 * GAP_TOLERANCE * baseline)
-    stop = float(proof) if config.l2 > 0.0 else config.tolerance * size
+    proof = np.sqrt(2.0 * config.penalty * GAP_TOLERANCE * baseline)
+    stop = float(proof) if config.penalty > 0.0 else config.tolerance * size
     return WideProblem(names, moments, coordinates, ritz.solution(size), baseline, gradient, stop)
 
 
@@ -107,11 +107,11 @@ def refuse_wide(config: TrainConfig, p: int) -> None:
         raise UsageError(f"{many} they have no moments.", "--oracle streamed or minibatch.")
     if config.l1 > 0.0:
         raise UsageError(f"{many} --l1 needs one for its proof.", "use --l2, or choose columns with --features.")
-    if config.loss != "squared" and config.l2 == 0.0:
+    if config.loss != "squared" and config.penalty == 0.0:
         raise UsageError(f"{many} --loss {config.loss} needs one for its proof, or a penalty.", "add --l2, say --l2 1e-3.")
 
 
-def wide_noise(store: ExampleStore | SparseStore, rows: IntArray, start: FloatArray, *, intercept: bool) -> GradientNoise:
+def wide_noise(store: ExampleStore | SparseStore, rows: IntArray | slice, start: FloatArray, *, intercept: bool) -> GradientNoise:
     """Of mini-batches of so many features: R² is the largest ‖x‖² of all rows, a bound; the scale is that of a sample of rows."""
     norms = np.concatenate([squared_norms(store.examples(part).X) for part in store.parts()]) + float(intercept)
     X, y = store.X[rows], store.y[rows]
@@ -126,7 +126,7 @@ def wide_doubts(problem: WideProblem, config: TrainConfig) -> list[Notice]:
     """What is not known of so many features."""
     p = len(problem.names)
     notices = []
-    if config.l2 == 0.0:
+    if config.penalty == 0.0:
         text = (
             f"with {p:,} features and no penalty the distance to the global minimum is not known: the run stopped by its gradient, "
             "and there may be directions in which the loss is all but flat. With --l2 it is proved."

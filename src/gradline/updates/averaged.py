@@ -49,8 +49,10 @@ class AveragedSGD:
     def update(self, theta: FloatArray, gradient: FloatArray, state: Walk, oracle: Oracle) -> tuple[FloatArray, Walk]:
         """V − α g_B(v), and the average with it."""
         step, iterate = state.step + 1, state.iterate - self.learning_rate * gradient
-        share = (self.tail + 1.0) / (step + self.tail)
-        return theta + share * (iterate - theta), Walk(step, iterate)
+        average = iterate - theta
+        average *= (self.tail + 1.0) / (step + self.tail)
+        average += theta
+        return average, Walk(step, iterate)
 
     def slowed(self) -> AveragedSGD:
         """The same rule with half the learning rate."""

@@ -1,0 +1,287 @@
+"""The tally of one block: what every row goes through, once.
+
+    z = x − s,   G = Σ w z z',   δ = Σ w z / W,   M = G − W δδ',   mean = s + δ
+
+s is the median of some of the rows: a value of the column, so that a constant one leaves nothing but zeros, and near the
+mean, so that the difference costs no more than the last bits (where it would, a second pass goes about the means). Rows go
+through tile by tile, so that what is gathered once is in the cache when it is compared, summed and multiplied; a tile is
+multiplied in panels of a fixed height, with a row of ones for the sums.
+
+A missing number counts as s, with an indicator beside it, and is moved to the mean of the present ones at the end: a linear map
+of the pair. Categories never become dense columns: their counts and joint counts are counted, and their products with the
+numbers are sums by level.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gradline.maths.compensated import two_sum
+from gradline.maths.moments import Moments, squares_by_rows
+from gradline.maths.scratch import Scratch
+from gradline.maths.tally import Tally
+from gradline.types import CategoryColumn, NumberColumn, Part, RawColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradline.types import BoolArray, FloatArray, IntArray
+
+MOST_PRODUCTS = 1 << 17  # of panels multiplied in one call: their results stay in the cache
+PANEL_ROWS = 1024  # fixed: a block's bits must not depend on how it is cut; short: rounding grows with the terms of one sum
+TILE_PANELS = 8
+MOST_SLOTS = 1 << 15  # of sums by level
+SAMPLED_ROWS = 127  # whose medians are the shift
+CANCELLED = 16.0  # W δ² to M, past which the rows go through again about their means
+FEW_ROWS, FEW_VALUES = TILE_PANELS * PANEL_ROWS, 1 << 20  # for which that is no matter
+
+_tile, _weighted_tile = Scratch(), Scratch()
+
+
+class BlockTally(NamedTuple):
+    """What some rows of a block come to. least, greatest: (numbers,) of each number, NaN where none is present.  plain:
+    (numbers,) whether all of them are present and finite.
+    """
+
+    tally: Tally
+    least: FloatArray
+    greatest: FloatArray
+    plain: BoolArray
+
+    @property
+    def rows(self) -> int:
+        """How many rows."""
+        return self.tally.numbers.rows
+
+
+def block_moments(
+    numbers: Sequence[NumberColumn], categories: Sequence[CategoryColumn], rows: int, weight: FloatArray | None = None
+) -> Moments:
+    """The moments of one block of `rows` rows; `weight` is (rows,), 1 where it is None.
+
+    NaN is missing; infinities must have been refused before. Squares that overflow leave infinities or NaN in the result.
+    """
+    return block_tally(numbers, categories, rows, weight).tally.moments()
+
+
+def block_tally(
+    numbers: Sequence[NumberColumn],
+    categories: Sequence[CategoryColumn],
+    rows: int,
+    weight: FloatArray | None = None,
+    at: IntArray | None = None,
+) -> BlockTally:
+    """The tally of the rows at the positions `at` (of all `rows`, where it is None), and the range of each number in them."""
+    if at is not None:
+        rows, weight = len(at), None if weight is None else weight[at]
+    total = float(rows) if weight is None else float(weight.sum())
+    if rows == 0 or total == 0.0:
+        nothing = np.full(len(numbers), np.nan)
+        empty = Tally(Moments((), rows, 0.0, np.zeros(0), np.zeros((0, 0))))
+        return BlockTally(empty, nothing, nothing, np.isfinite(nothing))
+    with np.errstate(over="ignore", invalid="ignore"):
+        counted = [_counted(category, weight, at) for category in categories]
+        passage = _Passage([column.values for column in numbers], counted, rows, weight, at)
+        sums = passage.about(_medians(passage), [])
+        centred = _centred(sums, total)
+        if centred.cancelled or (rows <= FEW_ROWS and rows * len(numbers) <= FEW_VALUES):
+            sums = passage.about(centred.mean, sums.missing)
+            centred = _centred(sums, total)
+    columns = [RawColumn(column.name, column.part) for column in numbers]
+    columns += [RawColumn(numbers[j].name, Part.MISSING) for j in sums.missing]
+    tally = Tally(
+        Moments(tuple(columns), rows, total, centred.mean, centred.comoment, centred.mean_rest),
+        {each.name: each.levels for each in counted},
+        {each.name: each.weight for each in counted},
+        {each.name: by_level for each, by_level in zip(counted, centred.by_level, strict=True)},
+        {(a.name, b.name): _joint(a, b, weight) for a, b in combinations(counted, 2)},
+    )
+    plain = np.isfinite(sums.least) & np.isfinite(sums.greatest)
+    plain[sums.missing] = False
+    return BlockTally(tally, sums.least, sums.greatest, plain)
+
+
+class _Counted(NamedTuple):
+    """A category whose codes are renumbered to the levels that occur; rows without a level of their own have the last code."""
+
+    name: str
+    codes: IntArray  # (rows,)
+    levels: tuple[RawColumn, ...]
+    weight: FloatArray  # (levels,)
+
+
+class _Sums(NamedTuple):
+    """Over some rows, about a shift: of z, then a one, then the indicators of the numbers `missing`, in that order.
+
+    shift: (k,).  gram: (k, k) Σ w z z'.  by_level: (levels, k) Σ w z of each category.  numbers: how many there are.
+    """
+
+    numbers: int
+    missing: list[int]
+    shift: FloatArray
+    gram: FloatArray
+    by_level: list[FloatArray]
+    least: FloatArray
+    greatest: FloatArray
+
+
+class _Centred(NamedTuple):
+    """mean + mean_rest, comoment, by_level: of the numbers, then the indicators.  cancelled: too few digits are left of some."""
+
+    mean: FloatArray
+    mean_rest: FloatArray
+    comoment: FloatArray
+    by_level: list[FloatArray]
+    cancelled: bool
+
+
+class _Passage:
+    """The rows of a block, to be gone through."""
+
+    def __init__(
+        self, columns: list[FloatArray], counted: list[_Counted], rows: int, weight: FloatArray | None, at: IntArray | None
+    ) -> None:
+        self.columns, self.rows, self.weight, self.at = columns, rows, weight, at
+        self._counted = counted
+        panels = max(1, min(TILE_PANELS, MOST_PRODUCTS // (2 * max(len(columns), 1) ** 2)))
+        self._tile = panels * PANEL_ROWS
+
+    def about(self, shift: FloatArray, missing: list[int]) -> _Sums:
+        """The sums about a shift: (numbers,), or with one for each of the indicators that are known to be needed."""
+        q, missing = len(self.columns), list(missing)
+        shift = np.concatenate([shift[:q], [0.0], shift[q:]])
+        gram = np.zeros((len(shift), len(shift)))
+        by_level = [np.zeros((len(each.levels), len(shift))) for each in self._counted]
+        least, greatest = np.full(q, np.nan), np.full(q, np.nan)
+        for start in range(0, self.rows, self._tile):
+            rows = slice(start, min(start + self._tile, self.rows))
+            Z = _tile.of(2 * q + 1, rows.stop - rows.start)  # (k, tile), and room for indicators yet to be met
+            for values, row in zip(self.columns, Z, strict=False):
+                if self.at is None:
+                    row[:] = values[rows]
+                else:
+                    np.take(values, self.at[rows], out=row, mode="clip")  # the other modes copy once more
+            low, high = Z[:q].min(axis=1), Z[:q].max(axis=1)
+            absent = {int(j): np.isnan(Z[j]) for j in np.flatnonzero(np.isnan(low))}
+            for j in absent:
+                low[j], high[j] = np.fmin.reduce(Z[j]), np.fmax.reduce(Z[j])
+            least, greatest = np.fmin(least, low), np.fmax(greatest, high)
+            missing += [j for j in absent if j not in missing]
+            if more := q + 1 + len(missing) - len(shift):
+                shift = np.append(shift, np.zeros(more))
+                gram = np.pad(gram, (0, more))
+                by_level = [np.pad(sums, ((0, 0), (0, more))) for sums in by_level]
+            Z = Z[: len(shift)]
+            Z[q] = 1.0
+            for row, j in zip(Z[q + 1 :], missing, strict=True):
+                row[:] = absent.get(j, 0.0)
+            Z -= shift[:, None]
+            for j, rows_absent in absent.items():
+                Z[j, rows_absent] = 0.0
+            W = Z
+            if self.weight is not None:
+                W = _weighted_tile.of(*Z.shape)
+                np.multiply(Z, self.weight[rows], out=W)
+            gram += _gram(Z, W)
+            for i, each in enumerate(self._counted):
+                by_level[i] += _by_level(each.codes[rows], W, len(each.levels))
+        return _Sums(q, missing, shift, gram, by_level, least, greatest)
+
+
+def _medians(passage: _Passage) -> FloatArray:
+    """The median of some rows of each number, 0 where none is present; of rows that have weight, if any are to have it."""
+    rows = np.arange(passage.rows) if passage.weight is None else np.flatnonzero(passage.weight > 0.0)
+    sample = rows[np.arange(SAMPLED_ROWS) * len(rows) // SAMPLED_ROWS]
+    if passage.at is not None:
+        sample = passage.at[sample]
+    values = np.array([column[sample] for column in passage.columns]).reshape(len(passage.columns), -1)
+    values = np.sort(np.where(np.isfinite(values), values, np.nan), axis=1)
+    present = np.count_nonzero(~np.isnan(values), axis=1)
+    return np.where(present > 0, values[np.arange(len(values)), np.maximum(present - 1, 0) // 2], 0.0)
+
+
+def _centred(sums: _Sums, total: float) -> _Centred:
+    """From sums about the shift, which are lost, to those about the means, missing numbers moved to the mean of the present ones."""
+    q, gram, by_level = sums.numbers, sums.gram, sums.by_level
+    for indicator, value in enumerate(sums.missing, q + 1):
+        count = gram[indicator, q] + sums.shift[indicator] * total
+        if count < total:
+            move = gram[value, q] / (total - count)
+            for each in (gram, gram.T, *by_level):
+                _move(each, value, indicator, q, move, sums.shift[indicator])
+    # without the ones; where nothing is missing they are the last, and of thousands of columns no (q, q) copy is made
+    kept: IntArray | slice = slice(q)
+    comoment = gram[:q, :q]
+    if sums.missing:
+        kept = at = np.delete(np.arange(len(gram)), q)
+        comoment = gram[np.ix_(at, at)]
+    delta = gram[kept, q] / total  # (q,)
+    for rows, square in squares_by_rows(gram[kept, q]):
+        comoment[rows] -= np.divide(square, total, out=square)
+    squares = np.maximum(np.diag(comoment), 0.0)
+    np.fill_diagonal(comoment, squares)
+    moved = [each[:, kept] - np.outer(each[:, q], delta) for each in by_level]
+    mean, mean_rest = two_sum(sums.shift[kept], delta)
+    return _Centred(mean, mean_rest, comoment, moved, bool(np.any(total * delta**2 > CANCELLED * squares)))
+
+
+def _move(sums: FloatArray, value: int, indicator: int, one: int, move: float, shift: float) -> None:
+    """Σ w u z → Σ w u z' with x ← x + move·1_missing, in the columns of `sums`; the indicator counts from a shift of its own."""
+    sums[:, value] += move * (sums[:, indicator] + shift * sums[:, one])
+
+
+def _gram(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Σ left right', (k, k), panel by panel in one call: threads meet at each."""
+    k, rows = left.shape
+    whole = rows - rows % PANEL_ROWS
+    panels = left[:, :whole].reshape(k, -1, PANEL_ROWS).transpose(1, 0, 2)  # (panels, k, PANEL_ROWS)
+    others = right[:, :whole].reshape(k, -1, PANEL_ROWS).transpose(1, 2, 0)
+    gram: FloatArray = panels[0] @ others[0] if len(panels) == 1 else (panels @ others).sum(axis=0)
+    if whole < rows:
+        gram += left[:, whole:] @ right[:, whole:].T
+    return gram if left is right else (gram + gram.T) / 2
+
+
+def _counted(category: CategoryColumn, weight: FloatArray | None, at: IntArray | None) -> _Counted:
+    slots = category.codes + 1  # slot 0 is missing
+    if at is not None:
+        slots = slots[at]
+    levels = len(category.levels)
+    counts = np.bincount(slots, minlength=levels + 1)
+    if not category.missing_is_level:
+        counts[0] = 0
+    seen = np.flatnonzero(counts)
+    renumber = np.full(levels + 1, len(seen), dtype=np.intp)
+    renumber[seen] = np.arange(len(seen))
+    columns = []
+    for slot in seen:
+        if slot == 0:
+            columns.append(RawColumn(category.name, Part.MISSING))
+        elif slot - 1 == category.rest:
+            columns.append(RawColumn(category.name, Part.OTHER))
+        else:
+            columns.append(RawColumn(category.name, Part.LEVEL, category.levels[slot - 1]))
+    heavy: FloatArray = np.bincount(slots, weight, levels + 1)[seen].astype(np.float64)
+    return _Counted(category.name, renumber[slots], tuple(columns), heavy)
+
+
+def _by_level(codes: IntArray, W: FloatArray, levels: int) -> FloatArray:
+    """Σ of each row of W (k, rows) over the rows of each level, (levels, k); panel by panel where the levels are few: one long
+    running sum would lose digits that a sum of short ones keeps.
+    """
+    panels = min(-(-len(codes) // PANEL_ROWS), max(1, MOST_SLOTS // (levels + 1)))
+    if panels > 1:
+        codes = np.arange(len(codes)) * panels // len(codes) * (levels + 1) + codes
+    sums = np.array([np.bincount(codes, row, panels * (levels + 1)) for row in W])  # (k, slots)
+    by_level: FloatArray = sums.reshape(len(W), panels, levels + 1)[:, :, :levels].sum(axis=1).T
+    return by_level
+
+
+def _joint(a: _Counted, b: _Counted, weight: FloatArray | None) -> FloatArray:
+    """The weight of each pair of levels, (levels of a, levels of b)."""
+    shape = len(a.levels) + 1, len(b.levels) + 1
+    joint = np.bincount(a.codes * shape[1] + b.codes, weight, shape[0] * shape[1])
+    return joint.reshape(shape)[:-1, :-1].astype(np.float64)
