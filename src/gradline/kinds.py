@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gradline.errors import UsageError, did_you_mean
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 DECLARABLE = (Kind.NUMBER, Kind.BOOLEAN, Kind.TEXT, Kind.DATE, Kind.TIMESTAMP, Kind.TIME)
 
 
+@lru_cache(maxsize=256)
 def kind_of(data_type: pa.DataType) -> Kind:
     """The kind of an Arrow type; a dictionary is text, whatever its values: its author called it a category."""
     from pyarrow import types

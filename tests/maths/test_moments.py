@@ -65,7 +65,7 @@ def test_weighted_blocks_are_the_exact_moments_of_the_whole_however_it_is_cut(me
 def test_blocks_whose_rows_go_through_once_are_as_exact(table):
     rows, cuts = table
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gradline.maths.block.FEW_VALUES", 0)
+        patch.setattr("gradline.maths.block.FEW_ROWS", 0)
         if sum(r.weight for r in rows):
             assert_moments_are_exact(tallied(rows, cuts, weighted=True), rows)
 

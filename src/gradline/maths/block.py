@@ -32,11 +32,12 @@ if TYPE_CHECKING:
 
 MOST_PRODUCTS = 1 << 17  # of panels multiplied in one call: their results stay in the cache
 PANEL_ROWS = 1024  # fixed: a block's bits must not depend on how it is cut; short: rounding grows with the terms of one sum
-TILE_PANELS = 8
+TILE_VALUES = 1 << 19  # 4 MB of float64: in the shared cache; small calls would keep threads waiting for each other
+LEAST_TILE_PANELS = 4
 MOST_SLOTS = 1 << 15  # of sums by level
 SAMPLED_ROWS = 127  # whose medians are the shift
 CANCELLED = 16.0  # W δ² to M, past which the rows go through again about their means
-FEW_ROWS, FEW_VALUES = TILE_PANELS * PANEL_ROWS, 1 << 20  # for which that is no matter
+FEW_ROWS = 512  # which go through twice in any case: it costs nothing there
 
 _tile, _weighted_tile = Scratch(), Scratch()
 
@@ -87,7 +88,7 @@ def block_tally(
         passage = _Passage([column.values for column in numbers], counted, rows, weight, at)
         sums = passage.about(_medians(passage), [])
         centred = _centred(sums, total)
-        if centred.cancelled or (rows <= FEW_ROWS and rows * len(numbers) <= FEW_VALUES):
+        if centred.cancelled or rows <= FEW_ROWS:
             sums = passage.about(centred.mean, sums.missing)
             centred = _centred(sums, total)
     columns = [RawColumn(column.name, column.part) for column in numbers]
@@ -146,8 +147,7 @@ class _Passage:
     ) -> None:
         self.columns, self.rows, self.weight, self.at = columns, rows, weight, at
         self._counted = counted
-        panels = max(1, min(TILE_PANELS, MOST_PRODUCTS // (2 * max(len(columns), 1) ** 2)))
-        self._tile = panels * PANEL_ROWS
+        self._tile = max(LEAST_TILE_PANELS, TILE_VALUES // (len(columns) + 1) // PANEL_ROWS) * PANEL_ROWS
 
     def about(self, shift: FloatArray, missing: list[int]) -> _Sums:
         """The sums about a shift: (numbers,), or with one for each of the indicators that are known to be needed."""
@@ -234,14 +234,16 @@ def _move(sums: FloatArray, value: int, indicator: int, one: int, move: float, s
 
 
 def _gram(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Σ left right', (k, k), panel by panel in one call: threads meet at each."""
+    """Σ left right', (k, k), panel by panel; many small panels in one call, since threads meet at each."""
     k, rows = left.shape
     whole = rows - rows % PANEL_ROWS
     panels = left[:, :whole].reshape(k, -1, PANEL_ROWS).transpose(1, 0, 2)  # (panels, k, PANEL_ROWS)
     others = right[:, :whole].reshape(k, -1, PANEL_ROWS).transpose(1, 2, 0)
-    gram: FloatArray = panels[0] @ others[0] if len(panels) == 1 else (panels @ others).sum(axis=0)
-    if whole < rows:
-        gram += left[:, whole:] @ right[:, whole:].T
+    gram: FloatArray = left[:, whole:] @ right[:, whole:].T
+    together = max(1, MOST_PRODUCTS // k**2)
+    for start in range(0, len(panels), together):
+        part, other = panels[start : start + together], others[start : start + together]
+        gram += part[0] @ other[0] if len(part) == 1 else (part @ other).sum(axis=0)
     return gram if left is right else (gram + gram.T) / 2
 
 

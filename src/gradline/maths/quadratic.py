@@ -69,15 +69,19 @@ def quadratic_loss(moments: Moments, coordinates: Coordinates, penalty: FloatArr
         raise ValueError(f"moments of {p} features and the target have shape {(p + 1, p + 1)}, not {moments.comoment.shape}")
     scale = np.append(coordinates.scale, 1.0)
     centre = np.append(coordinates.centre, 0.0)
-    spread = moments.comoment / moments.weight / scale[:, None] / scale
+    spread = moments.comoment / (moments.weight * scale)[:, None]
+    spread /= scale
     offset = ((moments.mean - centre) + moments.mean_rest) / scale
-    second = spread + np.outer(offset, offset)
     penalty = np.broadcast_to(np.asarray(penalty, dtype=np.float64), (p,))
-    hessian = second[:p, :p] + np.diag(penalty)
-    linear = second[:p, p]
+    k = p + coordinates.intercept
+    hessian, linear = np.empty((k, k)), np.empty(k)
+    np.multiply(offset[:p, None], offset[:p], out=hessian[:p, :p])
+    hessian[:p, :p] += spread[:p, :p]
+    hessian.flat[: p * k : k + 1] += penalty
+    linear[:p] = spread[:p, p] + offset[:p] * offset[p]
     if coordinates.intercept:
-        hessian = np.block([[hessian, offset[:p, None]], [offset[None, :p], np.ones((1, 1))]])
-        linear = np.append(linear, offset[p])
+        hessian[p, :p] = hessian[:p, p] = offset[:p]
+        hessian[p, p], linear[p] = 1.0, offset[p]
     return QuadraticLoss(spread, offset, hessian, linear, penalty, coordinates.intercept)
 
 

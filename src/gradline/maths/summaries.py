@@ -111,8 +111,8 @@ def plain_summary(column: NumberColumn, used: int, least: float, greatest: float
 
 
 def _counts_up(values: FloatArray) -> bool:
-    """Whether all values are whole and each is above the one before it."""
-    return bool(np.all(values[1:] > values[:-1]) and np.all(values == np.rint(values)))
+    """Whether all values are whole and each is above the one before it; the first one tells of most columns that they do not."""
+    return float(values[0]).is_integer() and bool(np.all(values[1:] > values[:-1]) and np.all(values == np.rint(values)))
 
 
 def category_summary(column: CategoryColumn, codes: IntArray) -> CategorySummary:

@@ -111,7 +111,7 @@ class Survey:
 
     def of(self, target: str) -> Survey:
         """The same for one of the targets; the moments hold them all, and which column is used is its problem's to choose."""
-        return replace(self, target=self.others.get(target, self.target))
+        return replace(self, target=self.others[target]) if target in self.others else self
 
     @cached_property
     def moments(self) -> Mapping[Role, Moments]:
@@ -206,7 +206,7 @@ def checked(rest: Survey | None, source: Source, reader: RowReader, on_rows: Cal
     if rest is None:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     on_rows(rest.read)
-    rest = rest.with_training()
+    rest = replace(rest.with_training(), sample=rest.sample.smallest())
     if rest.read == 0:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     if rest.dropped == rest.read:
@@ -217,7 +217,7 @@ def checked(rest: Survey | None, source: Source, reader: RowReader, on_rows: Cal
             "choose another --target, or look at how missing values are written.",
         )
     _refuse_faults(rest, source)
-    return replace(rest, sample=rest.sample.smallest())
+    return rest
 
 
 class _Cells:
