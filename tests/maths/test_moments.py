@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradline.maths.block import PANEL_ROWS, SAMPLED_ROWS, block_moments, block_tally
-from gradline.maths.moments import Moments, indicator_pairs, merge
+from gradline.maths.moments import Fill, Moments, indicator_pairs, merge
 from gradline.types import CategoryColumn, NumberColumn, Part, RawColumn
 from reference import Row, assert_moments_are_exact, block_of, exact_columns, exact_moments, merged, tallied, tally_of
 
@@ -298,12 +298,12 @@ def test_without_leaves_the_other_columns_alone():
 
 @given(tables(), st.integers(-100, 100))
 @settings(max_examples=40, deadline=None)
-def test_refilled_is_imputation_by_another_number(table, fill):
+def test_filled_is_imputation_by_another_number(table, fill):
     rows, cuts = table
     moments = merged(rows, cuts, weighted=False)
     for value, indicator in indicator_pairs(moments.columns):
         if moments.columns[value].column == "x0":
-            moments = moments.refilled(value, indicator, float(fill))
+            moments = moments.filled([Fill(value, indicator, float(fill))])
     filled = [r._replace(numbers=(fill if r.numbers[0] is None else r.numbers[0], r.numbers[1])) for r in rows]
     _, mean, comoment = exact_moments(filled)
     where = moments.index()
@@ -314,6 +314,20 @@ def test_refilled_is_imputation_by_another_number(table, fill):
             scale_b = np.sqrt(float(comoment[b, b]))
             room = 1e-11 * (scale_a + 100) * (scale_b + 100)
             assert abs(moments.comoment[where[a], where[b]] - float(comoment[a, b])) <= room
+
+
+def test_filling_several_columns_at_once_has_the_bits_of_one_by_one():
+    rng = np.random.default_rng(11)
+    rows = [Row(tuple(None if rng.random() < 0.3 else int(rng.integers(0, 99)) for _ in range(3))) for _ in range(50)]
+    together = alone = moments = block_of(rows, weighted=False)
+    fills = [Fill(value, indicator, 7.0 / 3.0 + value) for value, indicator in indicator_pairs(moments.columns)]
+    assert len(fills) == 3
+    for fill in fills:
+        alone = alone.filled([fill])
+    together = moments.filled(fills)
+    np.testing.assert_array_equal(together.comoment, alone.comoment)
+    np.testing.assert_array_equal(together.mean, alone.mean)
+    assert together.filled([Fill(v, i, together.mean[v], together.mean_rest[v]) for v, i, *_ in fills]) is together
 
 
 def test_aggregated_is_the_moments_of_the_sums_of_columns():

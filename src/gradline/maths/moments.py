@@ -15,7 +15,7 @@ linear map of the pair. Hence one read gives the moments of data imputed by the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,15 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray, IntArray
 
 SHIFTED_VALUES = 1 << 15  # of a merge, at once: they stay in the cache
+
+
+class Fill(NamedTuple):
+    """fill + rest for the missing values of a column. value, indicator: where it and its missing indicator stand."""
+
+    value: int
+    indicator: int
+    fill: float
+    rest: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +92,26 @@ class Moments:
         comoment = self.comoment[np.ix_(at, at)]
         return replace(self, columns=columns, mean=self.mean[at], comoment=comoment, mean_rest=self.mean_rest[at])
 
-    def refilled(self, value: int, indicator: int, fill: float, fill_rest: float = 0.0) -> Moments:
-        """The same rows with the missing values of one column imputed by `fill + fill_rest`: x ← x + (fill − mean)·z."""
-        shift = (fill - self.mean[value]) + (fill_rest - self.mean_rest[value])
-        if shift == 0.0 or self.mean[indicator] == 0.0:
+    def filled(self, fills: Sequence[Fill]) -> Moments:
+        """The same rows with the missing values of some columns imputed by other numbers: x ← x + (fill − mean)·z."""
+        shifts = self.shifts(fills)
+        if not shifts:
             return self
         mean, mean_rest, comoment = self.mean.copy(), self.mean_rest.copy(), self.comoment.copy()
-        mean[value], mean_rest[value] = two_sum(mean[value], mean_rest[value] + shift * mean[indicator])
-        comoment[value, :] += shift * comoment[indicator, :]
-        comoment[:, value] += shift * comoment[:, indicator]
+        for value, indicator, shift in shifts:
+            mean[value], mean_rest[value] = two_sum(mean[value], mean_rest[value] + shift * mean[indicator])
+            comoment[value, :] += shift * comoment[indicator, :]
+            comoment[:, value] += shift * comoment[:, indicator]
         return replace(self, mean=mean, comoment=comoment, mean_rest=mean_rest)
+
+    def shifts(self, fills: Sequence[Fill]) -> list[tuple[int, int, float]]:
+        """(value, indicator, fill − mean) of those fills that change anything."""
+        shifts = []
+        for value, indicator, fill, rest in fills:
+            shift = float((fill - self.mean[value]) + (rest - self.mean_rest[value]))
+            if shift != 0.0 and self.mean[indicator] != 0.0:
+                shifts.append((value, indicator, shift))
+        return shifts
 
     def aggregated(self, groups: Sequence[Sequence[int]], names: tuple[RawColumn, ...]) -> Moments:
         """The moments of sums of columns: new column g is Σ of the columns in `groups[g]` (an empty group is zero)."""
@@ -126,14 +145,16 @@ def indicator_pairs(columns: tuple[RawColumn, ...]) -> list[tuple[int, int]]:
     return pairs
 
 
-def common_fills(a: Moments, b: Moments) -> Iterator[tuple[int, int, float, float]]:
-    """Of each number of two sets over the same columns: (value, indicator, fill, rest), the mean of what is present in both."""
+def common_fills(a: Moments, b: Moments) -> list[Fill]:
+    """Of each number of two sets over the same columns: the mean of what is present in both."""
+    fills = []
     for value, indicator in indicator_pairs(a.columns):
         present_a, present_b = a.present_weight(indicator), b.present_weight(indicator)
         if present_a + present_b > 0.0:
             delta = (b.mean[value] - a.mean[value]) + (b.mean_rest[value] - a.mean_rest[value])
             fill, rest = two_sum(a.mean[value], a.mean_rest[value] + delta * (present_b / (present_a + present_b)))
-            yield value, indicator, float(fill), float(rest)
+            fills.append(Fill(value, indicator, float(fill), float(rest)))
+    return fills
 
 
 def merge(a: Moments, b: Moments, *, reuse: bool = False) -> Moments:
@@ -145,8 +166,8 @@ def merge(a: Moments, b: Moments, *, reuse: bool = False) -> Moments:
     before = a
     columns = a.with_columns_of(b)
     a, b = a.expanded(columns), b.expanded(columns)
-    for value, indicator, fill, rest in common_fills(a, b):
-        a, b = a.refilled(value, indicator, fill, rest), b.refilled(value, indicator, fill, rest)
+    fills = common_fills(a, b)
+    a, b = a.filled(fills), b.filled(fills)
     with np.errstate(over="ignore", invalid="ignore"):
         return chan_sum(a, b, reuse=reuse or a.comoment is not before.comoment)  # else it is a copy that is written to
 

@@ -19,8 +19,9 @@ from gradline.maths.moments import Moments, chan_sum, common_fills
 from gradline.types import RawColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from gradline.maths.moments import Fill
     from gradline.types import FloatArray
 
 Levels = tuple[RawColumn, ...]
@@ -64,8 +65,8 @@ class Tally:
         names = [*self.levels, *(name for name in other.levels if name not in self.levels)]
         levels = {name: _union(self.levels.get(name, ()), other.levels.get(name, ())) for name in names}
         a, b = self._expanded(columns, levels), other._expanded(columns, levels)
-        for value, indicator, fill, rest in common_fills(a.numbers, b.numbers):
-            a, b = a._refilled(value, indicator, fill, rest), b._refilled(value, indicator, fill, rest)
+        fills = common_fills(a.numbers, b.numbers)
+        a, b = a._filled(fills), b._filled(fills)
         copied = a.numbers.comoment is not self.numbers.comoment
         numbers = chan_sum(a.numbers, b.numbers, reuse=reuse or copied)
         delta = (b.numbers.mean - a.numbers.mean) + (b.numbers.mean_rest - a.numbers.mean_rest)  # (q,)
@@ -131,17 +132,16 @@ class Tally:
                 joint[a, b][np.ix_(down[a], down[b])] = self.joint[a, b]
         return Tally(self.numbers.expanded(columns), levels, counts, sums, joint)
 
-    def _refilled(self, value: int, indicator: int, fill: float, rest: float) -> Tally:
-        """See `Moments.refilled`."""
-        numbers = self.numbers.refilled(value, indicator, fill, rest)
-        if numbers is self.numbers:
+    def _filled(self, fills: Sequence[Fill]) -> Tally:
+        """See `Moments.filled`."""
+        shifts = self.numbers.shifts(fills)
+        if not shifts:
             return self
-        shift = (fill - self.numbers.mean[value]) + (rest - self.numbers.mean_rest[value])
-        sums = {}
-        for name, found in self.sums.items():
-            sums[name] = found.copy()
-            sums[name][:, value] += shift * found[:, indicator]
-        return replace(self, numbers=numbers, sums=sums)
+        sums = {name: found.copy() for name, found in self.sums.items()}
+        for found in sums.values():
+            for value, indicator, shift in shifts:
+                found[:, value] += shift * found[:, indicator]
+        return replace(self, numbers=self.numbers.filled(fills), sums=sums)
 
 
 def _union(a: Levels, b: Levels) -> Levels:

@@ -17,7 +17,7 @@ from gradline.errors import DataError, UsageError, plural
 from gradline.inputs.sparse import SparseSource
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.losses import SQUARED
-from gradline.maths.moments import Moments, indicator_pairs
+from gradline.maths.moments import Fill, Moments, indicator_pairs
 from gradline.maths.noise import measure
 from gradline.maths.problem import Problem, pose
 from gradline.oracles.minibatch import Batches, ExampleStore, MiniBatchOracle
@@ -405,9 +405,11 @@ def _training_moments(found: Survey, source: Source, config: TrainConfig) -> Mom
 def _feature_moments(moments: Moments, training: Moments, representation: Representation, target: str) -> Moments:
     """The moments of the features, then the target; missing numbers imputed by the training mean, whatever the role."""
     where = training.index()
+    fills = []
     for value, indicator in indicator_pairs(moments.columns):
         i = where[moments.columns[value]]
-        moments = moments.refilled(value, indicator, float(training.mean[i]), float(training.mean_rest[i]))
+        fills.append(Fill(value, indicator, float(training.mean[i]), float(training.mean_rest[i])))
+    moments = moments.filled(fills)
     at = moments.index()[RawColumn(target, Part.TARGET)]
     groups = representation.groups(moments.columns)
     names = tuple(RawColumn(name, Part.VALUE) for name in (*representation.names, target))
