@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -185,6 +186,13 @@ def _options(command: Any) -> Any:
     return command
 
 
+def _import_report() -> None:
+    """What writes the report, imported while the data are read: the reading waits for the disk and for Arrow's own threads."""
+    import jinja2  # noqa: F401
+
+    import gradline.report.page  # noqa: F401
+
+
 @click.command()
 @_options
 @click.option(
@@ -211,7 +219,6 @@ def train(ctx: click.Context, /, **given: Any) -> int:
     from gradline.cli.terminal import StepsTable, TerminalProgress, print_json, print_notices
     from gradline.inputs.opening import open_source
     from gradline.report.run import directory_name, run_directories, write_run
-    from gradline.report.summary import print_summary
     from gradline.storage import check_replaceable
     from gradline.training.prepared import Progress
 
@@ -229,6 +236,7 @@ def train(ctx: click.Context, /, **given: Any) -> int:
     checkpoints = [
         checkpoints_of(config, path, data, resume=resume is not None) for config, path in zip(configs, paths, strict=True)
     ]
+    threading.Thread(target=_import_report, daemon=True).start()
     models: list[Model] = []
     documents: Json = {}
     with ExitStack() as ends:  # the curves end when the models are written: their failure costs no model
@@ -257,6 +265,8 @@ def train(ctx: click.Context, /, **given: Any) -> int:
         if given["as_json"]:
             print_json({"targets": documents} if several else documents[targets[0]])
         else:
+            from gradline.report.summary import print_summary
+
             for model, path in zip(models, paths, strict=True):
                 print_summary(model, path)
     return 0 if all(model.stop_reason.converged for model in models) else 3

@@ -197,7 +197,7 @@ def _medians(passage: _Passage) -> FloatArray:
     sample = rows[np.arange(SAMPLED_ROWS) * len(rows) // SAMPLED_ROWS]
     if passage.at is not None:
         sample = passage.at[sample]
-    values = np.array([column[sample] for column in passage.columns]).reshape(len(passage.columns), -1)
+    values = np.array([column[sample] for column in passage.columns]).reshape(-1, SAMPLED_ROWS)
     values = np.sort(np.where(np.isfinite(values), values, np.nan), axis=1)
     present = np.count_nonzero(~np.isnan(values), axis=1)
     return np.where(present > 0, values[np.arange(len(values)), np.maximum(present - 1, 0) // 2], 0.0)
