@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -186,11 +186,12 @@ def _options(command: Any) -> Any:
     return command
 
 
-def _import_report() -> None:
-    """What writes the report, imported while the data are read: the reading waits for the disk and for Arrow's own threads."""
-    import jinja2  # noqa: F401
+def _prepare_report() -> None:
+    """While the data are read, which waits for the disk and for Arrow's own threads."""
+    with suppress(Exception):  # it is told where the report is written
+        from gradline.report.page import prepare
 
-    import gradline.report.page  # noqa: F401
+        prepare()
 
 
 @click.command()
@@ -236,7 +237,7 @@ def train(ctx: click.Context, /, **given: Any) -> int:
     checkpoints = [
         checkpoints_of(config, path, data, resume=resume is not None) for config, path in zip(configs, paths, strict=True)
     ]
-    threading.Thread(target=_import_report, daemon=True).start()
+    threading.Thread(target=_prepare_report, daemon=True).start()
     models: list[Model] = []
     documents: Json = {}
     with ExitStack() as ends:  # the curves end when the models are written: their failure costs no model

@@ -79,7 +79,6 @@ class Table(NamedTuple):
 def render(model: Model) -> str:
     """The page of a model."""
     from markupsafe import Markup, escape
-    from plotly.offline import get_plotlyjs
 
     path = path_chart(model)
     shown = [*charts.charts(model), *([path] if path is not None else [])]
@@ -108,9 +107,23 @@ def render(model: Model) -> str:
         settings=_settings(model),
         command=escape("\n".join(visible(line) for line in command(model).split("\n"))),
         figures=Markup(embedded({"charts": [chart.figure() for chart in shown], "config": PLOTLY_CONFIG})),  # noqa: S704
-        plotly=Markup(get_plotlyjs().replace("</script", "<\\/script")),  # noqa: S704
+        plotly=Markup(_plotly()),  # noqa: S704
     )
     return page.encode("utf-8", "replace").decode()  # a file's name may hold bytes that are no UTF-8
+
+
+def prepare() -> None:
+    """What `render` needs and a model does not change: so that it can be done while the data are read."""
+    _template()
+    _plotly()
+
+
+@cache
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    code: str = get_plotlyjs()
+    return code.replace("</script", "<\\/script")
 
 
 @cache
