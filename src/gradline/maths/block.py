@@ -158,12 +158,7 @@ class _Passage:
         least, greatest = np.full(q, np.nan), np.full(q, np.nan)
         for start in range(0, self.rows, self._tile):
             rows = slice(start, min(start + self._tile, self.rows))
-            Z = _tile.of(2 * q + 1, rows.stop - rows.start)  # (k, tile), and room for indicators yet to be met
-            for values, row in zip(self.columns, Z, strict=False):
-                if self.at is None:
-                    row[:] = values[rows]
-                else:
-                    np.take(values, self.at[rows], out=row, mode="clip")  # the other modes copy once more
+            Z = self._gathered(rows)
             low, high = Z[:q].min(axis=1), Z[:q].max(axis=1)
             absent = {int(j): np.isnan(Z[j]) for j in np.flatnonzero(np.isnan(low))}
             for j in absent:
@@ -175,20 +170,34 @@ class _Passage:
                 gram = np.pad(gram, (0, more))
                 by_level = [np.pad(sums, ((0, 0), (0, more))) for sums in by_level]
             Z = Z[: len(shift)]
-            Z[q] = 1.0
             for row, j in zip(Z[q + 1 :], missing, strict=True):
                 row[:] = absent.get(j, 0.0)
             Z -= shift[:, None]
             for j, rows_absent in absent.items():
                 Z[j, rows_absent] = 0.0
-            W = Z
-            if self.weight is not None:
-                W = _weighted_tile.of(*Z.shape)
-                np.multiply(Z, self.weight[rows], out=W)
+            W = self._weighted(Z, rows)
             gram += _gram(Z, W)
             for i, each in enumerate(self._counted):
                 by_level[i] += _by_level(each.codes[rows], W, len(each.levels))
         return _Sums(q, missing, shift, gram, by_level, least, greatest)
+
+    def _gathered(self, rows: slice) -> FloatArray:
+        """A tile: the numbers of some rows, a one, and room for an indicator of each number, (2 q + 1, rows)."""
+        q = len(self.columns)
+        Z = _tile.of(2 * q + 1, rows.stop - rows.start)
+        for values, row in zip(self.columns, Z, strict=False):
+            if self.at is None:
+                row[:] = values[rows]
+            else:
+                np.take(values, self.at[rows], out=row, mode="clip")  # the other modes copy once more
+        Z[q] = 1.0
+        return Z
+
+    def _weighted(self, Z: FloatArray, rows: slice) -> FloatArray:
+        """Z itself where all rows weigh the same."""
+        if self.weight is None:
+            return Z
+        return np.multiply(Z, self.weight[rows], out=_weighted_tile.of(*Z.shape))
 
 
 def _medians(passage: _Passage) -> FloatArray:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import TYPE_CHECKING
 
-from gradline.errors import UsageError
+from gradline.errors import GradlineWarning, UsageError
 from gradline.storage import RUN_MARKER, atomic_directory, check_replaceable
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ def write_run(model: Model, path: Path) -> Json:
     import tomli_w
 
     from gradline.model.file import write_model
-    from gradline.report.page import render
 
     document = {"model": str(path), **model.result}
     with atomic_directory(path) as staging:
@@ -56,5 +56,19 @@ def write_run(model: Model, path: Path) -> Json:
         pq.write_table(model.history, staging / "history.parquet")
         (staging / "config.toml").write_text(tomli_w.dumps(model.config), encoding="utf-8")
         (staging / "result.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        (staging / REPORT).write_text(render(model), encoding="utf-8")
+        page = _page(model)
+        if page is not None:
+            (staging / REPORT).write_text(page, encoding="utf-8")
     return document
+
+
+def _page(model: Model) -> str | None:
+    """The report, or a warning and None: what is wrong with it must not cost the model."""
+    from gradline.report.page import render
+
+    try:
+        return render(model)
+    except Exception as error:
+        text = f"the report could not be made ({type(error).__name__}: {error}); the model and all else of the run are written."
+        warnings.warn(GradlineWarning(text), stacklevel=2)
+        return None
