@@ -23,7 +23,7 @@ from gradline.maths.problem import Problem, pose
 from gradline.oracles.minibatch import Batches, ExampleStore, MiniBatchOracle
 from gradline.oracles.moments import MomentsOracle
 from gradline.oracles.sparse import SparseStore
-from gradline.oracles.streamed import Examples, StreamedOracle
+from gradline.oracles.streamed import StreamedOracle
 from gradline.representation.decode import DATE_PARTS, Decoder
 from gradline.representation.features import Limits, Representation, represent
 from gradline.splits.roles import Folds, RowRoles, ValueRoles, time_ordinals, time_roles
@@ -33,6 +33,7 @@ from gradline.training.cross_validation import CrossValidation, cross_validate
 from gradline.training.dense import is_wide, prepare_dense, read_dense, refuse_dense
 from gradline.training.doubts import data_doubts, run_doubts
 from gradline.training.elastic import ElasticNet, elastic_plan
+from gradline.training.examples import stored_examples, streamed_oracle
 from gradline.training.general import GeneralProblem, general_plan, pose_general
 from gradline.training.judge import Solved, observer
 from gradline.training.loop import descend
@@ -46,7 +47,7 @@ from gradline.training.wide import WideProblem, wide_doubts
 from gradline.types import Kind, Notice, Part, RawColumn, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from gradline.inputs.contract import Contract
     from gradline.inputs.source import Source
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     from gradline.training.plan import Plan
     from gradline.training.stopping import Stopping
     from gradline.training.survey import Survey
-    from gradline.types import Block, FloatArray
+    from gradline.types import FloatArray
 
 
 FORCED_GROWTH = 1e3  # of the loss, at which a learning rate known to be unstable has shown it
@@ -293,7 +294,7 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     # the loss, its minimum and its curvature, in the loop's coordinates
     coordinates = _coordinates(config, representation)
     if read.columns is not None:  # then the rows are kept, and tell it
-        kept = {role: _stored(source, config, reader, representation, coordinates, found, role) for role in Role}
+        kept = {role: stored_examples(source, config, reader, representation, coordinates, found, role) for role in Role}
         stores = {role: store for role, store in kept.items() if store is not None}
         return prepare_dense(config, engine, found, reader, representation, coordinates, stores, kinds, notices)
     moments = {role: _feature_moments(m, training, representation, config.target) for role, m in found.moments.items()}
@@ -302,9 +303,9 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     store = noise = None
     judge: Judge = Solved(problem) if config.l1 == 0.0 else ElasticNet(problem, config.l1)
     if config.oracle == "minibatch" or config.loss != "squared":
-        store = _stored(source, config, reader, representation, coordinates, found, Role.TRAINING)
+        store = stored_examples(source, config, reader, representation, coordinates, found, Role.TRAINING)
     if store is not None and config.loss != "squared":
-        held_out = _stored(source, config, reader, representation, coordinates, found, Role.VALIDATION)
+        held_out = stored_examples(source, config, reader, representation, coordinates, found, Role.VALIDATION)
         judge = pose_general(config, problem, store, held_out, engine)
         start = judge.start
     if store is not None and config.oracle == "minibatch":
@@ -340,31 +341,6 @@ def _coordinates(config: TrainConfig, representation: Representation) -> Coordin
     mean = np.array([f.mean for f in representation.features])
     deviation = np.array([f.deviation for f in representation.features])
     return Coordinates.of(config.scaling, mean, deviation, intercept=config.intercept)
-
-
-def _stored(
-    source: Source,
-    config: TrainConfig,
-    reader: RowReader,
-    representation: Representation,
-    coordinates: Coordinates,
-    found: Survey,
-    role: Role,
-) -> ExampleStore | None:
-    """The rows of one role as features, by another read; None where there are none."""
-    if role not in found.moments or found.moments[role].weight == 0.0:
-        return None
-    examples = example_reader(source, reader, representation, coordinates, role)
-    read = (examples(block) for block in source.blocks(reader.columns))
-    batches = role is Role.TRAINING and config.oracle == "minibatch"
-    return ExampleStore(
-        read,
-        found.moments[role].rows,
-        len(coordinates.mean),
-        weighted=config.weight is not None,
-        seed=config.seed if batches else None,
-        ones=batches and coordinates.intercept,
-    )
 
 
 def make_roles(source: Source, config: TrainConfig) -> Roles:
@@ -414,32 +390,3 @@ def _feature_moments(moments: Moments, training: Moments, representation: Repres
     groups = representation.groups(moments.columns)
     names = tuple(RawColumn(name, Part.VALUE) for name in (*representation.names, target))
     return moments.aggregated([*groups, [at]], names)
-
-
-def streamed_oracle(
-    source: Source,
-    reader: RowReader,
-    representation: Representation,
-    coordinates: Coordinates,
-    engine: Engine,
-    l2: float,
-) -> StreamedOracle[Block]:
-    """The oracle that reads the training rows of a source at every step."""
-    examples = example_reader(source, reader, representation, coordinates)
-    return StreamedOracle(engine, lambda: source.blocks(reader.columns), examples, intercept=coordinates.intercept, l2=l2)
-
-
-def example_reader(
-    source: Source, reader: RowReader, representation: Representation, coordinates: Coordinates, role: Role = Role.TRAINING
-) -> Callable[[Block], Examples]:
-    """What makes the rows of a role of a block, in the loop's coordinates."""
-    if not source.repeatable and not source.files:
-        raise UsageError(f"this oracle reads the data again, and {source.name} can be read only once.", "--oracle moments")
-
-    def examples(block: Block) -> Examples:
-        rows = reader.read(block)
-        mine = rows.roles == role
-        X = coordinates.transformed(representation.design(rows.decoded.take(mine)))
-        return Examples(X, rows.y[mine], None if rows.weight is None else rows.weight[mine])
-
-    return examples
