@@ -81,13 +81,6 @@ class Moments:
         comoment[np.ix_(at, at)] = self.comoment
         return replace(self, columns=columns, mean=mean, comoment=comoment, mean_rest=mean_rest)
 
-    def without(self, names: set[str]) -> Moments:
-        """The moments of the other columns only."""
-        keep = [i for i, column in enumerate(self.columns) if column.column not in names]
-        if len(keep) == len(self.columns):
-            return self
-        return self._chosen(np.array(keep, dtype=np.intp), tuple(self.columns[i] for i in keep))
-
     def _chosen(self, at: IntArray, columns: tuple[RawColumn, ...]) -> Moments:
         comoment = self.comoment[np.ix_(at, at)]
         return replace(self, columns=columns, mean=self.mean[at], comoment=comoment, mean_rest=self.mean_rest[at])
