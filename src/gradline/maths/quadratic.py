@@ -143,8 +143,9 @@ class Solution:
 
     def absolute_inverse(self) -> FloatArray:
         """|H⁻¹|, component by component, (k, k)."""
-        kept = self.vectors[:, self.null :]
-        return np.abs((kept / self.eigenvalues[self.null :]) @ kept.T)
+        root = self.vectors[:, self.null :] / np.sqrt(self.eigenvalues[self.null :])
+        inverse: FloatArray = root @ root.T  # of a matrix and its own transpose NumPy computes one half
+        return np.abs(inverse, out=inverse)
 
 
 def solve(loss: QuadraticLoss) -> Solution:

@@ -103,11 +103,16 @@ class Tally:
                 continue
             share = mean[mine] = self.counts[name] / total
             comoment[mine, :q], comoment[:q, mine] = self.sums[name], self.sums[name].T
-            comoment[mine, mine] = np.diag(self.counts[name]) - total * np.outer(share, share)
+            own = comoment[mine, mine]
+            np.multiply(share[:, None], share, out=own)  # symmetric to the bit
+            own *= -total
+            own[np.diag_indices(len(levels))] += self.counts[name]
         for a, b in combinations(self.levels, 2):
             if total:
-                block = self.joint[a, b] - total * np.outer(mean[where[a]], mean[where[b]])
-                comoment[where[a], where[b]], comoment[where[b], where[a]] = block, block.T
+                block = comoment[where[a], where[b]]
+                np.multiply(-total * mean[where[a]][:, None], mean[where[b]], out=block)
+                block += self.joint[a, b]
+                comoment[where[b], where[a]] = block.T
         return replace(self.numbers, columns=tuple(columns), mean=mean, comoment=comoment, mean_rest=mean_rest)
 
     def _expanded(self, columns: Levels, levels: Mapping[str, Levels]) -> Tally:
@@ -145,5 +150,7 @@ class Tally:
 
 
 def _union(a: Levels, b: Levels) -> Levels:
+    if a == b:
+        return a
     known = set(a)
     return a if known.issuperset(b) else (*a, *(level for level in b if level not in known))

@@ -16,7 +16,7 @@ import numpy as np
 
 from gradline.arrays import as_arrow
 from gradline.errors import DataError
-from gradline.maths.block import block_tally
+from gradline.maths.block import block_tally, encoded
 from gradline.maths.summaries import CategorySummary, NumberSummary, category_summary, number_summary, plain_summary
 from gradline.maths.tally import Tally
 from gradline.representation.features import IDENTIFIER_ROWS, IDENTIFIER_SHARE
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from gradline.maths.summaries import Summary
     from gradline.splits.roles import Hashes, RoleArray
     from gradline.training.rows import RowReader, Rows
-    from gradline.types import Block, CategoryColumn, IntArray
+    from gradline.maths.block import Encoded
+    from gradline.types import Block, IntArray
 
 Number = TypeVar("Number", np.float64, np.intp)
 
@@ -250,7 +251,7 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
     targets = sorted([target, *rows.others], key=lambda column: column.name)  # the same bits, whichever of them is `target`
     summaries: dict[str, Summary] = {}
     overflowed = set(limits.uncountable)
-    categories: list[CategoryColumn] = []
+    categories: list[Encoded] = []
     for category in rows.decoded.categories:
         used = cells.training(category.codes)
         if category.name in overflowed:
@@ -261,7 +262,7 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
         if len(category.levels) > MOST_RAW_LEVELS + 1:
             overflowed.add(category.name)
         else:
-            categories.append(category)
+            categories.append(encoded(category))
     columns = [*numbers, *targets]
     found = {role: block_tally(columns, categories, len(rows.y), rows.weight, at) for role, at in cells.at.items()}
     folds = [block_tally(columns, categories, len(rows.y), rows.weight, at) for at in cells.folds]
