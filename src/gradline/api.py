@@ -18,7 +18,7 @@ from gradline.inputs.memory import target_names
 from gradline.inputs.opening import open_source
 from gradline.inputs.source import ReadOptions
 from gradline.inputs.sparse import SparseSource
-from gradline.measuring import measure
+from gradline.measuring import check_errors, measure
 from gradline.model.model import HISTORY_COLUMNS, Model
 from gradline.model.sparse import SparseModel
 from gradline.report.run import run_directories, write_run
@@ -171,6 +171,8 @@ def runs(
     """`run` for one target after the other, from one read of the source."""
     from threadpoolctl import threadpool_limits
 
+    for config in configs:
+        check_errors(source, config)
     read = None
     if not isinstance(source, SparseSource):  # whose rows are kept, not its moments
         with threadpool_limits(limits=1):
@@ -196,7 +198,7 @@ def run(
     engine = ThreadEngine(config.threads)
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
         found = fit(source, config, engine, progress, checkpoints, read)
-        retransformation, training_mean, metrics, sampled = measure(found, source, config, engine)
+        retransformation, training_mean, metrics, sampled, inference = measure(found, source, config, engine)
     user = found.problem.coordinates.to_user(found.descent.theta)
     survey = found.survey
     result: Json = {
@@ -225,6 +227,7 @@ def run(
         "stopped": found.descent.reason.to_json(),
         "certificate": found.certificate.to_json(),
         "metrics": metrics,
+        "inference": None if inference is None else inference.to_json(),
         "cross_validation": None if found.cross_validation is None else found.cross_validation.to_json(),
         "warnings": [notice.to_json() for notice in found.notices],
         "seconds": time.perf_counter() - start,

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 SHOWN_COEFFICIENTS = 12
 MOST_COEFFICIENTS = 2_000
+ERRORS = {
+    "classical": "of independent rows with errors of one variance (--errors HC3: of any variance)",
+    "clustered": "of independent groups",
+} | {kind: f"of independent rows, whatever the variance of their errors ({kind})" for kind in ("HC0", "HC1", "HC2", "HC3")}
 PLAIN_WIDTH = 1_000  # where the output is no terminal nothing is wrapped
 
 
@@ -98,7 +102,9 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
         sign = "+" if slope >= 0 else "−"
         formula = f"{target} ≈ {number(model.intercept)} {sign} {number(abs(slope))} · {names[0]}"
         units = _per_unit(model, names[0])
-        return [Text.assemble("Learned   ", (printable(formula), "bold green"), printable(f"   ({units})") if units else "")]
+        line = Text.assemble("Learned   ", (printable(formula), "bold green"), printable(f"   ({units})") if units else "")
+        interval = _between(model.result.get("inference"), names[0])
+        return [line, *([_text(f"          slope {interval} (95% interval)", "dim")] if interval else [])]
     features = {f.name: f for f in model.representation.features}
     effect = {name: coefficients[name] * features[name].deviation for name in names}
     order = sorted(names, key=lambda name: -abs(effect[name]))
@@ -106,11 +112,15 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
     table = Table(box=None, pad_edge=False, title_justify="left", header_style="dim")
     table.add_column("Learned", overflow="fold")
     table.add_column("coefficient", justify="right")
+    inference = model.result.get("inference")
+    if inference is not None:
+        table.add_column("95% interval", justify="right")
     table.add_column("per", overflow="fold")
     table.add_column("effect per deviation", justify="right")
     for name in shown:
-        table.add_row(_text(name), number(coefficients[name]), _per(model, features[name]), number(effect[name]))
-    table.add_row(_text("intercept"), number(model.intercept), "", "")
+        between = [] if inference is None else [_between(inference, name) or "not identifiable"]
+        table.add_row(_text(name), number(coefficients[name]), *between, _per(model, features[name]), number(effect[name]))
+    table.add_row(_text("intercept"), number(model.intercept), "")
     lines: list[Any] = [table]
     if len(order) > len(shown):
         lines.append(
@@ -120,12 +130,20 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
                 style="dim",
             )
         )
+    if inference is not None:
+        lines.append(_text(f"95% interval: {ERRORS[inference['errors']]}", style="dim"))
     references = model.result["references"]
     if references:
         lines.append(_text("compared with " + ", ".join(f"{c}={level}" for c, level in references.items()), style="dim"))
     if model.retransformation is not None:
         lines.append(_text(f"of log({contract.target}): +0.01 is about +1 % of {contract.target}", style="dim"))
     return lines
+
+
+def _between(inference: Json | None, name: str) -> str | None:
+    """The interval of a coefficient; None where there is none."""
+    found = {"low": None} if inference is None else inference["coefficients"][name]
+    return None if found["low"] is None else f"{number(found['low'])} to {number(found['high'])}"
 
 
 def _per(model: Model, feature: Feature) -> Text:

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradline.inputs.source import Source
+    from gradline.maths.block import Encoded
     from gradline.maths.engine import Engine
     from gradline.maths.moments import Moments
     from gradline.maths.summaries import Summary
     from gradline.splits.roles import Hashes, RoleArray
     from gradline.training.rows import RowReader, Rows
-    from gradline.maths.block import Encoded
     from gradline.types import Block, IntArray
 
 Number = TypeVar("Number", np.float64, np.intp)
