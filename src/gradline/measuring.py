@@ -9,7 +9,6 @@ import numpy as np
 from gradline.arrays import flat_column
 from gradline.evaluation import metrics as measured
 from gradline.evaluation import retransformation as retransform
-from gradline.maths.quadratic import quadratic_loss
 from gradline.model.model import Retransformation, Sampled
 from gradline.representation.decode import as_numbers
 from gradline.representation.features import Representation
@@ -60,8 +59,7 @@ def _from_moments(
     baseline: Json = {role.label: None for role in Role}
     for role, moments in found.problem.moments.items():
         if moments.weight > 0.0:
-            loss = quadratic_loss(moments, found.problem.coordinates)
-            by_role[role.label] = measured.from_loss(loss, moments, found.descent.theta).to_json()
+            by_role[role.label] = measured.from_loss(found.problem.loss_of(role), moments, found.descent.theta).to_json()
             baseline[role.label] = measured.of_constant(moments, float(training.mean[-1])).to_json()
     if not config.log_target:
         return None, float(training.mean[-1]), by_role | {"baseline": baseline}

@@ -6,21 +6,35 @@ of a column can hide a direction behind rounding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gradline.maths.quadratic import baseline_objective, quadratic_loss, solve
+from gradline.maths.exact import minimise
+from gradline.maths.quadratic import EPSILON, baseline_objective, quadratic_loss, solve
 from gradline.types import Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gradline.maths.coordinates import Coordinates
+    from gradline.maths.exact import ExactMoments
     from gradline.maths.moments import Moments
     from gradline.maths.quadratic import QuadraticLoss, Solution
-    from gradline.types import FloatArray
+    from gradline.types import BoolArray, FloatArray
+
+
+class Exact(NamedTuple):
+    """What exact moments tell. theta, theta_low: the minimiser in the loop's coordinates as the sum of two, (k,).  whole: (p+1,)
+    whether a column (the target is the last) holds whole numbers alone, which have not been rounded.  losses: by role.
+    """
+
+    theta: FloatArray
+    theta_low: FloatArray
+    whole: BoolArray
+    losses: Mapping[Role, QuadraticLoss]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +43,7 @@ class Problem:
 
     loss, solution: in the loop's coordinates.  reference: the same minimum in standard coordinates.
     validation: the loss on the validation rows without the penalty, None without such rows.
+    exact: None where the moments are those of one read in float64.
     """
 
     names: tuple[str, ...]
@@ -39,6 +54,7 @@ class Problem:
     solution: Solution
     reference: Solution
     baseline: float
+    exact: Exact | None = None
 
     @property
     def training(self) -> Moments:
@@ -54,6 +70,12 @@ class Problem:
     def identity(self) -> tuple[FloatArray, ...]:
         """Arrays that other data would not have."""
         return self.loss.hessian, self.loss.linear, self.loss.spread, self.loss.offset
+
+    def loss_of(self, role: Role) -> QuadraticLoss:
+        """The squared error of a role's rows, without the penalty."""
+        if self.exact is not None:
+            return self.exact.losses[role]
+        return quadratic_loss(self.moments[role], self.coordinates)
 
     def gap(self, theta: FloatArray) -> float:
         """J(θ) − J*, in squared target units; θ in the loop's coordinates."""
@@ -87,3 +109,40 @@ def pose(names: tuple[str, ...], moments: Mapping[Role, Moments], coordinates: C
         reference,
         baseline_objective(training),
     )
+
+
+def pose_exact(problem: Problem, exact: Mapping[Role, ExactMoments], l2: float) -> Problem:
+    """The same problem from exact moments; `l2` as in `pose`."""
+    coordinates, training = problem.coordinates, exact[Role.TRAINING]
+    moments = {role: exact[role].moments(found.columns) for role, found in problem.moments.items() if role in exact}
+    losses = {role: found.loss(coordinates, np.zeros(len(coordinates.mean))) for role, found in exact.items()}
+    penalty = np.full(len(coordinates.mean), l2)
+    loss = training.loss(coordinates, penalty) if l2 else losses[Role.TRAINING]
+    whole = training.sums.whole
+    found = minimise(
+        training,
+        coordinates,
+        l2 * (coordinates.scale / coordinates.deviation) ** 2,
+        rounding_of_columns(coordinates, whole[:-1]),
+    )
+    solution = reference = found.solution(coordinates)
+    if coordinates.name != "standard":
+        reference = found.solution(coordinates.standard())
+    theta = found.theta(coordinates)
+    low = np.array([float(t - Fraction(float(t))) for t in theta])
+    return replace(
+        problem,
+        moments={**problem.moments, **moments},
+        loss=loss,
+        validation=losses.get(Role.VALIDATION),
+        solution=solution,
+        reference=reference,
+        baseline=baseline_objective(moments[Role.TRAINING]),
+        exact=Exact(solution.minimiser, low, whole, losses),
+    )
+
+
+def rounding_of_columns(coordinates: Coordinates, whole: BoolArray | None = None) -> FloatArray:
+    """ε √mean(x²)/s of each feature, (p,): how far it may be from the real numbers it stands for; 0 for whole numbers."""
+    size = EPSILON * np.hypot(1.0, coordinates.mean / coordinates.deviation)
+    return size if whole is None else np.where(whole, 0.0, size)
