@@ -197,7 +197,7 @@ def run(
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
         found = fit(source, config, engine, progress, checkpoints, read)
         retransformation, training_mean, metrics, sampled = measure(found, source, config, engine)
-    user = found.problem.coordinates.to_user(found.descent.theta)
+    user = found.problem.coordinates.to_user(found.descent.theta, found.descent.theta_low)
     survey = found.survey
     result: Json = {
         "rows": {
@@ -244,6 +244,7 @@ def run(
         _history(found),
         sampled,
         found.notices,
+        theta_low=found.descent.theta_low,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from gradline.arrays import flat_column
 from gradline.evaluation import metrics as measured
 from gradline.evaluation import retransformation as retransform
+from gradline.maths.problem import Problem
 from gradline.model.model import Retransformation, Sampled
 from gradline.representation.decode import as_numbers
 from gradline.representation.features import Representation
@@ -54,12 +55,14 @@ def _from_moments(
     found: Fit, source: Source, config: TrainConfig, engine: Engine
 ) -> tuple[Retransformation | None, float | None, Json]:
     """All but the sample, from the moments; with a log target, in its own unit by one more read."""
-    training = found.problem.training
+    problem = found.problem
+    assert isinstance(problem, Problem)  # what is wide or sparse has its rows
+    training = problem.training
     by_role: Json = {role.label: None for role in Role}
     baseline: Json = {role.label: None for role in Role}
-    for role, moments in found.problem.moments.items():
+    for role, moments in problem.moments.items():
         if moments.weight > 0.0:
-            by_role[role.label] = measured.from_loss(found.problem.loss_of(role), moments, found.descent.theta).to_json()
+            by_role[role.label] = measured.from_loss(problem.loss_of(role), moments, found.descent.theta).to_json()
             baseline[role.label] = measured.of_constant(moments, float(training.mean[-1])).to_json()
     if not config.log_target:
         return None, float(training.mean[-1]), by_role | {"baseline": baseline}

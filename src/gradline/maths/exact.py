@@ -1,6 +1,6 @@
 """Least squares from exact sums: moments, loss and minimum in whole numbers, rounded once, at the end.
 
-Everything is a whole number of 2^−320 (of more bits in raw coordinates), of the columns in standard ones. H = LDL' by
+Everything is a whole number of 2^−320, of the columns in standard coordinates. H = LDL' by
 elimination, the largest remaining pivot first; a condition κ of H costs log2 κ of the 320 bits, and there are no others to
 lose: of the float64 columns the answer has every digit. What the columns themselves have lost is another matter: a pivot that
 their own rounding would account for is none, its column is a combination of the others, and not identifiable.
@@ -25,7 +25,7 @@ from gradline.maths.quadratic import EPSILON, LowParts, QuadraticLoss, Solution
 if TYPE_CHECKING:
     from gradline.maths.coordinates import Coordinates
     from gradline.maths.slices import ExactSums, Integers
-    from gradline.types import BoolArray, FloatArray, RawColumn
+    from gradline.types import FloatArray, RawColumn
 
 BITS = 320
 SUSPECT = 1e-11  # of a pivot to its column's square, below which the rounding of the columns is asked about
@@ -70,11 +70,10 @@ class ExactMoments:
         total, first = self.sums.numerators[-1, -1], self.sums.numerators[:-1, -1]
         centred = self.sums.numerators[:-1, :-1] * total - first[:, None] * first
         fraction, exponent = np.frexp(scale)
-        whole = _integers(np.ldexp(fraction, 53))
+        whole = np.asarray(_integers(np.ldexp(fraction, 53)), dtype=object)
         power = self.sums.exponents[:-1] - self.sums.exponents[-1] - exponent + 53
-        spread: Integers = _over(
-            _up(centred, _integers(power[:, None] + power + bits + 60)), (whole[:, None] * whole) * (total * total) << 60
-        )
+        over: Integers = (np.multiply.outer(whole, whole) * (total * total)) << 60
+        spread: Integers = _over(_up(centred, _integers(power[:, None] + power + bits + 60)), over)
         return spread
 
     def offsets(self, centre: FloatArray, scale: FloatArray) -> list[Fraction]:
@@ -84,11 +83,10 @@ class ExactMoments:
     def loss(self, coordinates: Coordinates, penalty: FloatArray) -> QuadraticLoss:
         """J in some coordinates, each number as the sum of two float64; penalty: (p,) λ of each weight."""
         p = len(coordinates.mean)
-        scale, centre = np.append(coordinates.scale, 1.0), np.append(coordinates.centre, 0.0)
-        bits = BITS + 2 * max(0, int(np.frexp(1.0 / _smallest(coordinates))[1]))
+        scale, centre, bits = np.append(coordinates.scale, 1.0), np.append(coordinates.centre, 0.0), BITS
         spread = self.spread(scale, bits)
         offset = np.array([_fixed(o, bits) for o in self.offsets(centre, scale)], dtype=object)
-        product = np.asarray((offset[:, None] * offset) >> bits, dtype=object)
+        product: Integers = (offset[:, None] * offset) >> bits
         second = spread + product
         hessian = second[:p, :p].copy()
         for j in range(p):
@@ -96,11 +94,12 @@ class ExactMoments:
         linear = second[:p, p]
         if coordinates.intercept:
             one = 1 << bits
-            hessian = np.block([[hessian, offset[:p, None]], [offset[None, :p], np.array([[one]], dtype=object)]])
+            hessian = np.vstack([np.column_stack([hessian, offset[:p]]), np.append(offset[:p], one)])
             linear = np.append(linear, offset[p])
-        high = [_floats(a, bits) for a in (spread, offset, hessian, linear)]
-        low = [_floats(a - _fixed_floats(h, bits), bits) for a, h in zip((spread, offset, hessian, linear), high, strict=True)]
-        return QuadraticLoss(*high, penalty, coordinates.intercept, LowParts(*low))
+        exact = spread, offset, hessian, linear
+        high = LowParts(*(_floats(a, bits) for a in exact))
+        low = LowParts(*(_floats(a - _fixed_floats(h, bits), bits) for a, h in zip(exact, high, strict=True)))
+        return QuadraticLoss(high.spread, high.offset, high.hessian, high.linear, penalty, coordinates.intercept, low)
 
 
 class ExactMinimum(NamedTuple):
@@ -125,61 +124,51 @@ class ExactMinimum(NamedTuple):
         return [*w, self.intercept + sum(moved, Fraction(0))]
 
     def solution(self, coordinates: Coordinates) -> Solution:
-        """The minimum and the spectrum in some coordinates."""
-        root = self.root @ to_standard_matrix(coordinates)
-        _, values, rows = np.linalg.svd(root)
+        """The minimum and the spectrum in standard coordinates."""
+        _, values, rows = np.linalg.svd(self.root)
         eigenvalues, vectors = values[::-1] ** 2, rows[::-1].T
         eigenvalues[: self.null] = 0.0
         minimiser = np.array([float(t) for t in self.theta(coordinates)])
         return Solution(eigenvalues, vectors, self.null, minimiser, self.minimum, EPSILON * self.minimum)
 
 
-def to_standard_matrix(coordinates: Coordinates) -> FloatArray:
-    """T with θ in standard coordinates = T θ, (k, k)."""
-    p = len(coordinates.mean)
-    matrix = np.eye(coordinates.size)
-    matrix[range(p), range(p)] = coordinates.deviation / coordinates.scale
-    if coordinates.intercept:
-        matrix[p, :p] = (coordinates.mean - coordinates.centre) / coordinates.scale
-    return matrix
-
-
 def minimise(moments: ExactMoments, coordinates: Coordinates, penalty: FloatArray, perturbation: FloatArray) -> ExactMinimum:
-    """The minimum of J; penalty: (p,) λ in standard coordinates.  perturbation: (p,) of each column, see `rounding_of_columns`."""
-    standard = coordinates.standard()
-    p, one = len(standard.mean), 1 << BITS
-    scale = np.append(standard.scale, 1.0)
+    """The minimum of J in standard coordinates; penalty: (p,) λ of each weight.  perturbation: (p,) of each column, see `rounding_of_columns`."""
+    p, one = len(coordinates.mean), 1 << BITS
+    scale = np.append(coordinates.scale, 1.0)
     spread = moments.spread(scale, BITS)
-    offset = np.array([_fixed(o, BITS) for o in moments.offsets(np.append(standard.centre, 0.0), scale)], dtype=object)
-    second = spread if standard.intercept else spread + ((offset[:, None] * offset) >> BITS)
+    offset = np.array([_fixed(o, BITS) for o in moments.offsets(np.append(coordinates.centre, 0.0), scale)], dtype=object)
+    second = spread if coordinates.intercept else spread + ((offset[:, None] * offset) >> BITS)
     hessian, linear = second[:p, :p].copy(), second[:p, p]
     for j in range(p):
         hessian[j, j] += _fixed(Fraction(float(penalty[j])), BITS)
     free = np.zeros(p) if penalty.any() else perturbation
     w, explained, rows, left_out = _eliminate(hessian, linear, free)
-    k = standard.size
+    k = coordinates.size
     root = np.zeros((k, k))
     root[: len(rows), :p] = rows
-    if standard.intercept:
+    if coordinates.intercept:
         root[len(rows), :p], root[len(rows), p] = _floats(offset[:p], BITS), 1.0
     slopes = [Fraction(v, one) for v in w]
     if left_out:  # of all that fit alike, those of least norm
         basis = np.linalg.svd(root[:, :p])[2][p - left_out :]
         basic = np.array([float(v) for v in slopes])
         slopes = [Fraction(float(v)) for v in basic - basis.T @ (basis @ basic)]
-    coefficients = [v / Fraction(s) for v, s in zip(slopes, standard.scale.tolist(), strict=True)]
+    coefficients = [v / Fraction(s) for v, s in zip(slopes, coordinates.scale.tolist(), strict=True)]
     intercept = Fraction(0)
-    if standard.intercept:
+    if coordinates.intercept:
         intercept = moments.mean[p] - sum((c * m for c, m in zip(coefficients, moments.mean, strict=False)), Fraction(0))
-    minimum = max(second[p, p] - explained, 0) / (2 << BITS)
+    left = second[p, p] - explained
+    minimum = 0.0 if _nothing(left, second[p, p]) else left / (2 << BITS)
     return ExactMinimum(coefficients, intercept, minimum, root, left_out)
 
 
 def _eliminate(hessian: Integers, linear: Integers, perturbation: FloatArray) -> tuple[list[Any], Any, FloatArray, int]:
-    """w of Hw = c (0 for columns that are combinations of others), c'w, the rows of R, and how many columns are combinations."""
+    """The w of Hw = c (0 for columns that are combinations of others), c'w, the rows of R, and how many columns are combinations."""
     p, A, c = len(linear), hessian.copy(), linear.copy()
     diagonal = hessian.diagonal()
-    todo, kept, pivots, rows = list(range(p)), [], [], []
+    todo, kept, pivots = list(range(p)), list[int](), list[int]()
+    rows: list[FloatArray] = []
     left_out: list[int] = []
     for _ in range(p):
         j = max(todo, key=lambda i: (A[i, i] << 64) // diagonal[i])
@@ -221,11 +210,6 @@ def _rounding(pivot: int, j: int, kept: list[int], rows: list[FloatArray], pertu
         combination = np.linalg.solve(triangle[:, :-1], triangle[:, -1])
         size += float(np.abs(combination) @ perturbation[kept])
     return bool(np.sqrt(pivot / (1 << BITS)) <= size)
-
-
-def _smallest(coordinates: Coordinates) -> float:
-    """Of the loop's columns, the least deviation, at most 1."""
-    return float(min(1.0, (coordinates.deviation / coordinates.scale).min()))
 
 
 def _value(numerator: int, exponent: int) -> Fraction:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradline.maths.exact import minimise
-from gradline.maths.quadratic import EPSILON, baseline_objective, quadratic_loss, solve
+from gradline.maths.quadratic import EPSILON, REFINEMENTS, baseline_objective, quadratic_loss, solve
 from gradline.types import Role
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from gradline.maths.moments import Moments
     from gradline.maths.quadratic import QuadraticLoss, Solution
     from gradline.types import BoolArray, FloatArray
+
+TOO_FLAT = 1e-12  # of a curvature to the steepest one
 
 
 class Exact(NamedTuple):
@@ -112,22 +114,19 @@ def pose(names: tuple[str, ...], moments: Mapping[Role, Moments], coordinates: C
 
 
 def pose_exact(problem: Problem, exact: Mapping[Role, ExactMoments], l2: float) -> Problem:
-    """The same problem from exact moments; `l2` as in `pose`."""
+    """The same problem, in standard coordinates, from exact moments; `l2` as in `pose`."""
     coordinates, training = problem.coordinates, exact[Role.TRAINING]
-    moments = {role: exact[role].moments(found.columns) for role, found in problem.moments.items() if role in exact}
+    moments = {
+        role: replace(exact[role].moments(found.columns), rows=found.rows)
+        for role, found in problem.moments.items()
+        if role in exact
+    }
     losses = {role: found.loss(coordinates, np.zeros(len(coordinates.mean))) for role, found in exact.items()}
     penalty = np.full(len(coordinates.mean), l2)
     loss = training.loss(coordinates, penalty) if l2 else losses[Role.TRAINING]
     whole = training.sums.whole
-    found = minimise(
-        training,
-        coordinates,
-        l2 * (coordinates.scale / coordinates.deviation) ** 2,
-        rounding_of_columns(coordinates, whole[:-1]),
-    )
-    solution = reference = found.solution(coordinates)
-    if coordinates.name != "standard":
-        reference = found.solution(coordinates.standard())
+    found = minimise(training, coordinates, penalty, rounding_of_columns(coordinates, whole[:-1]))
+    solution = found.solution(coordinates)
     theta = found.theta(coordinates)
     low = np.array([float(t - Fraction(float(t))) for t in theta])
     return replace(
@@ -136,10 +135,30 @@ def pose_exact(problem: Problem, exact: Mapping[Role, ExactMoments], l2: float) 
         loss=loss,
         validation=losses.get(Role.VALIDATION),
         solution=solution,
-        reference=reference,
+        reference=solution,
         baseline=baseline_objective(moments[Role.TRAINING]),
         exact=Exact(solution.minimiser, low, whole, losses),
     )
+
+
+def too_flat(problem: Problem) -> FloatArray | None:
+    """The directions that `followed` leaves out, (k, f) unit vectors; None where there are none."""
+    null, more = problem.solution.null, followed(problem).solution.null
+    return problem.solution.vectors[:, null:more] if more > null else None
+
+
+def followed(problem: Problem) -> Problem:
+    """The same problem without the directions that are too flat for steps in float64: what the loop is to be judged by."""
+    values = problem.solution.eigenvalues
+    null = max(problem.solution.null, int(np.count_nonzero(values < TOO_FLAT * values[-1])))
+    if problem.exact is None or null == problem.solution.null:
+        return problem
+    solution = replace(problem.solution, null=null, minimiser=np.zeros_like(problem.solution.minimiser))
+    minimiser = solution.minimiser  # not the projection of θ*, whose part along the flat directions may be 1e12 times the rest
+    for _ in range(1 + REFINEMENTS):
+        minimiser = minimiser - solution.inverse_times(problem.loss.gradient(minimiser))
+    solution = replace(solution, minimiser=minimiser)
+    return replace(problem, solution=solution, reference=solution)
 
 
 def rounding_of_columns(coordinates: Coordinates, whole: BoolArray | None = None) -> FloatArray:

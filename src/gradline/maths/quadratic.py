@@ -78,6 +78,12 @@ class QuadraticLoss:
             gradient += self.low.hessian @ theta - self.low.linear
         return gradient
 
+    def curvature_along(self, direction: FloatArray) -> FloatArray:
+        """H·direction, (k,)."""
+        if self.low is None:
+            return self.hessian @ direction
+        return residual(self.hessian, direction, np.zeros(len(direction))) + self.low.hessian @ direction
+
     def rounding(self, theta: FloatArray) -> FloatArray:
         """The size below which a component of ∇J(θ) is the rounding of θ alone, (k,)."""
         terms: FloatArray = np.abs(self.hessian) @ np.abs(theta) + np.abs(self.linear)

@@ -13,7 +13,7 @@ in size by more than 2^87 the smaller ones lose bits: those past 140 below the l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,8 +114,8 @@ def _cut(parts: list[FloatArray], slices: FloatArray) -> int:
             return used
         for i in reversed(range(1, len(parts))):
             parts[i - 1], parts[i] = two_sum(parts[i - 1], parts[i])
-        for part in parts:
-            part *= 2.0**SLICE_BITS
+        for i in range(len(parts)):
+            parts[i] *= 2.0**SLICE_BITS
         np.rint(parts[0], out=v)
         parts[0] -= v
     return len(slices)
