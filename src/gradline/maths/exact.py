@@ -133,7 +133,8 @@ class ExactMinimum(NamedTuple):
 
 
 def minimise(moments: ExactMoments, coordinates: Coordinates, penalty: FloatArray, perturbation: FloatArray) -> ExactMinimum:
-    """The minimum of J in standard coordinates; penalty: (p,) λ of each weight.  perturbation: (p,) of each column, see `rounding_of_columns`."""
+    """The minimum of J in standard coordinates; penalty: (p,) λ of each weight.  perturbation: (p,) how far each column may
+    have been rounded, the root of a mean square."""
     p, one = len(coordinates.mean), 1 << BITS
     scale = np.append(coordinates.scale, 1.0)
     spread = moments.spread(scale, BITS)

@@ -125,7 +125,7 @@ def pose_exact(problem: Problem, exact: Mapping[Role, ExactMoments], l2: float) 
     penalty = np.full(len(coordinates.mean), l2)
     loss = training.loss(coordinates, penalty) if l2 else losses[Role.TRAINING]
     whole = training.sums.whole
-    found = minimise(training, coordinates, penalty, rounding_of_columns(coordinates, whole[:-1]))
+    found = minimise(training, coordinates, penalty, 0.5 * rounding_of_columns(coordinates, whole[:-1]))
     solution = found.solution(coordinates)
     theta = found.theta(coordinates)
     low = np.array([float(t - Fraction(float(t))) for t in theta])

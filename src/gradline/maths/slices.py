@@ -29,6 +29,7 @@ SLICE_BITS = 20
 MOST_SLICES = 7
 MOST_ROWS = 1 << 14  # of one product: 2^19 · 2^19 · 2^14 < 2^53
 PRODUCT_VALUES = 1 << 22  # of the slices of one product
+MOST_WHOLE = 2.0**45  # past 2^52 every float64 is a whole number, rounded or not; some bits below, no rounded column is by chance
 TILE_VALUES = 1 << 14  # of columns that are cut at once: they stay in the cache
 
 _integers = np.frompyfunc(int, 1, 1)
@@ -39,8 +40,8 @@ _shifted = np.frompyfunc(lambda a, bits: a << bits, 2, 1)
 class ExactSums:
     """Of q columns and then a one, over some rows.
 
-    numerators: (q+1, q+1), exponents: (q+1,), unit: see above.  whole: (q,) whether every value of a column is a whole number
-    that float64 holds exactly.
+    numerators: (q+1, q+1), exponents: (q+1,), unit: see above.  whole: (q,) whether every value of a column is a whole number,
+    and small enough for it to be one without having been rounded.
     """
 
     rows: int
@@ -65,7 +66,7 @@ def exact_sums(columns: FloatArray, shift: FloatArray, weight: FloatArray | None
     """Of the rows `columns` (q, n), finite, about `shift` (q,); `weight` is (n,), 1 where it is None."""
     q, n = columns.shape
     together = max(1, min(MOST_ROWS, PRODUCT_VALUES // ((q + 1) * MOST_SLICES)))
-    whole = np.all((columns == np.rint(columns)) & (np.abs(columns) <= 2.0**53), axis=1)
+    whole = np.all((columns == np.rint(columns)) & (np.abs(columns) <= MOST_WHOLE), axis=1)
     total = ExactSums(0, np.zeros((q + 1, q + 1), dtype=object), np.zeros(q + 1, dtype=np.intp), 0, whole)
     for start in range(0, n, together):
         rows = slice(start, start + together)

@@ -148,9 +148,8 @@ def train(
             watched=bool(progress.monitors),
         )
 
+    # 3. the refinement, the certificate, and what is doubtful
     descent = refined(problem, descent)
-
-    # 3. the certificate, and what is doubtful
     certificate = judge.certify(descent.theta)
     texts = [name for name, kind in prepared.kinds.items() if kind is Kind.TEXT and name not in config.types]
     notices = run_doubts(descent, plan, certificate)
