@@ -23,6 +23,8 @@ from gradline.maths.moments import Moments
 from gradline.maths.quadratic import EPSILON, LowParts, QuadraticLoss, Solution
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gradline.maths.coordinates import Coordinates
     from gradline.maths.slices import ExactSums, Integers
     from gradline.types import FloatArray, RawColumn
@@ -134,12 +136,10 @@ class ExactMinimum(NamedTuple):
 
 def minimise(moments: ExactMoments, coordinates: Coordinates, penalty: FloatArray, perturbation: FloatArray) -> ExactMinimum:
     """The minimum of J in standard coordinates; penalty: (p,) λ of each weight.  perturbation: (p,) how far each column may
-    have been rounded, the root of a mean square."""
+    have been rounded, the root of a mean square.
+    """
     p, one = len(coordinates.mean), 1 << BITS
-    scale = np.append(coordinates.scale, 1.0)
-    spread = moments.spread(scale, BITS)
-    offset = np.array([_fixed(o, BITS) for o in moments.offsets(np.append(coordinates.centre, 0.0), scale)], dtype=object)
-    second = spread if coordinates.intercept else spread + ((offset[:, None] * offset) >> BITS)
+    second, offset = _second(moments, coordinates)
     hessian, linear = second[:p, :p].copy(), second[:p, p]
     for j in range(p):
         hessian[j, j] += _fixed(Fraction(float(penalty[j])), BITS)
@@ -162,6 +162,22 @@ def minimise(moments: ExactMoments, coordinates: Coordinates, penalty: FloatArra
     left = second[p, p] - explained
     minimum = 0.0 if _nothing(left, second[p, p]) else left / (2 << BITS)
     return ExactMinimum(coefficients, intercept, minimum, root, left_out)
+
+
+def combinations(moments: ExactMoments, coordinates: Coordinates, columns: Sequence[int], perturbation: FloatArray) -> int:
+    """How many of some columns are combinations of the others of them; constant ones are not counted. perturbation: as in `minimise`."""
+    second, _ = _second(moments, coordinates)
+    varying = [j for j in columns if second[j, j] > 0]
+    nothing = np.zeros(len(varying), dtype=object)
+    return _eliminate(second[np.ix_(varying, varying)], nothing, perturbation[varying])[3]
+
+
+def _second(moments: ExactMoments, coordinates: Coordinates) -> tuple[Integers, Integers]:
+    """The second moments of the columns and the target, (p+1, p+1), about the means where there is an intercept, and the offsets."""
+    scale = np.append(coordinates.scale, 1.0)
+    offset = np.array([_fixed(o, BITS) for o in moments.offsets(np.append(coordinates.centre, 0.0), scale)], dtype=object)
+    spread = moments.spread(scale, BITS)
+    return (spread if coordinates.intercept else spread + ((offset[:, None] * offset) >> BITS)), offset
 
 
 def _eliminate(hessian: Integers, linear: Integers, perturbation: FloatArray) -> tuple[list[Any], Any, FloatArray, int]:

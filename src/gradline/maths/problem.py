@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gradline.maths.exact import minimise
+from gradline.maths.exact import combinations, minimise
 from gradline.maths.quadratic import EPSILON, REFINEMENTS, baseline_objective, quadratic_loss, solve
 from gradline.types import Role
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gradline.maths.quadratic import QuadraticLoss, Solution
     from gradline.types import BoolArray, FloatArray
 
+SHARE = 1e-6  # of a direction, from which a column has a part in it
 TOO_FLAT = 1e-12  # of a curvature to the steepest one
 
 
@@ -139,6 +140,15 @@ def pose_exact(problem: Problem, exact: Mapping[Role, ExactMoments], l2: float) 
         baseline=baseline_objective(moments[Role.TRAINING]),
         exact=Exact(solution.minimiser, low, whole, losses),
     )
+
+
+def confirmed(problem: Problem, sample: ExactMoments) -> bool:
+    """Whether the combinations that float64 moments see are ones, but for the rounding of the columns, in a sample of the rows too."""
+    p, null = len(problem.names), problem.reference.null
+    directions = np.abs(problem.reference.vectors[:p, :null])
+    members = np.flatnonzero(np.any(directions > SHARE * directions.max(axis=0), axis=1))
+    perturbation = 0.5 * rounding_of_columns(problem.coordinates, sample.sums.whole[:-1])
+    return combinations(sample, problem.coordinates, members.tolist(), perturbation) >= null
 
 
 def too_flat(problem: Problem) -> FloatArray | None:

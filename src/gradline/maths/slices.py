@@ -89,7 +89,7 @@ def _product(columns: FloatArray, shift: FloatArray, weight: FloatArray | None, 
         rows = slice(start, min(start + together, n))
         high, low = np.ones((q + 1, rows.stop - start)), np.zeros((q + 1, rows.stop - start))
         high[:q], low[:q] = two_sum(columns[:, rows], -shift[:, None])
-        parts = [high * scale[:, None], low * scale[:, None]]
+        parts = [part * scale[:, None] for part in (high, low) if part.any()]
         if weight is not None:
             heavy = product_parts(parts, np.ldexp(weight[rows], -unit))
             used_left = max(used_left, _cut(heavy, left[:, :, rows]))

@@ -18,7 +18,7 @@ import numpy as np
 from gradline.errors import DataError, plural
 from gradline.maths.certificate import moment_digits
 from gradline.maths.exact import ExactMoments
-from gradline.maths.problem import followed, pose_exact
+from gradline.maths.problem import confirmed, followed, pose_exact
 from gradline.maths.slices import exact_sums
 from gradline.training.stopping import StopReason
 from gradline.training.wide import WideProblem
@@ -81,6 +81,10 @@ def escalated(
     kept = len(found.sample.hashes) == found.read - found.dropped  # the sample of the first read is all rows
     if digits >= LEAST_DIGITS and not (kept and p <= FEW_FEATURES and _left_to_us(config)):
         return Escalation(problem, problem)
+    if not kept and problem.reference.null and p <= MOST_FEATURES:
+        sampled = _exact_moments(engine, _sampled(found), found.sample.roles, reader, representation, problem)
+        if Role.TRAINING in sampled and confirmed(problem, sampled[Role.TRAINING]):
+            return Escalation(problem, problem)  # no further read would make these coefficients identifiable
     if not kept and not source.repeatable:
         why = f"{source.name} cannot be read a second time for exact moments: write it to a file."
     elif p > MOST_FEATURES:
@@ -88,7 +92,7 @@ def escalated(
     elif float(rows) * (p + 2) ** 2 > MOST_PRODUCTS:
         why = "exact moments of so many rows and features would take many minutes: sample the rows, or leave features out."
     else:
-        blocks = [Block(0, 0, lambda: found.sample.table)] if kept else source.blocks(reader.columns)
+        blocks = _sampled(found) if kept else source.blocks(reader.columns)
         exact = _exact_moments(engine, blocks, found.sample.roles if kept else None, reader, representation, problem)
         _check_same(problem, exact, source)
         problem = pose_exact(problem, exact, config.penalty)
@@ -105,6 +109,11 @@ def escalated(
     if problem.reference.null:
         text = f"float64 moments cannot tell columns that nearly repeat others from those that do, and {why}"
     return Escalation(problem, problem, notices=(Notice("not_escalated", None, text),))
+
+
+def _sampled(found: Survey) -> list[Block]:
+    """The sample as the only block."""
+    return [Block(0, 0, lambda: found.sample.table)]
 
 
 def staged(plan: Plan, escalation: Escalation) -> Plan:
