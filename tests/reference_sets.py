@@ -1,7 +1,7 @@
-"""Least-squares problems on which an answer is easily wrong, with their exact answers: Longley, NoInt, Wampler, and our own.
+"""Least-squares problems on which an answer is easily wrong, with their exact answers: Longley, NoInt, Pontius, Wampler, and our own.
 
 `solution` is exact least squares on the float64 columns in rational arithmetic: no better answer can be had from the table.
-Longley 1967, Wampler 1970 and NoInt are those of the NIST Statistical Reference Datasets, whose formulas are public.
+Longley 1967, Pontius, Wampler 1970 and NoInt are those of the NIST Statistical Reference Datasets, whose formulas are public.
 """
 
 from __future__ import annotations
@@ -32,6 +32,17 @@ LONGLEY = """
 69331 115.7 518173 4806 2572 127852 1961
 70551 116.9 554894 4007 2827 130081 1962
 """
+PONTIUS = """
+.11019 .21956 .32949 .43899 .54803 .65694 .76562 .87487 .98292 1.09146
+1.20001 1.30822 1.41599 1.52399 1.63194 1.73947 1.84646 1.95392 2.06128 2.16844
+.11052 .22018 .32939 .43886 .54798 .65739 .76596 .87474 .98300 1.09150
+1.20004 1.30818 1.41613 1.52408 1.63159 1.73965 1.84696 1.95445 2.06177 2.16829
+"""  # of loads of 150,000, 300,000 … 3,000,000, twice
+CERTIFIED = {
+    "Pontius": ("0.673565789473684e-3", "0.732059160401003e-6", "-0.316081871345029e-14"),
+    "Longley": ("-3482258.63459582", "15.0618722713733", "-0.0358191792925910", "-2.02022980381683", "-1.03322686717359",
+                "-0.0511041056535807", "1829.15146461355"),
+}  # fmt: skip
 DEVIATIONS = (759, -2048, 2048, -2048, 2523, -2048, 2048, -2048, 1838, -2048)  # orthogonal to 1 … x⁵ on 0 … 20
 FULL = 16.0  # digits of an answer that is the exact one, rounded
 
@@ -87,8 +98,11 @@ def _wampler(number):
 def classical_sets():
     """The published ones."""
     longley = np.array([[float(v) for v in line.split()] for line in LONGLEY.split("\n") if line])
+    load = np.tile(150_000.0 * np.arange(1.0, 21.0), 2)
+    deflection = np.array([float(v) for v in PONTIUS.split()])
     return [
-        ReferenceSet("Longley", longley[:, 1:], longley[:, 0]),
+        ReferenceSet("Pontius", powers(load, 2), deflection, True, tuple(map(Fraction, CERTIFIED["Pontius"]))),
+        ReferenceSet("Longley", longley[:, 1:], longley[:, 0], True, tuple(map(Fraction, CERTIFIED["Longley"]))),
         ReferenceSet("NoInt1", np.arange(60.0, 71.0)[:, None], np.arange(130.0, 141.0), False),
         ReferenceSet("NoInt2", np.array([[4.0], [5.0], [6.0]]), np.array([3.0, 4.0, 4.0]), False),
         *(_wampler(number) for number in range(1, 6)),
