@@ -267,6 +267,7 @@ def planned(source: Source, config: TrainConfig, progress: Progress | None = Non
     """The document of `plan --json` for a source."""
     from threadpoolctl import threadpool_limits
 
+    from gradline.maths.problem import Problem, followed
     from gradline.training.plan import candidates
     from gradline.training.trainer import prepare
 
@@ -275,7 +276,8 @@ def planned(source: Source, config: TrainConfig, progress: Progress | None = Non
         prepared = prepare(source, config, ThreadEngine(config.threads), progress or Progress())
         problem, seconds = prepared.problem, _seconds_a_step(prepared)
         if config.loss == "squared" and config.l1 == 0.0:
-            found = candidates(config, problem, np.zeros(len(problem.solution.minimiser)), prepared.noise)
+            loop = followed(problem) if isinstance(problem, Problem) else problem
+            found = candidates(config, loop, np.zeros(len(problem.solution.minimiser)), prepared.noise)
             rows = [(each.rule, each.limit, each.steps) for each in found]
         else:  # what suits another loss or penalty is the plan's own rule; its steps are not foretold
             rows = [(prepared.plan.rule, prepared.plan.learning_rate_limit, None)]
