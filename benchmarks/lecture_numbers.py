@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from gradline.engines.threads import ThreadEngine
-from gradline.evaluation.metrics import from_moments
+from gradline.evaluation.metrics import from_loss
 from gradline.inputs.opening import open_source
 from gradline.maths.certificate import certify
 from gradline.maths.coordinates import Coordinates
@@ -153,7 +153,7 @@ def line_numbers() -> Facts:
     problem = found.problem
     solution = problem.solution
     user = problem.coordinates.to_user(solution.minimiser)
-    score = from_moments(problem.training, problem.coordinates, solution.minimiser)
+    score = from_loss(problem.loss, problem.training, solution.minimiser)
     thousands = in_thousands()
     second = thousands.loss.hessian
     return {

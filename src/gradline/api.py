@@ -199,7 +199,7 @@ def run(
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
         found = fit(source, config, engine, progress, checkpoints, read)
         retransformation, training_mean, metrics, sampled, inference = measure(found, source, config, engine)
-    user = found.problem.coordinates.to_user(found.descent.theta)
+    user = found.problem.coordinates.to_user(found.descent.theta, found.descent.theta_low)
     survey = found.survey
     result: Json = {
         "rows": {
@@ -247,6 +247,7 @@ def run(
         _history(found),
         sampled,
         found.notices,
+        theta_low=found.descent.theta_low,
     )
 
 
@@ -269,6 +270,7 @@ def planned(source: Source, config: TrainConfig, progress: Progress | None = Non
     """The document of `plan --json` for a source."""
     from threadpoolctl import threadpool_limits
 
+    from gradline.maths.problem import Problem, followed
     from gradline.training.plan import candidates
     from gradline.training.trainer import prepare
 
@@ -277,7 +279,8 @@ def planned(source: Source, config: TrainConfig, progress: Progress | None = Non
         prepared = prepare(source, config, ThreadEngine(config.threads), progress or Progress())
         problem, seconds = prepared.problem, _seconds_a_step(prepared)
         if config.loss == "squared" and config.l1 == 0.0:
-            found = candidates(config, problem, np.zeros(len(problem.solution.minimiser)), prepared.noise)
+            loop = followed(problem) if isinstance(problem, Problem) else problem
+            found = candidates(config, loop, np.zeros(len(problem.solution.minimiser)), prepared.noise)
             rows = [(each.rule, each.limit, each.steps) for each in found]
         else:  # what suits another loss or penalty is the plan's own rule; its steps are not foretold
             rows = [(prepared.plan.rule, prepared.plan.learning_rate_limit, None)]

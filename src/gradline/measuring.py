@@ -70,7 +70,7 @@ def _inferred(found: Fit, source: Source, config: TrainConfig, engine: Engine) -
         assert isinstance(found.reader, RowReader)
         assert isinstance(found.representation, Representation)
         robust = sandwich(config.errors, source, found.reader, found.representation, found.problem, theta, engine)
-    return infer(found.problem, theta, robust, weighted=config.weight is not None)
+    return infer(found.problem, theta, robust, weighted=config.weight is not None, low=found.descent.theta_low)
 
 
 def _score(found: Fit, decoded: Decoded) -> FloatArray:
@@ -84,12 +84,14 @@ def _from_moments(
     found: Fit, source: Source, config: TrainConfig, engine: Engine
 ) -> tuple[Retransformation | None, float | None, Json]:
     """All but the sample, from the moments; with a log target, in its own unit by one more read."""
-    training = found.problem.training
+    problem = found.problem
+    assert isinstance(problem, Problem)  # what is wide or sparse has its rows
+    training = problem.training
     by_role: Json = {role.label: None for role in Role}
     baseline: Json = {role.label: None for role in Role}
-    for role, moments in found.problem.moments.items():
+    for role, moments in problem.moments.items():
         if moments.weight > 0.0:
-            by_role[role.label] = measured.from_moments(moments, found.problem.coordinates, found.descent.theta).to_json()
+            by_role[role.label] = measured.from_loss(problem.loss_of(role), moments, found.descent.theta).to_json()
             baseline[role.label] = measured.of_constant(moments, float(training.mean[-1])).to_json()
     if not config.log_target:
         return None, float(training.mean[-1]), by_role | {"baseline": baseline}

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from gradline.evaluation.metrics import ErrorSums, Metrics, from_moments, of_constant
+from gradline.evaluation.metrics import ErrorSums, Metrics, from_loss, of_constant
 from gradline.evaluation.retransformation import baseline_in_target_units, in_target_units
 from gradline.maths.block import block_moments
+from gradline.maths.quadratic import quadratic_loss
 from gradline.types import NumberColumn
 from reference import random_problem
 
@@ -36,7 +37,7 @@ def test_metrics_from_moments_are_those_of_the_predictions(scaling, intercept, w
     weight = rng.random(60) if weighted else None
     problem = random_problem(1, weight=weight, scaling=scaling, intercept=intercept)
     theta = problem.solution.minimiser + 0.1 * rng.normal(size=problem.coordinates.size)
-    found = from_moments(problem.moments, problem.coordinates, theta)
+    found = from_loss(quadratic_loss(problem.moments, problem.coordinates), problem.moments, theta)
     expected = brute(problem.Z @ theta, problem.y, weight)
     for name in ("rows", "rmse", "r2", "bias"):
         assert getattr(found, name) == pytest.approx(expected[name], rel=1e-9, abs=1e-9)
@@ -51,7 +52,7 @@ def test_metrics_on_other_rows_are_in_the_training_rows_coordinates():
     moments = block_moments(columns, [], 20)
     theta = train.solution.minimiser
     w, b = train.coordinates.to_user(theta)
-    found = from_moments(moments, train.coordinates, theta)
+    found = from_loss(quadratic_loss(moments, train.coordinates), moments, theta)
     expected = brute(X @ w + b, y)
     for name in ("rmse", "r2", "bias"):
         assert getattr(found, name) == pytest.approx(expected[name], rel=1e-9)

@@ -112,8 +112,15 @@ def bread(problem: Problem) -> FloatArray:
     return inverse
 
 
-def infer(problem: Problem, theta: FloatArray, sandwich: Sandwich | None = None, *, weighted: bool = False) -> Inference | None:
-    """Of θ (k,) in the loop's coordinates; None where it means nothing: with a penalty, no degrees of freedom, a perfect fit, or θ so far
+def infer(
+    problem: Problem,
+    theta: FloatArray,
+    sandwich: Sandwich | None = None,
+    *,
+    weighted: bool = False,
+    low: FloatArray | None = None,
+) -> Inference | None:
+    """Of θ (k,) in the loop's coordinates, and `low` to be added to it; None where it means nothing: with a penalty, no degrees of freedom, a perfect fit, or θ so far
     from the minimum that the distance counts beside the standard error.
     """
     moments, coordinates, solution = problem.training, problem.coordinates, problem.reference
@@ -130,7 +137,7 @@ def infer(problem: Problem, theta: FloatArray, sandwich: Sandwich | None = None,
     error = np.sqrt(np.maximum(np.diag(covariance), 0.0))  # (k,) in standard coordinates
     if np.any(problem.remaining(theta) > CLOSE * error):
         return None
-    user, deviation = coordinates.to_user(theta), coordinates.deviation
+    user, deviation = coordinates.to_user(theta, low), coordinates.deviation
     estimate, standard_error = user.coefficients, error[:p] / deviation
     if coordinates.intercept:
         back = np.append(-coordinates.mean / deviation, 1.0)  # b in the user's units, of θ in standard coordinates

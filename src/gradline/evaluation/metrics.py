@@ -12,8 +12,8 @@ from gradline.maths.moments import merge
 from gradline.types import NumberColumn, plain_numbers
 
 if TYPE_CHECKING:
-    from gradline.maths.coordinates import Coordinates
     from gradline.maths.moments import Moments
+    from gradline.maths.quadratic import QuadraticLoss
     from gradline.types import FloatArray, Json
 
 
@@ -38,13 +38,10 @@ class Metrics:
         return {"rows": self.rows} | plain_numbers(known)
 
 
-def from_moments(moments: Moments, coordinates: Coordinates, theta: FloatArray) -> Metrics:
-    """The metrics of θ, in some coordinates, from the moments of the features and then the target: exact, and without the data."""
-    w, b = coordinates.weights_and_bias(theta)
-    u = np.append(-w / coordinates.scale, 1.0)  # residual = u'(x − centre, y) − b
-    mean = (moments.mean - np.append(coordinates.centre, 0.0)) + moments.mean_rest
-    bias = b - float(mean @ u)
-    square = max(float(u @ (moments.comoment @ u)) / moments.weight, 0.0) + bias**2
+def from_loss(loss: QuadraticLoss, moments: Moments, theta: FloatArray) -> Metrics:
+    """The metrics of θ from moments: exact, and without the data."""
+    mean, spread = loss.mean_and_variance(theta)
+    bias, square = -mean, spread + mean**2
     variance = float(moments.comoment[-1, -1]) / moments.weight
     return Metrics(moments.rows, float(np.sqrt(square)), 1.0 - square / variance if variance > 0.0 else None, bias)
 

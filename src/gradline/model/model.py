@@ -71,7 +71,7 @@ class Model:
 
     result: the document that `train --json` prints, without the model's path.  config: the run's settings.
     history_array: (steps, columns of HISTORY_COLUMNS), NaN where a value was not computed.  moments: of the features and the
-    target, by role.
+    target, by role.  theta_low: what is to be added to θ, where it was refined to twice the precision.
     """
 
     contract: Contract
@@ -87,12 +87,13 @@ class Model:
     history_array: FloatArray
     sampled: Sampled
     notices: tuple[Notice, ...] = ()
+    theta_low: FloatArray | None = None
     _last_notices: list[Notice] = field(default_factory=list)
 
     @property
     def coefficients(self) -> dict[str, float]:
         """Change of the target (of log(target), if trained on it) per unit of each feature."""
-        values = self.coordinates.to_user(self.theta).coefficients
+        values = self.coordinates.to_user(self.theta, self.theta_low).coefficients
         return dict(zip(self.representation.names, map(float, values), strict=True))
 
     @property
@@ -100,7 +101,7 @@ class Model:
         """The prediction where every feature is 0 and every category at its reference, in the target's unit (of log(target), if
         trained on it).
         """
-        return self.coordinates.to_user(self.theta).intercept
+        return self.coordinates.to_user(self.theta, self.theta_low).intercept
 
     @property
     def metrics(self) -> Json:

@@ -228,6 +228,10 @@ def _trust(model: Model) -> Text:
         text.append(f" (stable below {number(plan['learning_rate_limit'])})" if plan["learning_rate_limit"] is not None else "")
     if certificate.condition is not None:
         text.append(f", condition {number(certificate.condition)}")
+    if exact := [stage for stage in plan["stages"] if "exact moments" in stage]:
+        text.append(
+            f"\n{exact[0]}" + ("; refined to the solved minimum" if stopped["reason"] in ("certified", "rounding") else "")
+        )
     loss = model.result["loss"]
     if loss["name"] == "pinball":
         shares = [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradline.maths.certificate import rounding_of_fit
 from gradline.maths.summaries import CategorySummary, NumberSummary
 from gradline.training.stopping import StopReason
 from gradline.types import Notice, Role
@@ -71,18 +72,32 @@ def data_doubts(
             + ("drop a column that nearly repeats others, or add --l2." if problem.reference.condition > ILL else OFFSETS)
         )
         notices.append(Notice("few_digits", None, text))
-    if certificate.kind == "exact" and certificate.minimum is not None and certificate.minimum <= PERFECT * problem.baseline:
-        text = (
-            "the fit is perfect to rounding: the loss and the errors shown are rounding themselves, right in size only. "
-            "Is the target computed from the features?"
-        )
-        notices.append(Notice("perfect_fit", None, text))
+    notices += _perfect(problem, certificate)
     if moments.rows <= len(names) + 1:
         text = f"{moments.rows:,} training rows for {len(names):,} features: the fit can be perfect and mean nothing. Use fewer features, or --l2."
         notices.append(Notice("few_rows", None, text))
     if not found.rows(Role.TEST) and not found.rows(Role.VALIDATION):
         notices.append(Notice("nothing_held_out", None, "no row was held out: how good the model is on new rows is not known."))
     return notices
+
+
+def _perfect(problem: Problem, certificate: Certificate) -> list[Notice]:
+    """A word on a minimum that is the rounding of the moments or, where these are exact, of the data."""
+    if certificate.kind != "exact" or certificate.minimum is None:
+        return []
+    if problem.exact is not None:
+        rounding = rounding_of_fit(problem, np.abs(problem.reference.minimiser[: len(problem.names)]))
+        if certificate.minimum > 0.5 * rounding**2:
+            return []
+        text = "the fit is perfect to the rounding of the data: the errors shown are no larger. Is the target computed from the features?"
+        return [Notice("perfect_fit", None, text)]
+    if certificate.minimum > PERFECT * problem.baseline:
+        return []
+    text = (
+        "the fit is perfect to rounding: the loss and the errors shown are rounding themselves, right in size only. "
+        "Is the target computed from the features?"
+    )
+    return [Notice("perfect_fit", None, text)]
 
 
 def _not_converged(descent: Descent, plan: Plan, certificate: Certificate) -> list[Notice]:

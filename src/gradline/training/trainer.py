@@ -19,7 +19,7 @@ from gradline.maths.coordinates import Coordinates
 from gradline.maths.losses import SQUARED
 from gradline.maths.moments import Fill, Moments, indicator_pairs
 from gradline.maths.noise import measure
-from gradline.maths.problem import Problem, pose
+from gradline.maths.problem import Problem, pose, too_flat
 from gradline.oracles.minibatch import Batches, ExampleStore, MiniBatchOracle
 from gradline.oracles.moments import MomentsOracle
 from gradline.oracles.sparse import SparseStore
@@ -33,6 +33,7 @@ from gradline.training.cross_validation import CrossValidation, cross_validate
 from gradline.training.dense import is_wide, prepare_dense, read_dense, refuse_dense
 from gradline.training.doubts import data_doubts, run_doubts
 from gradline.training.elastic import ElasticNet, elastic_plan
+from gradline.training.escalation import escalated, refined, staged
 from gradline.training.examples import stored_examples, streamed_oracle
 from gradline.training.general import GeneralProblem, general_plan, pose_general
 from gradline.training.judge import Solved, observer
@@ -147,7 +148,8 @@ def train(
             watched=bool(progress.monitors),
         )
 
-    # 3. the certificate, and what is doubtful
+    # 3. the refinement, the certificate, and what is doubtful
+    descent = refined(problem, descent)
     certificate = judge.certify(descent.theta)
     texts = [name for name, kind in prepared.kinds.items() if kind is Kind.TEXT and name not in config.types]
     notices = run_doubts(descent, plan, certificate)
@@ -196,7 +198,7 @@ def _oracle(source: Source, config: TrainConfig, engine: Engine, prepared: Prepa
         assert isinstance(reader, RowReader)
         assert isinstance(representation, Representation)
         return streamed_oracle(source, reader, representation, problem.coordinates, engine, l2), 1
-    return MomentsOracle(problem.loss), 1
+    return MomentsOracle(problem.loss, too_flat(problem)), 1
 
 
 def _batches(config: TrainConfig, store: ExampleStore | SparseStore, size: int) -> Batches:
@@ -259,14 +261,7 @@ def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, pr
 def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progress, read: Read | None = None) -> Prepared:
     """Everything before the first step."""
     if isinstance(source, SparseSource):
-        if config.fold_count:
-            raise UsageError(
-                f"{source.name} is sparse: cross-validation is from the moments of dense tables.",
-                "give --l2 a number, leave --folds out, and judge by the validation rows.",
-            )
-        table = read_sparse(source, config, make_roles(source, config), progress.rows)
-        _training_moments(table.survey, source, config)
-        return prepare_sparse(table, config, engine)
+        return _prepare_sparse(source, config, engine, progress)
     kinds, notices = feature_kinds(source, config)
 
     # one read: moments by role
@@ -298,10 +293,12 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         stores = {role: store for role, store in kept.items() if store is not None}
         return prepare_dense(config, engine, found, reader, representation, coordinates, stores, kinds, notices)
     moments = {role: _feature_moments(m, training, representation, config.target) for role, m in found.moments.items()}
-    problem = pose(representation.names, moments, coordinates, config.penalty)
+    posed = pose(representation.names, moments, coordinates, config.penalty)
+    escalation = escalated(source, config, engine, reader, representation, posed, found)
+    problem, notices = escalation.problem, [*notices, *escalation.notices]
     start = np.zeros(coordinates.size)
     store = noise = None
-    judge: Judge = Solved(problem) if config.l1 == 0.0 else ElasticNet(problem, config.l1)
+    judge: Judge = Solved(problem, loop=escalation.loop) if config.l1 == 0.0 else ElasticNet(problem, config.l1)
     if config.oracle == "minibatch" or config.loss != "squared":
         store = stored_examples(source, config, reader, representation, coordinates, found, Role.TRAINING)
     if store is not None and config.loss != "squared":
@@ -316,7 +313,7 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     elif config.l1 > 0.0:
         plan = elastic_plan(config, problem, noise, found.reads + (store is not None))
     else:
-        plan = make_plan(config, problem, start, found.reads, noise)
+        plan = staged(make_plan(config, escalation.loop, start, found.reads, noise), escalation)
     if validated is not None:
         stage = f"{validated.folds} folds × {plural(len(validated.l2), 'value')} of λ"
         plan = replace(plan, stages=(plan.stages[0], stage, *plan.stages[1:]))
@@ -334,6 +331,17 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         noise,
         cross_validation=validated,
     )
+
+
+def _prepare_sparse(source: SparseSource, config: TrainConfig, engine: Engine, progress: Progress) -> Prepared:
+    if config.fold_count:
+        raise UsageError(
+            f"{source.name} is sparse: cross-validation is from the moments of dense tables.",
+            "give --l2 a number, leave --folds out, and judge by the validation rows.",
+        )
+    table = read_sparse(source, config, make_roles(source, config), progress.rows)
+    _training_moments(table.survey, source, config)
+    return prepare_sparse(table, config, engine)
 
 
 def _coordinates(config: TrainConfig, representation: Representation) -> Coordinates:
