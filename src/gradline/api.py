@@ -24,6 +24,7 @@ from gradline.model.sparse import SparseModel
 from gradline.report.run import run_directories, write_run
 from gradline.representation.sparse import SparseRepresentation
 from gradline.training.checkpoint import Checkpoints, checkpoint_path
+from gradline.training.collinearity import UNKNOWN
 from gradline.training.config import TrainConfig
 from gradline.training.general import GeneralProblem
 from gradline.training.prepared import Progress
@@ -207,6 +208,7 @@ def run(
         },
         "intercept": user.intercept,
         "coefficients": dict(zip(found.representation.names, map(float, user.coefficients), strict=True)),
+        **(UNKNOWN if found.collinear is None else found.collinear.to_json()),
         "references": {name: scheme.reference for name, scheme in found.representation.schemes.items()},
         "split": found.reader.roles.description,
         "repeatable": source.repeatable or found.reader.roles.column is not None,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN_COEFFICIENTS = 12
 MOST_COEFFICIENTS = 2_000
+HIGH_INFLATION = 10.0  # of a coefficient's variance: the usual limit
 PLAIN_WIDTH = 1_000  # where the output is no terminal nothing is wrapped
 
 
@@ -108,8 +109,12 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
     table.add_column("coefficient", justify="right")
     table.add_column("per", overflow="fold")
     table.add_column("effect per deviation", justify="right")
+    doubtful = _doubtful(model)
+    if doubtful:
+        table.add_column("variance inflation", justify="right")
     for name in shown:
-        table.add_row(_text(name), number(coefficients[name]), _per(model, features[name]), number(effect[name]))
+        cells: list[Text | str] = [number(coefficients[name]), _per(model, features[name]), number(effect[name])]
+        table.add_row(_text(name), *cells, *([doubtful.get(name, "")] if doubtful else []))
     table.add_row(_text("intercept"), number(model.intercept), "", "")
     lines: list[Any] = [table]
     if len(order) > len(shown):
@@ -126,6 +131,13 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
     if model.retransformation is not None:
         lines.append(_text(f"of log({contract.target}): +0.01 is about +1 % of {contract.target}", style="dim"))
     return lines
+
+
+def _doubtful(model: Model) -> dict[str, str]:
+    """The coefficients that the data do not identify, and those whose variance the other columns inflate."""
+    inflation = model.result.get("variance_inflation") or {}
+    found = {name: f"× {number(value, 3)}" for name, value in inflation.items() if value is not None and value > HIGH_INFLATION}
+    return found | dict.fromkeys(model.result.get("not_identifiable") or (), "not identifiable")
 
 
 def _per(model: Model, feature: Feature) -> Text:

@@ -17,17 +17,15 @@ if TYPE_CHECKING:
     from gradline.maths.certificate import Certificate
     from gradline.maths.moments import Moments
     from gradline.maths.problem import Problem
-    from gradline.maths.quadratic import Solution
     from gradline.representation.features import Representation
     from gradline.representation.sparse import SparseRepresentation
+    from gradline.training.collinearity import Collinearity
     from gradline.training.loop import Descent
     from gradline.training.plan import Plan
     from gradline.training.survey import Survey
-    from gradline.types import FloatArray
 
 FEW_DIGITS = 6.0
 FAR_FROM_MINIMUM = 1e-3  # relative gap
-MOST_COLLINEAR = 5  # so many are spelt out
 LEAKING_CORRELATION = 0.9999
 PERFECT = 1e-14  # J* relative to the baseline, below which it is the rounding of the moments
 ILL = 1e6  # condition in standard coordinates
@@ -54,13 +52,14 @@ def data_doubts(
     descent: Descent,
     found: Survey,
     texts: Collection[str],
+    collinear: Collinearity,
 ) -> list[Notice]:
     """What is doubtful about the data.
 
     `texts`: the columns taken for categories because they are stored as text, not because the user said so.
     """
     names, moments = problem.names, problem.training
-    notices = _collinear(names, problem.reference)
+    notices = collinear.doubts()
     notices += _leaks(names, moments, representation)
     notices += _columns(found, texts)
     digits = certificate.trusted_digits
@@ -117,36 +116,6 @@ def _shrunk(descent: Descent, plan: Plan) -> list[Notice]:
         f"its best step and ended with {last:.6g}. Take that, or leave it to gradline: --learning-rate auto."
     )
     return [Notice("learning_rate_shrunk", None, text)]
-
-
-def _collinear(names: tuple[str, ...], solution: Solution) -> list[Notice]:
-    """One notice for each direction in which the loss is flat, with the features that make it up."""
-    notices = []
-    for direction in _sparse_null_basis(solution)[:MOST_COLLINEAR]:
-        weight = np.abs(direction[: len(names)])
-        members = [names[j] for j in np.argsort(-weight, kind="stable") if weight[j] > 1e-6 * weight.max()]
-        shown = ", ".join(members[:6]) + (f" and {len(members) - 6} more" if len(members) > 6 else "")
-        text = (
-            f"{shown} are linear combinations of each other: their coefficients are not identifiable (the ones of least norm are given); "
-            f"predictions are not affected. Drop one of them: --drop {members[0].split('=')[0]}."
-        )
-        notices.append(Notice("collinear", members[0], text))
-    if solution.null > MOST_COLLINEAR:
-        text = f"there are {solution.null - MOST_COLLINEAR:,} more such combinations among the {len(names):,} features."
-        notices.append(Notice("collinear", None, text))
-    return notices
-
-
-def _sparse_null_basis(solution: Solution) -> list[FloatArray]:
-    """A basis of the flat directions with many zeros (reduced row echelon form), so that each names few features."""
-    basis = solution.vectors[:, : solution.null].T.copy()  # (null, k)
-    for i in range(len(basis)):
-        pivot = int(np.argmax(np.abs(basis[i])))
-        basis[i] /= basis[i, pivot]
-        for other in range(len(basis)):
-            if other != i:
-                basis[other] -= basis[other, pivot] * basis[i]
-    return list(basis)
 
 
 def _leaks(names: tuple[str, ...], moments: Moments, representation: Representation | SparseRepresentation) -> list[Notice]:

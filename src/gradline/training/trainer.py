@@ -28,7 +28,8 @@ from gradline.representation.decode import DATE_PARTS, Decoder
 from gradline.representation.features import Limits, Representation, represent
 from gradline.splits.roles import Folds, RowRoles, ValueRoles, time_ordinals, time_roles
 from gradline.training.cadence import EVERY_STEP, batch_cadence
-from gradline.training.columns import feature_kinds, make_contract, target_kind
+from gradline.training.collinearity import Collinearity, collinearity
+from gradline.training.columns import feature_kinds, make_contract, source_columns, target_kind
 from gradline.training.cross_validation import CrossValidation, cross_validate
 from gradline.training.dense import is_wide, prepare_dense, read_dense, refuse_dense
 from gradline.training.doubts import data_doubts, run_doubts
@@ -90,6 +91,7 @@ class Fit:
     judge: Judge
     stores: Mapping[Role, ExampleStore] | Mapping[Role, SparseStore]
     cross_validation: CrossValidation | None = None
+    collinear: Collinearity | None = None
 
 
 class Read(NamedTuple):
@@ -151,10 +153,12 @@ def train(
     certificate = judge.certify(descent.theta)
     texts = [name for name, kind in prepared.kinds.items() if kind is Kind.TEXT and name not in config.types]
     notices = run_doubts(descent, plan, certificate)
+    collinear = None
     if isinstance(problem, WideProblem):
         notices += wide_doubts(problem, config)
     else:
-        notices += data_doubts(problem, prepared.representation, certificate, descent, found, texts)
+        collinear = collinearity(problem, source_columns(prepared.representation))
+        notices += data_doubts(problem, prepared.representation, certificate, descent, found, texts, collinear)
     return Fit(
         problem,
         prepared.contract or _contract(source, config, prepared),
@@ -168,6 +172,7 @@ def train(
         judge,
         prepared.stores,
         prepared.cross_validation,
+        collinear,
     )
 
 
