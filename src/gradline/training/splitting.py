@@ -92,16 +92,18 @@ def disordered_times(roles: TimeRoles) -> list[Notice]:
 def uneven_times(found: Survey, roles: TimeRoles, config: TrainConfig) -> list[Notice]:
     """Rows of one time stay together, so that the shares held out can be far from those asked for."""
     total = found.read - found.dropped
-    notices = []
-    for role, share in ((Role.VALIDATION, config.validation), (Role.TEST, config.test)):
-        rows = found.rows(role)
-        if share > 0.0 and total >= SHARE_ROWS and abs(rows - share * total) > OFF_SHARE * share * total + 1.0:
-            text = (
-                f"{rows:,} of {total:,} rows are for {role.name.lower()}, not {100 * share:g}%: many rows have one time at the border, or times are missing with the "
-                "target. Use a finer time, or another share."
-            )
-            notices.append(Notice("time_ties", roles.column, text))
-    return notices
+    shares = {Role.VALIDATION: config.validation, Role.TEST: config.test}
+    off = {
+        role: share for role, share in shares.items() if abs(found.rows(role) - share * total) > OFF_SHARE * share * total + 1.0
+    }
+    if not off or total < SHARE_ROWS:
+        return []
+    words = " and ".join(f"{found.rows(role):,} for {role.name.lower()}, not {100 * share:g}%" for role, share in off.items())
+    text = (
+        f"of {total:,} rows there are {words}: many rows have one time at the border, or the last ones have no target. Use a finer time, or "
+        "other shares."
+    )
+    return [Notice("time_ties", roles.column, text)]
 
 
 def shared_groups(sample: SampledRows, candidates: Sequence[str]) -> list[Notice]:
