@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN_COEFFICIENTS = 12
 MOST_COEFFICIENTS = 2_000
+SHOWN_ROWS = 5
 HIGH_INFLATION = 10.0  # of a coefficient's variance: the usual limit
 PLAIN_WIDTH = 1_000  # where the output is no terminal nothing is wrapped
 
@@ -289,6 +290,15 @@ def print_evaluation(model: Model, document: Json) -> None:
     ):
         table.add_row(label, number(found[key]), number((baseline or {}).get(key)))
     console.print(table)
+    if (influence := document["influence"]) is not None:
+        rows = [f"row {r['row']:,} ({number(r['cook'], 3)}, leverage {number(r['leverage'], 3)})" for r in influence["rows"]]
+        console.print(
+            _text(f"these are the training rows; largest Cook's distances: {', '.join(rows[:SHOWN_ROWS])}", style="dim")
+        )
+    if (copies := document["duplicates"]) is not None and copies["rows"]:
+        about = "about " if copies["estimate"] else ""
+        first = f"first at row {copies['first']['row']:,}"
+        console.print(_text(f"{about}{plural(copies['rows'], 'row')} like an earlier one in every column ({first})", style="dim"))
 
 
 def print_plan(document: Json, target: str) -> None:
