@@ -63,8 +63,8 @@ def _pairs(hashes: Hashes) -> int:
 def coincidental(table: pa.Table, columns: Sequence[str], hashes: Sequence[Hashes], pairs: int) -> bool:
     """Whether the equal rows can be chance: rows of few possible values meet by themselves.
 
-    They were copied if a column of very many possible values is the same in them; or if rows that are equal in all columns but
-    one are always equal in that one as well, whichever it is: chance would leave ten near misses for each hit.
+    They were copied if a column of very many possible values is the same in them; or if there are no more pairs that are equal in all
+    columns but one, whichever it is: chance would leave many such near misses for each hit.
     """
     n = len(hashes[0])
     whole = row_hashes_of(hashes)
@@ -73,7 +73,8 @@ def coincidental(table: pa.Table, columns: Sequence[str], hashes: Sequence[Hashe
             return False
     if not LEAST_COLUMNS <= len(columns) <= MOST_COLUMNS:
         return True
-    return any(pairs < TRULY_EQUAL * _pairs(whole ^ each) for each in hashes)
+    misses = sum(_pairs(whole ^ each) - pairs for each in hashes)
+    return misses > pairs
 
 
 def _possible(values: pa.Array) -> float:

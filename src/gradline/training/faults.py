@@ -91,8 +91,8 @@ def deciding_rows(found: Survey, target: str, used: Collection[str], skip: Colle
         where = f"row {row:,}" if row >= 0 else "one row"
         what = "the fit" if column.part is Part.TARGET else "its coefficient"
         text = (
-            f"{where} ({name} = {value:.6g}) alone holds {100 * min(shares[end], 1.0):.3g}% of the variance of {name!r} and all but decides {what}: is the "
-            "value right? If not, filter the row out with SQL text; if it is, a logarithm of the column, or --loss huber for an odd target, may suit."
+            f"{where} ({name} = {value:.6g}) alone holds {100 * min(shares[end], 1.0):.3g}% of the variance of {name!r}, and has as much of the say in {what}: "
+            "is the value right? If not, filter the row out with SQL text; if it is, a logarithm of the column, or --loss huber for an odd target, may suit."
         )
         notices.append(Notice("row_decides", name, text))
     return notices
