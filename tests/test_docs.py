@@ -31,7 +31,7 @@ def test_every_code_of_a_warning_is_in_the_table_of_faults():
     used = set()
     for path in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Notice" and node.args:
-                if isinstance(node.args[0], ast.Constant):
-                    used.add(node.args[0].value)
+            match node:
+                case ast.Call(func=ast.Name(id="Notice"), args=[ast.Constant(value=code), *_]):
+                    used.add(code)
     assert listed - {"contract_null", "contract_unseen", "contract_out_of_range"} == used
