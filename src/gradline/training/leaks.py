@@ -30,6 +30,8 @@ COPY = 1e-11  # 1 − |r|, up to which a column is the target in another unit, r
 NEAR_CORRELATION = 0.9999  # |r|, from which one column alone is suspiciously good
 RANK_CORRELATION = 0.9995  # of a monotone function, and of a sample; such a law of nature is told of as well
 RANKED_ROWS = 50
+FIRST_RANKED = 100  # rows that tell of most columns that there is no such law
+FIRST_CORRELATION = 0.98
 MOST_RANKED = 300  # columns; of more those that go with the target at all
 EXPLAINED = 0.9995  # of the target's variance, by the means of a category's levels
 ROWS_A_LEVEL = 5
@@ -166,7 +168,10 @@ def transformed_targets(sample: SampledRows, told: Collection[str | None] = ()) 
         if name in told or len(x) < RANKED_ROWS or len(np.unique(x)) < len(x) / 4:
             continue
         for what, yardstick in yardsticks.items():
-            rank = rank_correlation(x, yardstick[present])
+            z = yardstick[present]
+            if abs(rank_correlation(x[:FIRST_RANKED], z[:FIRST_RANKED])) < FIRST_CORRELATION:  # as nearly all are: cheaper
+                continue
+            rank = rank_correlation(x, z)
             if abs(rank) > RANK_CORRELATION:
                 text = (
                     f"{name!r} goes {'up' if rank > 0 else 'down'} with the target ({what}) in nearly every pair of rows (rank correlation {rank:.5f} "
