@@ -140,13 +140,6 @@ NOT_CLEAN = (
         "the District of Columbia is no state, and outlies all",
     ),
     Case(
-        "ccard",
-        bundled("statsmodels", "ccard"),
-        "AVGEXP",
-        ("row_decides",),
-        "of 72 squared incomes one holds half of the variance",
-    ),
-    Case(
         "star98",
         bundled("statsmodels", "star98"),
         "NABOVE",

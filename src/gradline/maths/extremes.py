@@ -36,6 +36,14 @@ class Extremes:
     past: IntArray
     first_past: IntArray
 
+    def furthest(self, column: int) -> str:
+        """`: 1e+300 in row 17, counted from 0`, of the value of the largest size; nothing where it was not sought."""
+        if column >= len(self.least):
+            return ""
+        low, high = self.least[column], self.greatest[column]
+        value, row = (low, self.least_row[column]) if -low > high else (high, self.greatest_row[column])
+        return f": {value:.3g} in row {row:,}, counted from 0" if row >= 0 else ""
+
     def plus(self, later: Extremes) -> Extremes:
         """Of these rows and the later ones."""
         low = ~(self.least <= later.least) & ~np.isnan(later.least)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gradline.training.survey import Survey
     from gradline.types import IntArray
 
-DECIDING = 0.4  # of a column's variance in one row: its leverage is that at least, where ordinary rows have p/m
+DECIDING = 0.5  # of a column's variance in one row, more than all others together: its leverage is that at least
 DECIDING_ROWS = 20
 HANDFUL = 5  # rows, up to which a column that is one value elsewhere hardly varies
 NEARLY_ALL = 50  # rows, below which nothing hardly varies
@@ -91,7 +91,7 @@ def deciding_rows(found: Survey, target: str, used: Collection[str], skip: Colle
         where = f"row {row:,}" if row >= 0 else "one row"
         what = "the fit" if column.part is Part.TARGET else "its coefficient"
         text = (
-            f"{where} ({name} = {value:.6g}) alone holds {100 * min(shares[end], 1.0):.3g}% of the variance of {name!r}, and has as much of the say in {what}: "
+            f"{where} ({name} = {value:.6g}) alone holds {100 * min(shares[end], 1.0):.3g}% of the variance of {name!r}, more than all other rows together, and has as much of the say in {what}: "
             "is the value right? If not, filter the row out with SQL text; if it is, a logarithm of the column, or --loss huber for an odd target, may suit."
         )
         notices.append(Notice("row_decides", name, text))

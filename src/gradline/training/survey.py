@@ -91,8 +91,7 @@ class Survey:
     """What one read found. tallies: of the raw columns, the targets last among the numbers, by role. summaries: by decoded
     column, over the training rows (infinities over all). target: over all rows with a target. others: of the other targets.
     fold_tallies: of the training rows by fold, where they are divided; merged in this order they are those of all training rows.
-    without_target, null_beside: see `gradline.training.rows.Rows`.  extremes: of the training
-    rows, of the numbers and then the targets by name; None where there are none.
+    without_target, null_beside: see `Rows`.  extremes: of the training rows' numbers, then of their targets by name.
     """
 
     tallies: Mapping[Role, Tally]
@@ -385,8 +384,9 @@ def _refuse_faults(found: Survey, source: Source) -> None:
         lost = np.flatnonzero(~np.isfinite(np.diag(moments.comoment)))
         if len(lost):
             name = moments.columns[int(lost[0])].column
+            most = "" if role is not Role.TRAINING or found.extremes is None else found.extremes.furthest(int(lost[0]))
             raise DataError(
-                f"column {name!r} of {source.name} has values so large that their squares overflow float64 ({role.label} rows).",
+                f"column {name!r} of {source.name} has values so large that their squares overflow float64 ({role.label} rows{most}).",
                 "choose a larger unit for it, or filter out the rows that are wrong.",
             )
     if not found.rows(Role.TRAINING) or found.moments[Role.TRAINING].weight == 0.0:
