@@ -21,7 +21,7 @@ LAYERS = [
     {"training"},
     {"evaluation", "decisions", "model"},
     {"report", "export", "serving", "monitors", "lab", "engines"},
-    {"api", "measuring", "cli", "sklearn", "__main__", ""},
+    {"api", "measuring", "reviewing", "cli", "sklearn", "__main__", ""},
 ]
 LAYER = {package: number for number, packages in enumerate(LAYERS) for package in packages}
 FOUNDATIONS = LAYERS[0]  # one small package in several modules

@@ -23,7 +23,9 @@ from gradline.model.model import HISTORY_COLUMNS, Model
 from gradline.model.sparse import SparseModel
 from gradline.report.run import run_directories, write_run
 from gradline.representation.sparse import SparseRepresentation
+from gradline.reviewing import Review
 from gradline.training.checkpoint import Checkpoints, checkpoint_path
+from gradline.training.collinearity import UNKNOWN
 from gradline.training.config import TrainConfig
 from gradline.training.general import GeneralProblem
 from gradline.training.prepared import Progress
@@ -209,6 +211,7 @@ def run(
         },
         "intercept": user.intercept,
         "coefficients": dict(zip(found.representation.names, map(float, user.coefficients), strict=True)),
+        **(UNKNOWN if found.collinear is None else found.collinear.to_json()),
         "references": {name: scheme.reference for name, scheme in found.representation.schemes.items()},
         "split": found.reader.roles.description,
         "repeatable": source.repeatable or found.reader.roles.column is not None,
@@ -338,15 +341,16 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
         from gradline.errors import ContractError, did_you_mean
 
         raise ContractError(f"{source.name} has no column {target!r}, the target.", did_you_mean(target, source.schema.names))
-    errors = measured.ErrorSums()
+    errors, review = measured.ErrorSums(), Review(model, source)
     read = unpredicted = without = 0
-    for block in model.predictions(source, (target,)):
+    for block in model.predictions(source, tuple(dict.fromkeys([target, *review.columns]))):
         actual = as_numbers(target, flat_column(block.table, target), model.contract.target_kind, block.first_row)
         without += int(np.count_nonzero(~np.isfinite(actual)))
         unpredicted += int(np.count_nonzero(np.isfinite(actual) & np.isnan(block.predicted)))
         usable = np.isfinite(actual) & ~np.isnan(block.predicted)
         read += len(actual)
         errors.add(block.predicted[usable], actual[usable])
+        review.add(block, actual, usable)
     found = errors.metrics()
     if found is None:
         from gradline.errors import DataError
@@ -356,7 +360,8 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
         )
     mean = model.result["target"]["training_mean"]
     baseline = None if mean is None else errors.baseline(mean)
-    notices = list(model.last_notices)
+    reviewed, doubts = review.to_json()
+    notices = [*model.last_notices, *doubts]
     if source.files and set(source.files) & {tuple(file) for file in model.files}:
         from gradline.types import Notice
 
@@ -368,5 +373,6 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
         "rows": {"read": read, "evaluated": found.rows, "without_target": without, "without_prediction": unpredicted},
         "metrics": found.to_json(),
         "baseline": None if baseline is None else baseline.to_json(),
+        **reviewed,
         "warnings": [notice.to_json() for notice in notices],
     }

@@ -70,7 +70,15 @@ def _inferred(found: Fit, source: Source, config: TrainConfig, engine: Engine) -
         assert isinstance(found.reader, RowReader)
         assert isinstance(found.representation, Representation)
         robust = sandwich(config.errors, source, found.reader, found.representation, found.problem, theta, engine)
-    return infer(found.problem, theta, robust, weighted=config.weight is not None, low=found.descent.theta_low)
+    unknown = () if found.collinear is None else found.collinear.not_identifiable
+    return infer(
+        found.problem,
+        theta,
+        robust,
+        weighted=config.weight is not None,
+        low=found.descent.theta_low,
+        not_identifiable=unknown,
+    )
 
 
 def _score(found: Fit, decoded: Decoded) -> FloatArray:

@@ -18,12 +18,13 @@ from gradline.maths.distributions import f_above, t_quantile, t_two_sided
 from gradline.types import finite_or_none
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from gradline.maths.problem import Problem
-    from gradline.types import BoolArray, FloatArray, Json
+    from gradline.types import FloatArray, Json
 
 LEVEL = 0.95
 CLOSE = 0.01  # of a standard error: how far a coefficient may be from its minimiser
-FLAT = 1e-6  # of a feature in the directions in which the loss is flat
 PERFECT = 1e-14  # RSS to Σ(y − mean y)², below which it is rounding
 
 
@@ -97,13 +98,6 @@ class Inference:
         }
 
 
-def unidentified(problem: Problem) -> BoolArray:
-    """Which coordinates of θ the data do not determine, (k,): those that a flat direction moves."""
-    flat = problem.reference.vectors[:, : problem.reference.null]
-    found: BoolArray = np.sqrt((flat**2).sum(axis=1)) > FLAT
-    return found
-
-
 def bread(problem: Problem) -> FloatArray:
     """(X'WX)⁻¹ in standard coordinates, (k, k), with the pseudo-inverse."""
     solution = problem.reference
@@ -119,6 +113,7 @@ def infer(
     *,
     weighted: bool = False,
     low: FloatArray | None = None,
+    not_identifiable: Collection[str] = (),
 ) -> Inference | None:
     """Of θ (k,) in the loop's coordinates, and `low` to be added to it; None where it means nothing: with a penalty, no degrees of freedom, a perfect fit, or θ so far
     from the minimum that the distance counts beside the standard error.
@@ -143,9 +138,7 @@ def infer(
         back = np.append(-coordinates.mean / deviation, 1.0)  # b in the user's units, of θ in standard coordinates
         estimate = np.append(estimate, user.intercept)
         standard_error = np.append(standard_error, np.sqrt(max(float(back @ covariance @ back), 0.0)))
-    unknown = unidentified(problem)
-    if coordinates.intercept:
-        unknown[p] |= bool(unknown[:p].any())
+    unknown = np.array([name in not_identifiable for name in problem.names] + [bool(not_identifiable)] * coordinates.intercept)
     standard_error = np.where(unknown, np.nan, standard_error)
     used = freedom if sandwich is None or sandwich.clusters is None else sandwich.clusters - 1
     with np.errstate(divide="ignore", invalid="ignore"):

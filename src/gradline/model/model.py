@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gradline.maths.coordinates import Coordinates
     from gradline.maths.moments import Moments
     from gradline.representation.sparse import SparseRepresentation
-    from gradline.types import FloatArray, Json, Notice, Role
+    from gradline.types import Decoded, FloatArray, Json, Notice, Role
 
 HISTORY_COLUMNS = tuple(f.name for f in fields(Step))
 
@@ -57,12 +57,14 @@ class Sampled:
 @dataclass(frozen=True, slots=True)
 class Predictions:
     """A block of predictions. table: the block as read; first_row: its first row's number; predicted: (n,), NaN where the
-    contract gives none.
+    contract gives none.  file: which of the source's files; decoded: the features, None of a sparse table.
     """
 
     table: pa.RecordBatch | pa.Table
     first_row: int
     predicted: FloatArray
+    file: int = 0
+    decoded: Decoded | None = None
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ class Model:
             predicted = self._scored(decoded)
             if unpredicted is not None:
                 predicted[unpredicted] = np.nan
-            yield Predictions(table, block.first_row, predicted)
+            yield Predictions(table, block.first_row, predicted, block.file, decoded)
         self._last_notices.extend(check.notices())
 
     def _scored(self, decoded: Any) -> FloatArray:

@@ -26,6 +26,8 @@ ERRORS = {
     "classical": "of independent rows with errors of one variance (--errors HC3: of any variance)",
     "clustered": "of independent groups",
 } | {kind: f"of independent rows, whatever the variance of their errors ({kind})" for kind in ("HC0", "HC1", "HC2", "HC3")}
+SHOWN_ROWS = 5
+HIGH_INFLATION = 10.0  # of a coefficient's variance: the usual limit
 PLAIN_WIDTH = 1_000  # where the output is no terminal nothing is wrapped
 
 
@@ -117,9 +119,13 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
         table.add_column("95% interval", justify="right")
     table.add_column("per", overflow="fold")
     table.add_column("effect per deviation", justify="right")
+    doubtful = _doubtful(model)
+    if doubtful:
+        table.add_column("variance inflation", justify="right")
     for name in shown:
-        between = [] if inference is None else [_between(inference, name) or "not identifiable"]
-        table.add_row(_text(name), number(coefficients[name]), *between, _per(model, features[name]), number(effect[name]))
+        between = [] if inference is None else [_between(inference, name) or ""]
+        cells: list[Text | str] = [number(coefficients[name]), *between, _per(model, features[name]), number(effect[name])]
+        table.add_row(_text(name), *cells, *([doubtful.get(name, "")] if doubtful else []))
     table.add_row(_text("intercept"), number(model.intercept), "")
     lines: list[Any] = [table]
     if len(order) > len(shown):
@@ -144,6 +150,13 @@ def _between(inference: Json | None, name: str) -> str | None:
     """The interval of a coefficient; None where there is none."""
     found = {"low": None} if inference is None else inference["coefficients"][name]
     return None if found["low"] is None else f"{number(found['low'])} to {number(found['high'])}"
+
+
+def _doubtful(model: Model) -> dict[str, str]:
+    """The coefficients that the data do not identify, and those whose variance the other columns inflate."""
+    inflation = model.result.get("variance_inflation") or {}
+    found = {name: f"× {number(value, 3)}" for name, value in inflation.items() if value is not None and value > HIGH_INFLATION}
+    return found | dict.fromkeys(model.result.get("not_identifiable") or (), "not identifiable")
 
 
 def _per(model: Model, feature: Feature) -> Text:
@@ -299,6 +312,15 @@ def print_evaluation(model: Model, document: Json) -> None:
     ):
         table.add_row(label, number(found[key]), number((baseline or {}).get(key)))
     console.print(table)
+    if (influence := document["influence"]) is not None:
+        rows = [f"row {r['row']:,} ({number(r['cook'], 3)}, leverage {number(r['leverage'], 3)})" for r in influence["rows"]]
+        console.print(
+            _text(f"these are the training rows; largest Cook's distances: {', '.join(rows[:SHOWN_ROWS])}", style="dim")
+        )
+    if (copies := document["duplicates"]) is not None and copies["rows"]:
+        about = "about " if copies["estimate"] else ""
+        first = f"first at row {copies['first']['row']:,}"
+        console.print(_text(f"{about}{plural(copies['rows'], 'row')} like an earlier one in every column ({first})", style="dim"))
 
 
 def print_plan(document: Json, target: str) -> None:

@@ -185,7 +185,7 @@ def _check_same(problem: Problem, exact: dict[Role, ExactMoments], source: Sourc
     for role, before in problem.moments.items():
         same = (role in exact) == (before.weight > 0.0)
         if same and role in exact:
-            deviation = np.sqrt(np.diag(before.comoment) / before.weight)
+            deviation = np.sqrt(np.maximum(np.diag(before.comoment), 0.0) / before.weight)
             apart = np.abs(np.array([float(mean) for mean in exact[role].mean]) - before.mean)
             same = abs(float(exact[role].weight) / before.weight - 1.0) <= FAR
             same = same and bool(np.all(apart <= FAR * (deviation + np.abs(before.mean))))

@@ -28,10 +28,11 @@ from gradline.representation.decode import DATE_PARTS, Decoder
 from gradline.representation.features import Limits, Representation, represent
 from gradline.splits.roles import Folds, RowRoles, ValueRoles, time_ordinals, time_roles
 from gradline.training.cadence import EVERY_STEP, batch_cadence
-from gradline.training.columns import feature_kinds, make_contract, target_kind
+from gradline.training.collinearity import Collinearity, collinearity
+from gradline.training.columns import feature_kinds, make_contract, source_columns, target_kind
 from gradline.training.cross_validation import CrossValidation, cross_validate
 from gradline.training.dense import is_wide, prepare_dense, read_dense, refuse_dense
-from gradline.training.doubts import data_doubts, run_doubts
+from gradline.training.doubts import bounded, data_doubts, run_doubts, table_doubts
 from gradline.training.elastic import ElasticNet, elastic_plan
 from gradline.training.escalation import escalated, refined, staged
 from gradline.training.examples import stored_examples, streamed_oracle
@@ -91,6 +92,7 @@ class Fit:
     judge: Judge
     stores: Mapping[Role, ExampleStore] | Mapping[Role, SparseStore]
     cross_validation: CrossValidation | None = None
+    collinear: Collinearity | None = None
 
 
 class Read(NamedTuple):
@@ -153,10 +155,13 @@ def train(
     certificate = judge.certify(descent.theta)
     texts = [name for name, kind in prepared.kinds.items() if kind is Kind.TEXT and name not in config.types]
     notices = run_doubts(descent, plan, certificate)
+    collinear = None
     if isinstance(problem, WideProblem):
         notices += wide_doubts(problem, config)
     else:
-        notices += data_doubts(problem, prepared.representation, certificate, descent, found, texts)
+        collinear = collinearity(problem, source_columns(prepared.representation))
+        notices += data_doubts(problem, certificate, descent, found, collinear)
+        notices += table_doubts(problem, prepared.representation, found, prepared.reader, config, texts)
     return Fit(
         problem,
         prepared.contract or _contract(source, config, prepared),
@@ -166,10 +171,11 @@ def train(
         certificate,
         found,
         prepared.reader,
-        (*prepared.notices, *notices),
+        bounded([*prepared.notices, *notices]),
         judge,
         prepared.stores,
         prepared.cross_validation,
+        collinear,
     )
 
 
@@ -360,8 +366,10 @@ def make_roles(source: Source, config: TrainConfig) -> Roles:
         return RowRoles(config.seed, config.validation, config.test)
     if not source.repeatable and not source.files:
         raise UsageError(f"--time needs to read the times first, and {source.name} can be read only once.", "write it to a file.")
-    times = [time_ordinals(flat_column(block.load(), config.time), config.time) for block in source.blocks([config.time])]
-    return time_roles(config.time, np.concatenate(times) if times else np.zeros(0), config.validation, config.test)
+    read = [(b.first_row, time_ordinals(flat_column(b.load(), config.time), config.time)) for b in source.blocks([config.time])]
+    times = np.concatenate([np.zeros(0), *(each for _, each in read)])
+    starts = np.cumsum([0, *(len(each) for _, each in read)])[:-1][[row == 0 for row, _ in read]]  # of the files
+    return time_roles(config.time, times, config.validation, config.test, starts.tolist())
 
 
 def _training_moments(found: Survey, source: Source, config: TrainConfig) -> Moments:
