@@ -182,13 +182,13 @@ def _exact_moments(
 
 def _check_same(problem: Problem, exact: dict[Role, ExactMoments], source: Source) -> None:
     """Raise DataError where these rows are not those of the first read."""
+    unit = np.append(problem.coordinates.deviation, problem.target_deviation)  # sums about a far row keep no less than that
     for role, before in problem.moments.items():
         same = (role in exact) == (before.weight > 0.0)
         if same and role in exact:
-            deviation = np.sqrt(np.maximum(np.diag(before.comoment), 0.0) / before.weight)
             apart = np.abs(np.array([float(mean) for mean in exact[role].mean]) - before.mean)
             same = abs(float(exact[role].weight) / before.weight - 1.0) <= FAR
-            same = same and bool(np.all(apart <= FAR * (deviation + np.abs(before.mean))))
+            same = same and bool(np.all(apart <= FAR * (unit + np.abs(before.mean))))
         if not same:
             raise DataError(
                 f"{source.name} changed while it was read: a second read gave other {role.label} rows.", "train again."
