@@ -92,7 +92,11 @@ def test_a_large_table_with_a_column_that_repeats_another_is_read_once(tmp_path)
 
 
 def test_the_second_read_gives_the_bits_of_the_rows_kept_whatever_the_blocks(tmp_path, monkeypatch):
-    path = written(nearly_twins(1_500), tmp_path / "t.parquet")
+    table = nearly_twins(1_500)
+    table["y"] = pa.array(
+        table["y"], mask=np.arange(1_500) % 13 == 3
+    )  # rows that are dropped, so that the others' places are not their numbers
+    path = written(table, tmp_path / "t.parquet")
     kept = fit(path, "y", seed=3)
     assert KEPT in kept.plan["stages"]
     monkeypatch.setattr("gradline.training.survey.SAMPLE_ROWS", 100)
@@ -235,6 +239,22 @@ def test_a_second_read_of_the_summary_is_named(tmp_path, capsys):
     shown = " ".join(capsys.readouterr().out.split()) + " ".join(capsys.readouterr().err.split())
     assert KEPT in shown
     assert "refined to the solved minimum" in shown
+
+
+def test_residuals_that_dwarf_the_effects_cost_the_digits_that_they_do():
+    rng = np.random.default_rng(12)
+    shortfalls = []
+    for _ in range(20):
+        a, b, e = [[Fraction(v) / 3 for v in values] for values in rng.normal(size=(3, 12)).tolist()]
+        X = [[u, u + Fraction(1, 10**4) * v] for u, v in zip(a, b, strict=True)]
+        w, c = exact_least_squares(X, e)
+        apart = [v - (w[0] * row[0] + w[1] * row[1] + c) for v, row in zip(e, X, strict=True)]  # orthogonal to the columns
+        y = [row[0] + row[1] + 1000 * v for row, v in zip(X, apart, strict=True)]  # whose exact coefficients are 1 and 1
+        model = fit(np.array([[float(v) for v in row] for row in X]), np.array([float(v) for v in y]), **ALL)
+        actual = -math.log10(max(abs(model.coefficients[name] - 1.0) for name in ("x0", "x1")))
+        shortfalls.append(actual - model.certificate.trusted_digits)
+    assert min(shortfalls) > -0.5
+    assert np.median(shortfalls) < 2.5
 
 
 def benchmark():
