@@ -140,6 +140,9 @@ def test_columns_that_repeat_others_are_told_apart_from_those_that_nearly_do():
     other[7] += 1.0  # a whole number has not been rounded, however small the difference is beside it
     assert null(whole, b, other) == 0
     assert null(whole, b, whole) == 1
+    for seed in range(5):
+        one, two, three = np.random.default_rng(seed).integers(-99, 100, (3, 40)).astype(float)
+        assert null(one, two, three, 3 * one - 7 * two + 11 * three + 5) == 1
 
 
 def test_predictions_and_least_norm_of_what_is_not_identifiable():

@@ -92,7 +92,11 @@ def test_a_large_table_with_a_column_that_repeats_another_is_read_once(tmp_path)
 
 
 def test_the_second_read_gives_the_bits_of_the_rows_kept_whatever_the_blocks(tmp_path, monkeypatch):
-    path = written(nearly_twins(1_500), tmp_path / "t.parquet")
+    table = nearly_twins(1_500)
+    table["y"] = pa.array(
+        table["y"], mask=np.arange(1_500) % 13 == 3
+    )  # rows that are dropped, so that the others' places are not their numbers
+    path = written(table, tmp_path / "t.parquet")
     kept = fit(path, "y", seed=3)
     assert KEPT in kept.plan["stages"]
     monkeypatch.setattr("gradline.training.survey.SAMPLE_ROWS", 100)
@@ -189,7 +193,19 @@ def test_what_the_user_chooses_for_the_loop_stays_the_loop_s():
     y = X @ [1.0, 2.0] + rng.normal(size=100)
     for settings in ({"learning_rate": 0.1}, {"optimizer": "nesterov"}, {"stop": ("gap",)}, {"scaling": "none"}):
         model = fit(X, y, **settings, **ALL)
-        assert not any("exact" in stage for stage in model.plan["stages"]), settings
+        assert not any("refinement" in stage for stage in model.plan["stages"]), settings
+        assert model.certificate.gap > 0.0
+        assert model.theta_low is None
+    assert any("refinement" in stage for stage in fit(X, y, **ALL).plan["stages"])
+
+
+def test_sql_without_an_order_is_read_again_if_it_gives_the_same_rows(tmp_path):
+    path = written(nearly_twins(2_500), tmp_path / "t.parquet")
+    assert fit(f"from '{path}'", "y", **ALL).coefficients == fit(path, "y", **ALL).coefficients
+    for settings, told in ((ALL, False), ({"validation": 0.2, "test": 0.2}, True)):
+        model = fit(f"from '{path}' order by random()", "y", **settings)
+        assert any(w["code"] == "not_escalated" for w in model.warnings) is told
+        assert any("exact" in stage for stage in model.plan["stages"]) is not told
 
 
 def test_the_saved_model_has_the_refined_parameters(tmp_path):
@@ -223,6 +239,22 @@ def test_a_second_read_of_the_summary_is_named(tmp_path, capsys):
     shown = " ".join(capsys.readouterr().out.split()) + " ".join(capsys.readouterr().err.split())
     assert KEPT in shown
     assert "refined to the solved minimum" in shown
+
+
+def test_residuals_that_dwarf_the_effects_cost_the_digits_that_they_do():
+    rng = np.random.default_rng(12)
+    shortfalls = []
+    for _ in range(20):
+        a, b, e = [[Fraction(v) / 3 for v in values] for values in rng.normal(size=(3, 12)).tolist()]
+        X = [[u, u + Fraction(1, 10**4) * v] for u, v in zip(a, b, strict=True)]
+        w, c = exact_least_squares(X, e)
+        apart = [v - (w[0] * row[0] + w[1] * row[1] + c) for v, row in zip(e, X, strict=True)]  # orthogonal to the columns
+        y = [row[0] + row[1] + 1000 * v for row, v in zip(X, apart, strict=True)]  # whose exact coefficients are 1 and 1
+        model = fit(np.array([[float(v) for v in row] for row in X]), np.array([float(v) for v in y]), **ALL)
+        actual = -math.log10(max(abs(model.coefficients[name] - 1.0) for name in ("x0", "x1")))
+        shortfalls.append(actual - model.certificate.trusted_digits)
+    assert min(shortfalls) > -0.5
+    assert np.median(shortfalls) < 2.5
 
 
 def benchmark():

@@ -151,7 +151,7 @@ def train(
         )
 
     # 3. the refinement, the certificate, and what is doubtful
-    descent = refined(problem, descent)
+    descent = refined(problem, plan, descent)
     certificate = judge.certify(descent.theta)
     texts = [name for name, kind in prepared.kinds.items() if kind is Kind.TEXT and name not in config.types]
     notices = run_doubts(descent, plan, certificate)
