@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gradline.errors import SourceError
+from gradline.inputs.memory import without_views
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
 from gradline.kinds import kind_of
 from gradline.types import Block, Kind
@@ -71,7 +72,7 @@ class ParquetSource:
             if key in columns:
                 value = pa.scalar(part.partitions.get(key), pa.string()).cast(kind)
                 table = table.append_column(pa.field(key, kind), pa.repeat(value, rows))
-        return table.select(list(columns))
+        return without_views(table.select(list(columns)))
 
 
 def _damaged(path: Path, error: Exception) -> SourceError:
@@ -81,7 +82,8 @@ def _damaged(path: Path, error: Exception) -> SourceError:
 def _open(path: Path, root: Path | None) -> _File:
     try:
         with pq.ParquetFile(path) as file:
-            return _File(path, file.metadata, file.schema_arrow, _partitions(path, root))
+            schema = without_views(file.schema_arrow.empty_table()).schema
+            return _File(path, file.metadata, schema, _partitions(path, root))
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
 
