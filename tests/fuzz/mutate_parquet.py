@@ -30,10 +30,13 @@ def case(rng, folder):
         out = folder / "run"
         code, _ = command(folder, out, "train", path, "--target", "y", "--validation", 0, "--test", 0, "--out", out, "--json")
         return f"exit {code}"
-    found = tried(fit, path, **ALL)
+    how = {}
+    if rng.random() < 0.2:
+        how[str(rng.choice(["key", "group", "time", "weight", "target"]))] = str(rng.choice(table.column_names))
+    found = tried(fit, path, **ALL, **how)
     if found.model is None:
         if not damaged:
-            other = tried(fit, table, **ALL)
+            other = tried(fit, table, **ALL, **how)
             check(other.word == found.word, f"{found.word} where the table itself gives {other.word}")
         return found.word
     if damaged or "numbers in a dictionary" in table.column_names:  # which Parquet does not keep as one
@@ -42,10 +45,10 @@ def case(rng, folder):
                 table = file.read()
         except (pa.ArrowException, OSError):
             return "unchecked"  # columns that were not asked for, say
-    other = tried(fit, table, **ALL)
+    other = tried(fit, table, **ALL, **how)
     check(other.word == "answer", f"an answer where the table itself gives {other.word}")
     check(other.model.result["rows"] == found.model.result["rows"], "other rows than the table's")
-    plain = all(pa.types.is_floating(table[n].type) for n in [*found.model.contract.columns, "y"])
+    plain = not how and all(pa.types.is_floating(table[n].type) for n in [*found.model.contract.columns, "y"])
     if plain:
         same_answer(found.model, table)
     else:

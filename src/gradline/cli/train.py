@@ -357,16 +357,23 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> tuple[dict[str, Any]
     settings |= {name: value for name, value in file.items() if name not in ("data", "out") and name not in by_hand}
     if "learning_rate" in by_hand or "learning_rate" not in file:
         settings["learning_rate"] = given["learning_rate"]
-    settings["optimizer"] = SHORT.get(settings["optimizer"], settings["optimizer"])
+    settings["optimizer"] = SHORT.get(str(settings["optimizer"]), settings["optimizer"])
     if settings.get("features") == ():
         settings["features"] = None
     data = list(given["data"]) or file.get("data", [])
     data = [data] if isinstance(data, str) else data
+    out = given["out"] or file.get("out")
+    for name, fits, wanted in (
+        ("data", isinstance(data, list) and all(isinstance(word, str) for word in data), "text, or a list of texts"),
+        ("out", out is None or isinstance(out, str | Path), "text"),
+    ):
+        if not fits:
+            raise UsageError(f"the setting {name} is {file[name]!r}, which is not {wanted}.")
     if not data:
         raise UsageError(
             "no data given.", 'gradline train DATA --target COLUMN; DATA is a file, a folder, a glob, or "select …".'
         )
-    return settings, data, given["out"] or file.get("out")
+    return settings, data, out
 
 
 def _configs(settings: dict[str, Any], data: list[str]) -> list[TrainConfig]:
