@@ -21,8 +21,41 @@ WORDS = (
     "nesterov", "momentum", "lbfgs", "gradient_descent", "barzilai_borwein", "averaged_sgd", "cosine", "backtracking", "shrink", "clip",
     "replacement", "validation", "improvement", "gradient", "gap", ",", ".", ";", "", "y\nx", "<b>", "'; drop table t; --", "\x1b[2J", "/dev/null", "..",
 )  # fmt: skip
-NUMBERS = (0, 1, 2, 3, -1, 10**6, 2**31, 2**63 - 1, -(2**63), 0.0, -0.0, 0.5, 1.0, 1e-300, 1e300, -1e-9, float("inf"), float("-inf"), float("nan"))
-PLAIN = {"validation", "test", "target", "seed", "threads", "tolerance", "patience", "data", "units", "unseen", "out_of_range", "max_levels"}
+NUMBERS = (
+    0,
+    1,
+    2,
+    3,
+    -1,
+    10**6,
+    2**31,
+    2**63 - 1,
+    -(2**63),
+    0.0,
+    -0.0,
+    0.5,
+    1.0,
+    1e-300,
+    1e300,
+    -1e-9,
+    float("inf"),
+    float("-inf"),
+    float("nan"),
+)
+PLAIN = {
+    "validation",
+    "test",
+    "target",
+    "seed",
+    "threads",
+    "tolerance",
+    "patience",
+    "data",
+    "units",
+    "unseen",
+    "out_of_range",
+    "max_levels",
+}
 
 
 def case(rng, folder):
@@ -38,7 +71,9 @@ def case(rng, folder):
     text = tomli_w.dumps(config).encode()
     if rng.random() < 0.2:
         at = int(rng.integers(len(text)))
-        text = [text[:at], text[:at] + rng.bytes(2) + text[at:], text[:at] + text[at + 1 :], text + text, b"[" * 2_000 + text][rng.integers(5)]
+        text = [text[:at], text[:at] + rng.bytes(2) + text[at:], text[:at] + text[at + 1 :], text + text, b"[" * 2_000 + text][
+            rng.integers(5)
+        ]
     (folder / "c.toml").write_bytes(text)
     before = sorted(folder.iterdir())
     out = folder / "run"
@@ -51,7 +86,12 @@ def case(rng, folder):
         return f"exit {code}"
     if "targets" in document:
         return "several"
-    if code == 0 and set(config) <= PLAIN and document["stopped"]["reason"] == "certified" and document["rows"]["train"] == table.num_rows:
+    if (
+        code == 0
+        and set(config) <= PLAIN
+        and document["stopped"]["reason"] == "certified"
+        and document["rows"]["train"] == table.num_rows
+    ):
         right(document, table)
         return "answer"
     return f"exit {code}"
@@ -87,7 +127,7 @@ def right(document, table):
     names = list(document["coefficients"])
     columns = [c == n.partition("=")[2] if n.startswith("c=") else table[n].to_numpy() for n in names]
     design = np.column_stack([*columns, np.ones(len(c))]).astype(float)
-    best = np.linalg.lstsq(design, table["y"].to_numpy(), rcond=None)[0]
+    best = np.linalg.lstsq(design, table[document["target"]["name"]].to_numpy(), rcond=None)[0]
     if not any("=(other)" in n for n in names):
         found = [*document["coefficients"].values(), document["intercept"]]
         check(np.allclose(found, best, rtol=1e-6, atol=1e-8), f"{found} for {best.tolist()}")

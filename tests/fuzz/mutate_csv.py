@@ -16,7 +16,25 @@ CELLS = (
     "=1+1", "\u202e12", " 12 ", "12\u00a0", "\ufeff7", "9007199254740993", "1e308", "-1e300", "1" * 400, "0." + "3" * 400, "nan(1)", "N/A ",
     "<b>x</b>", "two\nlines", 'a "b" c', "1,5", "1;5", "tab\tbed", "x" * 5_000, "\x1b[2J", "🙂", "#5", "1d", "1f", "1L", "0b1", "infinity", "+inf",
 )  # fmt: skip
-HEADERS = ("", " ", "x0", "y ", "у", "Y", "x0\u200b", "1", "2.5", "nan", "a\x00b", "'", "c0", "select", "a,b", "two\nlines", "y" * 3_000)
+HEADERS = (
+    "",
+    " ",
+    "x0",
+    "y ",
+    "у",
+    "Y",
+    "x0\u200b",
+    "1",
+    "2.5",
+    "nan",
+    "a\x00b",
+    "'",
+    "c0",
+    "select",
+    "a,b",
+    "two\nlines",
+    "y" * 3_000,
+)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -121,7 +139,9 @@ def compared(found, data, delimiter):
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         check(False, "an answer from what is not UTF-8")
-    unusual = re.search(r'[^,;|\t\r\n]"[^,;|\t\r\n"]', text.replace('""', "")) or "\r" in text.replace("\r\n", "") or "\x00" in text
+    unusual = (
+        re.search(r'[^,;|\t\r\n]"[^,;|\t\r\n"]', text.replace('""', "")) or "\r" in text.replace("\r\n", "") or "\x00" in text
+    )
     if unusual:
         return Outcome("unchecked")
     try:
@@ -156,7 +176,7 @@ def compared(found, data, delimiter):
 def as_number(cell):
     """A cell of a column of numbers; `odd` for a spelling that the decimal mark decides."""
     text = cell.strip()
-    if text in NULLS:
+    if text in NULLS or re.fullmatch(r"[+-]?nan(\(\w*\))?", text, re.IGNORECASE):
         return None
     if NUMBER.fullmatch(text):
         return float(text)

@@ -44,7 +44,9 @@ def rows(rng):
     y = X @ rng.normal(size=p) + rng.normal(size=count)
     word = rng.choice(["a", "b", 'with "quotes"'], count) if rng.random() < 0.3 else None
     beside = [{} if word is None else {"c": str(w)} for w in (word if word is not None else y)]
-    return [{f"x{j}": float(v) for j, v in enumerate(x)} | more | {"y": float(t)} for x, more, t in zip(X, beside, y, strict=True)]
+    return [
+        {f"x{j}": float(v) for j, v in enumerate(x)} | more | {"y": float(t)} for x, more, t in zip(X, beside, y, strict=True)
+    ]
 
 
 def mutate_object(rng, each):

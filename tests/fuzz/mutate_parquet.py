@@ -68,7 +68,9 @@ def made(rng):
         values = ODD[str(name)](rng, rows)
         if rng.random() < 0.4:
             hole = rng.random(rows) < rng.choice([0.1, 1.0])
-            values = values.take(pa.array([None if h else i for i, h in enumerate(hole)], pa.int64())) if name != "view" else values
+            values = (
+                values.take(pa.array([None if h else i for i, h in enumerate(hole)], pa.int64())) if name != "view" else values
+            )
         columns[str(name)] = values
     for column in ("x0", "y"):
         if rng.random() < 0.05:

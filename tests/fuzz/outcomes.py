@@ -13,18 +13,20 @@ from io import StringIO
 from typing import NamedTuple
 from unittest import mock
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
 from gradline.cli import main as command_line
 from gradline.errors import GradlineError
+from gradline.inputs import csv, query
 from tables import fit, leftovers
 
 ALL = {"validation": 0.0, "test": 0.0}
 NULLS = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "#N/A")
 
 
-class Fault(AssertionError):
+class Fault(AssertionError):  # noqa: N818
     """Neither a right answer nor an error of gradline's."""
 
 
@@ -122,12 +124,10 @@ def least_squares(model, table):
 @contextmanager
 def one_database():
     """Connections to one DuckDB database instead of one each: opening it takes longer than a case."""
-    import duckdb
-
     with duckdb.connect(":memory:") as database, ExitStack() as patches:
         database.execute("SET preserve_insertion_order = true; SET autoinstall_known_extensions = false; SET threads = 2")
-        for module in ("query", "csv"):
-            patches.enter_context(mock.patch(f"gradline.inputs.{module}.connect", database.cursor))
+        for module in (query, csv):
+            patches.enter_context(mock.patch.object(module, "connect", database.cursor))
         yield
 
 
