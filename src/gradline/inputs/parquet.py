@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from gradline.errors import SourceError
 from gradline.inputs.memory import without_views
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
+from gradline.inputs.watched import Watched
 from gradline.kinds import kind_of
 from gradline.types import Block, Kind
 
@@ -39,6 +40,7 @@ class ParquetSource:
 
     def __init__(self, name: str, paths: Sequence[Path], root: Path | None = None) -> None:
         self.name = name
+        self._watched = [Watched.of(path) for path in paths]
         self._parts = [_open(path, root) for path in paths]
         first = self._parts[0]
         check_unique_names(first.schema.names, str(first.path))
@@ -49,12 +51,13 @@ class ParquetSource:
         self.schema = pa.schema(fields)
         check_unique_names(self.schema.names, name)
         self.rows = sum(part.metadata.num_rows for part in self._parts)
-        self.files = tuple(SourceFile(part.path.name, part.path.stat().st_size) for part in self._parts)
+        self.files = tuple(SourceFile(file.path.name, file.bytes) for file in self._watched)
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
         """See `Source`. Each row group is decoded once, a block's rows at a time, its columns side by side."""
         rows = block_rows(len(columns))
         for index, part in enumerate(self._parts):
+            self._watched[index].check()
             stored = [name for name in columns if name not in part.partitions]
             try:
                 # pre_buffer would hold the bytes of all row groups at once; a buffer spares holding those of one
@@ -64,7 +67,9 @@ class ParquetSource:
                         yield Block(index, first_row, loaded(self._with_partitions(part, table, columns)))
                         first_row += table.num_rows
             except (pa.ArrowException, OSError) as error:
+                self._watched[index].check()
                 raise _damaged(part.path, error) from error
+            self._watched[index].check()
 
     def _with_partitions(self, part: _File, table: pa.Table, columns: Sequence[str]) -> pa.Table:
         rows = table.num_rows

@@ -9,6 +9,7 @@ import duckdb
 
 from gradline.errors import SourceError
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
+from gradline.inputs.watched import Watched
 from gradline.types import Block
 
 if TYPE_CHECKING:
@@ -102,13 +103,13 @@ class NdjsonSource:
 
     def __init__(self, name: str, paths: Sequence[Path]) -> None:
         self.name = name
-        self._paths = paths
+        self._watched = [Watched.of(path) for path in paths]
         for path in paths:
             _check_objects(path)
         everything = self._select("[" + ", ".join(literal(str(path)) for path in paths) + "]")
         self.schema = query_schema(everything, self._translate)
         self._types = self._described(everything)
-        self.files = tuple(SourceFile(path.name, path.stat().st_size) for path in paths)
+        self.files = tuple(SourceFile(file.path.name, file.bytes) for file in self._watched)
 
     @staticmethod
     def _select(files: str, types: str = "") -> str:
@@ -125,8 +126,9 @@ class NdjsonSource:
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
         """See `Source`."""
-        for index, path in enumerate(self._paths):
-            yield from stream(self._select(literal(str(path)), self._types), index, columns, self._translate)
+        for index, file in enumerate(self._watched):
+            with file.unchanged():
+                yield from stream(self._select(literal(str(file.path)), self._types), index, columns, self._translate)
 
     def _translate(self, error: Exception) -> SourceError:
         return SourceError(f"{self.name} cannot be read as newline-delimited JSON: {first_lines(error)}", "one object a line.")

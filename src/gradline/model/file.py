@@ -220,6 +220,7 @@ def _check_parameters(theta: np.ndarray[Any, Any], coordinates: Coordinates, nam
     if not np.all(coordinates.deviation > 0.0):
         raise ValueError("there are features without a deviation")
     with np.errstate(all="ignore"):
-        stated, made = result["coefficients"], coordinates.to_user(theta).coefficients
-    if tuple(stated) != names or not np.allclose(list(stated.values()), made, rtol=1e-9, atol=0.0):
+        made = coordinates.to_user(theta).coefficients * coordinates.deviation
+        stated = np.array(list(result["coefficients"].values())) * coordinates.deviation
+    if tuple(result["coefficients"]) != names or not np.allclose(stated, made, rtol=1e-9, atol=1e-9 * np.abs(made).max()):
         raise ValueError("the coefficients are not those of theta")

@@ -127,6 +127,7 @@ DOCUMENT = {
     "representation": (None, {"features": [FEATURE], "categories": Each(SCHEME)}),
     "coordinates": {"name": str, "intercept": bool},
     "theta": [NUMBER],
+    "theta_low": Maybe((None, [NUMBER])),
     "certificate": CERTIFICATE,
     "retransformation": RETRANSFORMATION,
     "result": RESULT,
