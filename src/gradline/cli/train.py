@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradline.cli import parameters
+from gradline.errors import StorageError
 from gradline.training.config import CHOICES, STOPS
 
 if TYPE_CHECKING:
@@ -247,7 +249,10 @@ def train(ctx: click.Context, /, **given: Any) -> int:
                 monitors: list[Monitor] = [*([StepsTable()] if given["steps_table"] else []), *curves]
                 found = runs(source, configs, Progress(shown.rows, monitors, shown.step), data, checkpoints)
                 for model, path, checkpoint in zip(found, paths, checkpoints, strict=True):
-                    documents[model.contract.target] = write_run(model, path)
+                    try:
+                        documents[model.contract.target] = write_run(model, path)
+                    except StorageError as error:
+                        raise _rescued(model, error) from error
                     checkpoint.finish(model.stop_reason)
                     models.append(model)
         except KeyboardInterrupt:
@@ -271,6 +276,18 @@ def train(ctx: click.Context, /, **given: Any) -> int:
             for model, path in zip(models, paths, strict=True):
                 print_summary(model, path)
     return 0 if all(model.stop_reason.converged for model in models) else 3
+
+
+def _rescued(model: Model, error: StorageError) -> StorageError:
+    """The failure to write a run, with the place where its model is kept instead, if there is one."""
+    import tempfile
+
+    place = Path(tempfile.gettempdir()) / f"gradline-rescued-{time.time_ns()}.gradline"
+    try:
+        model.save(place)
+    except StorageError:
+        return error
+    return StorageError(f"{error.message} The trained model is kept in {place}.", "move it to where there is room.")
 
 
 def _curves(given: dict[str, Any], runs: list[Path]) -> Iterator[Curves]:

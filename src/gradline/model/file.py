@@ -74,17 +74,13 @@ def write_model(model: Model, path: Path) -> None:
         "version": VERSION,
         "members": {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in members.items()},
     }
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    packed = io.BytesIO()  # a zip that the disk refuses half way would complain once more when it is thrown away
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, data in {"manifest.json": json.dumps(manifest).encode(), **members}.items():
             archive.writestr(zipfile.ZipInfo(name, DATE), data, zipfile.ZIP_DEFLATED, 1)
         archive.comment = b"0" * SEAL
-    with path.open("r+b") as file:  # the seal: the checksum of all bytes before it, where the archive's comment stands
-        file.seek(-SEAL, io.SEEK_END)
-        place = file.tell()
-        file.seek(0)
-        seal = hashlib.sha256(file.read(place)).hexdigest().encode()
-        file.seek(place)
-        file.write(seal)
+    body = packed.getvalue()[:-SEAL]  # the seal: the checksum of all bytes before it, where the archive's comment stands
+    path.write_bytes(body + hashlib.sha256(body).hexdigest().encode())
 
 
 def _npy(array: np.ndarray[Any, Any]) -> bytes:
