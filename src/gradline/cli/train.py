@@ -282,10 +282,10 @@ def _rescued(model: Model, error: StorageError) -> StorageError:
     """The failure to write a run, with the place where its model is kept instead, if there is one."""
     import tempfile
 
-    place = Path(tempfile.gettempdir()) / f"gradline-rescued-{time.time_ns()}.gradline"
     try:
+        place = Path(tempfile.gettempdir()) / f"gradline-rescued-{time.time_ns()}.gradline"
         model.save(place)
-    except StorageError:
+    except (StorageError, OSError):  # there is no room anywhere
         return error
     return StorageError(f"{error.message} The trained model is kept in {place}.", "move it to where there is room.")
 
