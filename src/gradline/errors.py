@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+LONGEST_TEXT = 4_000  # that is printed: a level can have ten million characters
+
+
 class GradlineError(Exception):
     """A failure of the machine or of gradline."""
 
@@ -83,8 +86,9 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """A text without control characters: a column's name cannot move the cursor or clear the screen."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """A text without control characters, not too long: a column's name cannot move the cursor, clear the screen or fill it."""
+    shown = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text):,} characters)"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in shown)
 
 
 def plural(count: int, noun: str) -> str:

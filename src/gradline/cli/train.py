@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradline.cli import parameters
-from gradline.errors import StorageError
+from gradline.errors import StorageError, printable
 from gradline.training.config import CHOICES, STOPS
 
 if TYPE_CHECKING:
@@ -261,9 +261,11 @@ def train(ctx: click.Context, /, **given: Any) -> int:
             if not models and not going_on:
                 raise
             done = f"; done and kept: {', '.join(map(str, paths[: len(models)]))}" if models else ""
-            click.echo(f"gradline: interrupted{done}.", err=True)
+            click.echo(printable(f"gradline: interrupted{done}."), err=True)
             for path in going_on:
-                click.echo(f"gradline: a checkpoint is kept: gradline train --resume {path} goes on from there.", err=True)
+                click.echo(
+                    printable(f"gradline: a checkpoint is kept: gradline train --resume {path} goes on from there."), err=True
+                )
             return 130
         for model in models:
             of = f"{model.contract.target}: " if several else ""

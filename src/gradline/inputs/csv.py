@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from gradline.errors import SourceError
-from gradline.inputs.query import connect, first_lines, literal, query_schema, stream
+from gradline.inputs.query import connect, file_literal, first_lines, literal, query_schema, stream
 from gradline.inputs.source import SourceFile, check_unique_names, loaded, text_head
 from gradline.inputs.watched import Watched
 from gradline.types import Block, Kind
@@ -221,7 +221,7 @@ def _select(
     columns = ", ".join(f"'c{i}': '{kind}'" for i, kind in enumerate(kinds))
     compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix, "none")
     return (
-        f"SELECT {chosen} FROM read_csv({literal(str(path))}, auto_detect = false, columns = {{{columns}}}, "
+        f"SELECT {chosen} FROM read_csv({file_literal(path)}, auto_detect = false, columns = {{{columns}}}, "
         f"delim = {literal(dialect.delimiter)}, quote = '\"', escape = '\"', header = {str(dialect.header).lower()}, "
         f"nullstr = [{', '.join(map(literal, nulls))}], decimal_separator = {literal(decimal)}, "
         f"compression = '{compression}'{more})"

@@ -21,9 +21,17 @@ if TYPE_CHECKING:
     Translate = Callable[[Exception], SourceError]
 
 
+LONGEST_LINE = 200  # of a message: it may quote a line of the data, whatever its length
+
+
 def literal(text: str) -> str:
     """A text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def file_literal(path: Path) -> str:
+    """A file's name as an SQL literal that means this file: `t[1].csv` is no pattern, which would read `t1.csv`."""
+    return literal("".join(f"[{c}]" if c in "*?[" else c for c in str(path)))
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -60,7 +68,7 @@ def stream(sql: str, file: int, columns: Sequence[str], translate: Translate) ->
 
 def first_lines(error: Exception) -> str:
     """DuckDB's message without its advice on DuckDB's own options."""
-    return " ".join(line.strip() for line in str(error).split("\n\n")[0].splitlines()[:3])
+    return " ".join(line.strip()[:LONGEST_LINE] for line in str(error).split("\n\n")[0].splitlines()[:3])
 
 
 class QuerySource:
@@ -106,7 +114,7 @@ class NdjsonSource:
         self._watched = [Watched.of(path) for path in paths]
         for path in paths:
             _check_objects(path)
-        everything = self._select("[" + ", ".join(literal(str(path)) for path in paths) + "]")
+        everything = self._select("[" + ", ".join(map(file_literal, paths)) + "]")
         self.schema = query_schema(everything, self._translate)
         self._types = self._described(everything)
         self.files = tuple(SourceFile(file.path.name, file.bytes) for file in self._watched)
@@ -128,7 +136,7 @@ class NdjsonSource:
         """See `Source`."""
         for index, file in enumerate(self._watched):
             with file.unchanged():
-                yield from stream(self._select(literal(str(file.path)), self._types), index, columns, self._translate)
+                yield from stream(self._select(file_literal(file.path), self._types), index, columns, self._translate)
 
     def _translate(self, error: Exception) -> SourceError:
         return SourceError(f"{self.name} cannot be read as newline-delimited JSON: {first_lines(error)}", "one object a line.")

@@ -59,7 +59,7 @@ def write_model(model: Model, path: Path) -> None:
         "moments": {role.label: {"rows": m.rows, "weight": m.weight} for role, m in model.moments.items()},
         "notices": [notice.to_json() for notice in model.notices],
     }
-    members = {"model.json": json.dumps(document, ensure_ascii=False, allow_nan=False).encode()}
+    members = {"model.json": json.dumps(document, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")}
     for role, moments in model.moments.items():
         members[f"moments-{role.label}-mean.npy"] = _npy(np.stack([moments.mean, moments.mean_rest]))
         members[f"moments-{role.label}-comoment.npy"] = _npy(moments.comoment[np.triu_indices(len(moments.mean))])
