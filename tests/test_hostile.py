@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gradline.errors import SourceError, printable
+from gradline.errors import SourceError, UsageError, printable
 from gradline.inputs.opening import open_source
 from gradline.report.page import render
 from gradline.report.run import directory_name
@@ -231,3 +231,17 @@ def test_printable_texts_stay_as_they_are():
     assert printable("Größe 🙂 аge, 価格") == "Größe 🙂 аge, 価格"
     assert printable("a\x1bb\u202ec\u200bd\ud800") == "a�b�c�d�"
     assert len(printable(LONG)) < 5_000
+
+
+def test_a_key_with_a_nul_is_refused_and_not_taken_for_the_key_before_it(tmp_path):
+    lines = [json.dumps({"a\0b": i, "a": -i, "y": i}) for i in range(9)]
+    (tmp_path / "t.ndjson").write_text("\n".join(lines) + "\n")
+    with pytest.raises(SourceError, match=r"the key 'a\\x00b' holds a NUL"):
+        fit(tmp_path / "t.ndjson")
+
+
+def test_the_names_that_an_error_suggests_are_short(tmp_path):
+    write_csv(simple().rename_columns(["x" * 3_000, "z" * 3_000, "c", "why"]), tmp_path / "t.csv")
+    with pytest.raises(UsageError) as raised:
+        fit(tmp_path / "t.csv")
+    assert len(str(raised.value)) < 1_000

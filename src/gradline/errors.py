@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+LONGEST_NAME = 200  # that is suggested
 LONGEST_TEXT = 4_000  # that is printed: a level can have ten million characters
 
 
@@ -77,7 +78,7 @@ class GradlineWarning(UserWarning):
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """The hint for a misspelt name, with the names there are."""
-    names = list(candidates)
+    names = [name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME] + "…" for name in candidates]
     close = get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(repr(str(c)) for c in close) + "?"

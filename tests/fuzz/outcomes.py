@@ -48,7 +48,7 @@ def tried(function, *arguments, **settings):
     try:
         return Outcome("answer", function(*arguments, **settings))
     except GradlineError as error:
-        check(len(str(error)) < 4_000, f"a message of {len(str(error))} characters")
+        check(len(str(error)) < 20_000, f"a message of {len(str(error))} characters")
         return Outcome(type(error).__name__)
     except Exception as error:
         raise Fault(f"{type(error).__name__}: {error}") from error
@@ -65,7 +65,7 @@ def command(folder, out, *words):
     check(not leftovers(folder), f"left: {leftovers(folder)}")
     if code in (1, 2):
         check(text.startswith("gradline: "), f"no message: {text[:200]!r}")
-        check(len(text) < 5_000, f"a message of {len(text)} characters")
+        check(len(text) < 10_000, f"a message of {len(text)} characters")
         check(printed.getvalue() == "", "an error, and something on stdout")
         check(not out.exists(), f"an error, and {out.name} was written")
         return code, None

@@ -115,8 +115,8 @@ class NdjsonSource:
         for path in paths:
             _check_objects(path)
         everything = self._select("[" + ", ".join(map(file_literal, paths)) + "]")
-        self.schema = query_schema(everything, self._translate)
         self._types = self._described(everything)
+        self.schema = query_schema(everything, self._translate)
         self.files = tuple(SourceFile(file.path.name, file.bytes) for file in self._watched)
 
     @staticmethod
@@ -130,6 +130,10 @@ class NdjsonSource:
                 described = connection.sql("DESCRIBE " + sql).fetchall()
         except duckdb.Error as error:
             raise self._translate(error) from error
+        for row in described:
+            if "\0" in row[0]:  # Arrow would end the name there, and take the column for another
+                raise SourceError(f"{self.name}: the key {row[0]!r} holds a NUL character.", "rename it.")
+        check_unique_names([row[0] for row in described], self.name)
         return ", columns = {" + ", ".join(f"{literal(row[0])}: {literal(row[1])}" for row in described) + "}"
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
