@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+LONGEST_NAME = 200  # that is suggested
+LONGEST_TEXT = 4_000  # that is printed: a level can have ten million characters
+
+
 class GradlineError(Exception):
     """A failure of the machine or of gradline."""
 
@@ -74,7 +78,7 @@ class GradlineWarning(UserWarning):
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """The hint for a misspelt name, with the names there are."""
-    names = list(candidates)
+    names = [name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME] + "…" for name in candidates]
     close = get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(repr(str(c)) for c in close) + "?"
@@ -83,8 +87,9 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """A text without control characters: a column's name cannot move the cursor or clear the screen."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """A text without control characters, not too long: a column's name cannot move the cursor, clear the screen or fill it."""
+    shown = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text):,} characters)"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in shown)
 
 
 def plural(count: int, noun: str) -> str:

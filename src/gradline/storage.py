@@ -6,11 +6,12 @@ fails or is interrupted removes what it began; one that is killed leaves only th
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,8 +50,17 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def _flush_place(path: Path) -> None:
+    """That a name is in its directory, on the disk; where directories cannot be flushed, it will be soon."""
+    with suppress(OSError):
+        _flush(path.parent)
+
+
 def check_replaceable(path: Path) -> None:
-    """Raise UsageError if `path` is something else than an earlier run or an empty directory."""
+    """Raise UsageError if `path` is something else than an earlier run or an empty directory, StorageError if nothing can be
+    written there: before hours of training, not after them.
+    """
+    _check_writable(path)
     if path.resolve() == Path.cwd():
         raise UsageError("--out is the current directory, which a run would replace.", "give the name of a new directory in it.")
     if not path.exists():
@@ -62,6 +72,14 @@ def check_replaceable(path: Path) -> None:
         raise UsageError(
             f"--out {path} holds files that are not a gradline run's ({foreign[0]}).", "give a new directory, or move them."
         )
+
+
+def _check_writable(path: Path) -> None:
+    place = path.absolute().parent
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+        raise _storage_error(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
 @contextmanager
@@ -91,14 +109,27 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 def _replace_directory(staging: Path, path: Path) -> None:
     if not path.exists():
         staging.rename(path)
-        return
+    elif not _exchanged(staging, path):
+        try:
+            _swap_directory(staging, path)
+        except OSError as error:
+            raise _storage_error(path, error) from error
+    _flush_place(path)
+
+
+def _exchanged(staging: Path, path: Path) -> bool:
+    """Whether the two could change names in one step, so that there is a run at `path` at every moment (Linux)."""
     try:
-        _swap_directory(staging, path)
-    except OSError as error:
-        raise _storage_error(path, error) from error
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    done: bool = rename(here, os.fsencode(staging), here, os.fsencode(path), exchange) == 0
+    return done
 
 
 def _swap_directory(staging: Path, path: Path) -> None:
+    """In two steps; whoever is killed between them leaves the earlier run in the directory that ends in `.old`."""
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
     path.rename(aside / path.name)
     try:
@@ -127,6 +158,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         staging.chmod(0o666 & ~_umask())
         _flush(staging)
         staging.replace(path)
+        _flush_place(path)
     except OSError as error:
         raise _mine(path, staging, error) from error
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -109,7 +110,9 @@ def _bug(error: Exception) -> int:
     import tempfile
     import traceback
 
-    with tempfile.NamedTemporaryFile("w", prefix="gradline-", suffix=".log", delete=False) as log:
+    where = "could not be written"
+    with suppress(OSError), tempfile.NamedTemporaryFile("w", prefix="gradline-", suffix=".log", delete=False) as log:
         traceback.print_exc(file=log)
-    _say(f"gradline: failed: {type(error).__name__}: {error}", f"this is a bug; the log is {log.name}.")
+        where = f"is {log.name}"
+    _say(f"gradline: failed: {type(error).__name__}: {error}", f"this is a bug; the log {where}.")
     return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from gradline.types import Json, Notice
 
 REFRESH_SECONDS = 0.1
+UNPRINTABLE = re.compile(r"[^\n\x20-\x7e]")  # some of these are
 
 
 def print_json(document: Json) -> None:
-    """The document, and nothing else, on stdout."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    """The document, and nothing else, on stdout. Characters that a terminal would act on, which strings alone can hold, are escaped."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    click.echo(UNPRINTABLE.sub(lambda found: json.dumps(found[0])[1:-1] if not found[0].isprintable() else found[0], text))
 
 
 def print_notices(notices: Iterable[Notice]) -> None:

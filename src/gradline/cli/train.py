@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradline.cli import parameters
+from gradline.errors import StorageError, printable
 from gradline.training.config import CHOICES, STOPS
 
 if TYPE_CHECKING:
@@ -254,7 +256,10 @@ def train(ctx: click.Context, /, **given: Any) -> int:
                 monitors: list[Monitor] = [*([StepsTable()] if given["steps_table"] else []), *curves]
                 found = runs(source, configs, Progress(shown.rows, monitors, shown.step), data, checkpoints)
                 for model, path, checkpoint in zip(found, paths, checkpoints, strict=True):
-                    documents[model.contract.target] = write_run(model, path)
+                    try:
+                        documents[model.contract.target] = write_run(model, path)
+                    except StorageError as error:
+                        raise _rescued(model, error) from error
                     checkpoint.finish(model.stop_reason)
                     models.append(model)
         except KeyboardInterrupt:
@@ -263,9 +268,11 @@ def train(ctx: click.Context, /, **given: Any) -> int:
             if not models and not going_on:
                 raise
             done = f"; done and kept: {', '.join(map(str, paths[: len(models)]))}" if models else ""
-            click.echo(f"gradline: interrupted{done}.", err=True)
+            click.echo(printable(f"gradline: interrupted{done}."), err=True)
             for path in going_on:
-                click.echo(f"gradline: a checkpoint is kept: gradline train --resume {path} goes on from there.", err=True)
+                click.echo(
+                    printable(f"gradline: a checkpoint is kept: gradline train --resume {path} goes on from there."), err=True
+                )
             return 130
         for model in models:
             of = f"{model.contract.target}: " if several else ""
@@ -278,6 +285,18 @@ def train(ctx: click.Context, /, **given: Any) -> int:
             for model, path in zip(models, paths, strict=True):
                 print_summary(model, path)
     return 0 if all(model.stop_reason.converged for model in models) else 3
+
+
+def _rescued(model: Model, error: StorageError) -> StorageError:
+    """The failure to write a run, with the place where its model is kept instead, if there is one."""
+    import tempfile
+
+    try:
+        place = Path(tempfile.gettempdir()) / f"gradline-rescued-{time.time_ns()}.gradline"
+        model.save(place)
+    except (StorageError, OSError):  # there is no room anywhere
+        return error
+    return StorageError(f"{error.message} The trained model is kept in {place}.", "move it to where there is room.")
 
 
 def _curves(given: dict[str, Any], runs: list[Path]) -> Iterator[Curves]:
@@ -364,16 +383,23 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> tuple[dict[str, Any]
     settings |= {name: value for name, value in file.items() if name not in ("data", "out") and name not in by_hand}
     if "learning_rate" in by_hand or "learning_rate" not in file:
         settings["learning_rate"] = given["learning_rate"]
-    settings["optimizer"] = SHORT.get(settings["optimizer"], settings["optimizer"])
+    settings["optimizer"] = SHORT.get(str(settings["optimizer"]), settings["optimizer"])
     if settings.get("features") == ():
         settings["features"] = None
     data = list(given["data"]) or file.get("data", [])
     data = [data] if isinstance(data, str) else data
+    out = given["out"] or file.get("out")
+    for name, fits, wanted in (
+        ("data", isinstance(data, list) and all(isinstance(word, str) for word in data), "text, or a list of texts"),
+        ("out", out is None or isinstance(out, str | Path), "text"),
+    ):
+        if not fits:
+            raise UsageError(f"the setting {name} is {file[name]!r}, which is not {wanted}.")
     if not data:
         raise UsageError(
             "no data given.", 'gradline train DATA --target COLUMN; DATA is a file, a folder, a glob, or "select …".'
         )
-    return settings, data, given["out"] or file.get("out")
+    return settings, data, out
 
 
 def _configs(settings: dict[str, Any], data: list[str]) -> list[TrainConfig]:

@@ -49,7 +49,7 @@ def predict(model: str, data: tuple[str, ...], out: Path, keep: tuple[str, ...],
     `prediction` in the target's unit.
     """
     from gradline.cli.terminal import print_json, print_notices
-    from gradline.errors import UsageError, did_you_mean, plural
+    from gradline.errors import UsageError, did_you_mean, plural, printable
     from gradline.inputs.opening import open_source, paths_of
     from gradline.model.model import load
     from gradline.storage import RUN_MARKER
@@ -72,7 +72,8 @@ def predict(model: str, data: tuple[str, ...], out: Path, keep: tuple[str, ...],
         print_json(document)
     else:
         lost = f" ({result['rows_without_prediction']:,} without)" if result["rows_without_prediction"] else ""
-        click.echo(f"{plural(result['rows'], 'prediction')}{lost} of {trained.contract.target} written to {out}")
+        text = f"{plural(result['rows'], 'prediction')}{lost} of {trained.contract.target} written to {out}"
+        click.echo(printable(text))
     return 0
 
 
@@ -114,6 +115,7 @@ class _writer:  # noqa: N801
             )
         self._suffix, self._path = suffix, path
         self._file: Any = None
+        self._sink: Any = None
 
     def __enter__(self) -> _writer:
         return self
@@ -130,12 +132,17 @@ class _writer:  # noqa: N801
             return
         if self._file is None:
             make = pa.csv.CSVWriter if self._suffix == ".csv" else pa.parquet.ParquetWriter
-            self._file = make(str(self._path), table.schema)
+            self._sink = self._path.open("wb")  # Arrow takes no name that is not UTF-8
+            self._file = make(self._sink, table.schema)
         self._file.write_table(table)
 
     def __exit__(self, *error: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        try:
+            if self._file is not None:
+                self._file.close()
+        finally:
+            if self._sink is not None:
+                self._sink.close()
 
 
 def _json_lines(table: pa.Table) -> Iterable[str]:
@@ -193,7 +200,7 @@ def show(model: str, as_json: bool) -> int:
 def report(run: str, out: Path | None, as_json: bool) -> int:
     """Write the report of RUN (a run directory or model file) again."""
     from gradline.cli.terminal import print_json
-    from gradline.errors import UsageError
+    from gradline.errors import UsageError, printable
     from gradline.model.model import load
     from gradline.report.page import render
     from gradline.report.run import REPORT
@@ -209,5 +216,5 @@ def report(run: str, out: Path | None, as_json: bool) -> int:
     if as_json:
         print_json({"report": str(path)})
     else:
-        click.echo(f"report written to {path}")
+        click.echo(printable(f"report written to {path}"))
     return 0

@@ -16,8 +16,9 @@ import duckdb
 import pyarrow as pa
 
 from gradline.errors import SourceError
-from gradline.inputs.query import connect, first_lines, literal, query_schema, stream
+from gradline.inputs.query import connect, file_literal, first_lines, literal, query_schema, stream
 from gradline.inputs.source import SourceFile, check_unique_names, loaded, text_head
+from gradline.inputs.watched import Watched
 from gradline.types import Block, Kind
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class CsvSource:
     def __init__(self, name: str, paths: Sequence[Path], options: ReadOptions) -> None:
         self.name = name
         self._paths = paths
+        self._watched = [Watched.of(path) for path in paths]
         self._dialects = [read_dialect(path, options) for path in paths]
         first = self._dialects[0]
         for path, dialect in zip(paths[1:], self._dialects[1:], strict=True):
@@ -72,7 +74,7 @@ class CsvSource:
         sql = "SELECT " + ", ".join(f"CAST(NULL AS {SQL_TYPES[self._kinds[c]]}) AS c{i}" for i, c in enumerate(first.names))
         types = query_schema(sql, self._translate(paths[0], first)).types
         self.schema = pa.schema([(c, INSTANT if c in self._zoned else t) for c, t in zip(first.names, types, strict=True)])
-        self.files = tuple(SourceFile(path.name, path.stat().st_size) for path in paths)
+        self.files = tuple(SourceFile(file.path.name, file.bytes) for file in self._watched)
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
         """See `Source`."""
@@ -80,9 +82,10 @@ class CsvSource:
             position = {name: i for i, name in enumerate(dialect.names)}
             kinds = ["VARCHAR" if name in self._zoned else SQL_TYPES[self._kinds[name]] for name in dialect.names]
             at = [position[name] for name in columns]
-            for block in self._stream(path, dialect, index, at, kinds):
-                named = _instants(block.load().rename_columns(list(columns)), self._zoned, path, block.first_row)
-                yield block._replace(load=loaded(named))
+            with self._watched[index].unchanged():
+                for block in self._stream(path, dialect, index, at, kinds):
+                    named = _instants(block.load().rename_columns(list(columns)), self._zoned, path, block.first_row)
+                    yield block._replace(load=loaded(named))
 
     def _stream(self, path: Path, dialect: Dialect, index: int, at: Sequence[int], kinds: Sequence[str]) -> Iterator[Block]:
         """Some columns of one file. To look for nine words that mean null is a seventh of DuckDB's time: where no column is text, only
@@ -218,7 +221,7 @@ def _select(
     columns = ", ".join(f"'c{i}': '{kind}'" for i, kind in enumerate(kinds))
     compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix, "none")
     return (
-        f"SELECT {chosen} FROM read_csv({literal(str(path))}, auto_detect = false, columns = {{{columns}}}, "
+        f"SELECT {chosen} FROM read_csv({file_literal(path)}, auto_detect = false, columns = {{{columns}}}, "
         f"delim = {literal(dialect.delimiter)}, quote = '\"', escape = '\"', header = {str(dialect.header).lower()}, "
         f"nullstr = [{', '.join(map(literal, nulls))}], decimal_separator = {literal(decimal)}, "
         f"compression = '{compression}'{more})"

@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gradline.errors import SourceError
+from gradline.inputs.memory import without_views
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
+from gradline.inputs.watched import Watched
 from gradline.kinds import kind_of
 from gradline.types import Block, Kind
 
@@ -38,6 +40,7 @@ class ParquetSource:
 
     def __init__(self, name: str, paths: Sequence[Path], root: Path | None = None) -> None:
         self.name = name
+        self._watched = [Watched.of(path) for path in paths]
         self._parts = [_open(path, root) for path in paths]
         first = self._parts[0]
         check_unique_names(first.schema.names, str(first.path))
@@ -48,7 +51,7 @@ class ParquetSource:
         self.schema = pa.schema(fields)
         check_unique_names(self.schema.names, name)
         self.rows = sum(part.metadata.num_rows for part in self._parts)
-        self.files = tuple(SourceFile(part.path.name, part.path.stat().st_size) for part in self._parts)
+        self.files = tuple(SourceFile(file.path.name, file.bytes) for file in self._watched)
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
         """See `Source`. Each row group is decoded once, a block's rows at a time, its columns side by side; texts come as
@@ -56,6 +59,7 @@ class ParquetSource:
         """
         rows = block_rows(len(columns))
         for index, part in enumerate(self._parts):
+            self._watched[index].check()
             stored = [name for name in columns if name not in part.partitions]
             texts = [name for name in stored if kind_of(part.schema.field(name).type) is Kind.TEXT]
             try:
@@ -68,7 +72,9 @@ class ParquetSource:
                         yield Block(index, first_row, loaded(self._with_partitions(part, table, columns)))
                         first_row += table.num_rows
             except (pa.ArrowException, OSError) as error:
+                self._watched[index].check()
                 raise _damaged(part.path, error) from error
+            self._watched[index].check()
 
     def _with_partitions(self, part: _File, table: pa.Table, columns: Sequence[str]) -> pa.Table:
         rows = table.num_rows
@@ -76,7 +82,7 @@ class ParquetSource:
             if key in columns:
                 value = pa.scalar(part.partitions.get(key), pa.string()).cast(kind)
                 table = table.append_column(pa.field(key, kind), pa.repeat(value, rows))
-        return table.select(list(columns))
+        return without_views(table.select(list(columns)))
 
 
 def _damaged(path: Path, error: Exception) -> SourceError:
@@ -86,7 +92,8 @@ def _damaged(path: Path, error: Exception) -> SourceError:
 def _open(path: Path, root: Path | None) -> _File:
     try:
         with pq.ParquetFile(path) as file:
-            return _File(path, file.metadata, file.schema_arrow, _partitions(path, root))
+            schema = without_views(file.schema_arrow.empty_table()).schema
+            return _File(path, file.metadata, schema, _partitions(path, root))
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
 

@@ -9,6 +9,7 @@ import duckdb
 
 from gradline.errors import SourceError
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
+from gradline.inputs.watched import Watched
 from gradline.types import Block
 
 if TYPE_CHECKING:
@@ -20,9 +21,17 @@ if TYPE_CHECKING:
     Translate = Callable[[Exception], SourceError]
 
 
+LONGEST_LINE = 200  # of a message: it may quote a line of the data, whatever its length
+
+
 def literal(text: str) -> str:
     """A text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def file_literal(path: Path) -> str:
+    """A file's name as an SQL literal that means this file: `t[1].csv` is no pattern, which would read `t1.csv`."""
+    return literal("".join(f"[{c}]" if c in "*?[" else c for c in str(path)))
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -59,7 +68,7 @@ def stream(sql: str, file: int, columns: Sequence[str], translate: Translate) ->
 
 def first_lines(error: Exception) -> str:
     """DuckDB's message without its advice on DuckDB's own options."""
-    return " ".join(line.strip() for line in str(error).split("\n\n")[0].splitlines()[:3])
+    return " ".join(line.strip()[:LONGEST_LINE] for line in str(error).split("\n\n")[0].splitlines()[:3])
 
 
 class QuerySource:
@@ -102,13 +111,13 @@ class NdjsonSource:
 
     def __init__(self, name: str, paths: Sequence[Path]) -> None:
         self.name = name
-        self._paths = paths
+        self._watched = [Watched.of(path) for path in paths]
         for path in paths:
             _check_objects(path)
-        everything = self._select("[" + ", ".join(literal(str(path)) for path in paths) + "]")
-        self.schema = query_schema(everything, self._translate)
+        everything = self._select("[" + ", ".join(map(file_literal, paths)) + "]")
         self._types = self._described(everything)
-        self.files = tuple(SourceFile(path.name, path.stat().st_size) for path in paths)
+        self.schema = query_schema(everything, self._translate)
+        self.files = tuple(SourceFile(file.path.name, file.bytes) for file in self._watched)
 
     @staticmethod
     def _select(files: str, types: str = "") -> str:
@@ -121,12 +130,17 @@ class NdjsonSource:
                 described = connection.sql("DESCRIBE " + sql).fetchall()
         except duckdb.Error as error:
             raise self._translate(error) from error
+        for row in described:
+            if "\0" in row[0]:  # Arrow would end the name there, and take the column for another
+                raise SourceError(f"{self.name}: the key {row[0]!r} holds a NUL character.", "rename it.")
+        check_unique_names([row[0] for row in described], self.name)
         return ", columns = {" + ", ".join(f"{literal(row[0])}: {literal(row[1])}" for row in described) + "}"
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
         """See `Source`."""
-        for index, path in enumerate(self._paths):
-            yield from stream(self._select(literal(str(path)), self._types), index, columns, self._translate)
+        for index, file in enumerate(self._watched):
+            with file.unchanged():
+                yield from stream(self._select(file_literal(file.path), self._types), index, columns, self._translate)
 
     def _translate(self, error: Exception) -> SourceError:
         return SourceError(f"{self.name} cannot be read as newline-delimited JSON: {first_lines(error)}", "one object a line.")

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from gradline.errors import DataError, SourceError, UsageError
 from gradline.inputs.source import SourceFile
+from gradline.inputs.watched import Watched
 from gradline.types import Block
 
 if TYPE_CHECKING:
@@ -162,18 +163,19 @@ class SvmlightSource(SparseSource):
 
     def __init__(self, name: str, paths: Sequence[Path], label: str = "y") -> None:
         self.name, self.label = name, check_label(label)
-        self._paths = paths
-        self.files = tuple(SourceFile(path.name, path.stat().st_size) for path in paths)
+        self._watched = [Watched.of(path) for path in paths]
+        self.files = tuple(SourceFile(file.path.name, file.bytes) for file in self._watched)
 
     def sparse_rows(self) -> Iterator[SparseRows]:
         """See `SparseSource`."""
-        for file, path in enumerate(self._paths):
-            first_row, line = 0, 1
-            for chunk in _whole_lines(path):
-                rows = parsed(chunk, path, line)
-                if len(rows.starts) > 1:
-                    yield _checked(replace(rows, file=file, first_row=first_row), str(path))
-                first_row, line = first_row + len(rows), line + chunk.count(b"\n")
+        for file, watched in enumerate(self._watched):
+            first_row, line, path = 0, 1, watched.path
+            with watched.unchanged():
+                for chunk in _whole_lines(path):
+                    rows = parsed(chunk, path, line)
+                    if len(rows.starts) > 1:
+                        yield _checked(replace(rows, file=file, first_row=first_row), str(path))
+                    first_row, line = first_row + len(rows), line + chunk.count(b"\n")
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:

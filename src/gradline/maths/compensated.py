@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", "FloatArray", float)
 
 SPLITTER = 134217729.0  # 2^27 + 1
+LEAST_VARIANCE = 1e-270  # of a column: below it squares, or the low parts of products with them, are lost to underflow
 CHUNK_VALUES = 1 << 15  # of the matrix, at once: they stay in the cache
 
 

@@ -26,6 +26,7 @@ from gradline.maths.certificate import Certificate
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.moments import Moments
 from gradline.model.model import HISTORY_COLUMNS, Model, Retransformation, Sampled
+from gradline.model.shape import check_document, float_array, parsed
 from gradline.model.sparse import SparseModel
 from gradline.representation.features import Representation
 from gradline.representation.sparse import SparseFeatures, SparseRepresentation
@@ -59,7 +60,7 @@ def write_model(model: Model, path: Path) -> None:
         "moments": {role.label: {"rows": m.rows, "weight": m.weight} for role, m in model.moments.items()},
         "notices": [notice.to_json() for notice in model.notices],
     }
-    members = {"model.json": json.dumps(document, ensure_ascii=False, allow_nan=False).encode()}
+    members = {"model.json": json.dumps(document, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")}
     for role, moments in model.moments.items():
         members[f"moments-{role.label}-mean.npy"] = _npy(np.stack([moments.mean, moments.mean_rest]))
         members[f"moments-{role.label}-comoment.npy"] = _npy(moments.comoment[np.triu_indices(len(moments.mean))])
@@ -74,17 +75,13 @@ def write_model(model: Model, path: Path) -> None:
         "version": VERSION,
         "members": {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in members.items()},
     }
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    packed = io.BytesIO()  # a zip that the disk refuses half way would complain once more when it is thrown away
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, data in {"manifest.json": json.dumps(manifest).encode(), **members}.items():
             archive.writestr(zipfile.ZipInfo(name, DATE), data, zipfile.ZIP_DEFLATED, 1)
         archive.comment = b"0" * SEAL
-    with path.open("r+b") as file:  # the seal: the checksum of all bytes before it, where the archive's comment stands
-        file.seek(-SEAL, io.SEEK_END)
-        place = file.tell()
-        file.seek(0)
-        seal = hashlib.sha256(file.read(place)).hexdigest().encode()
-        file.seek(place)
-        file.write(seal)
+    body = packed.getvalue()[:-SEAL]  # the seal: the checksum of all bytes before it, where the archive's comment stands
+    path.write_bytes(body + hashlib.sha256(body).hexdigest().encode())
 
 
 def _npy(array: np.ndarray[Any, Any]) -> bytes:
@@ -97,7 +94,8 @@ def read_model(path: Path) -> Model:
     """The model in `path`. Raises ModelFileError where the file is damaged, edited, or not a model of a known version."""
     try:
         members = _members(path)
-        document = json.loads(members["model.json"])
+        document = parsed(members["model.json"])
+        check_document(document)
         return _model(document, members)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ModelFileError(
@@ -118,7 +116,7 @@ def _members(path: Path) -> dict[str, bytes]:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
         if "manifest.json" not in sizes or sizes["manifest.json"] > 1 << 20:
             raise ModelFileError(f"{path} is not a gradline model.", "give the directory or the file that train wrote.")
-        manifest = json.loads(archive.read("manifest.json"))
+        manifest = parsed(archive.read("manifest.json"))
         if manifest.get("format") != FORMAT:
             raise ModelFileError(f"{path} is not a gradline model.", "give the directory or the file that train wrote.")
         if manifest["version"] != VERSION:
@@ -143,20 +141,18 @@ def _edited(path: Path) -> ModelFileError:
 
 
 def _model(document: Json, members: dict[str, bytes]) -> Model:
-    def array(name: str, *shape: int) -> np.ndarray[Any, Any]:
-        values = np.load(io.BytesIO(members[name]), allow_pickle=False)
+    def array(name: str, *shape: int, finite: bool = True) -> np.ndarray[Any, Any]:
+        values = float_array(members[name], name, finite=finite)
         if shape and values.shape != shape:
             raise ValueError(f"{name} has shape {values.shape}, not {shape}")
-        return np.asarray(values)
+        return values
 
     contract = Contract.from_json(document["contract"])
     place = document["coordinates"]
     representation: Representation | SparseRepresentation
     if document["representation"] is None:
-        columns, mean, deviation = array("features.npy")
-        minimum, maximum = array("ranges.npy")
-        features = SparseFeatures(columns.astype(np.intp), mean, deviation)
-        representation = SparseRepresentation(features, len(minimum), minimum, maximum)
+        representation = _sparse(array("features.npy"), array("ranges.npy"))
+        mean, deviation = representation.features.mean, representation.features.deviation
         measured: tuple[str, ...] = ()  # the moments are of the target alone
     else:
         representation = Representation.from_json(document["representation"])
@@ -171,6 +167,7 @@ def _model(document: Json, members: dict[str, bytes]) -> Model:
     theta_low = None if low is None else np.array(low, dtype=np.float64)
     if theta_low is not None and theta_low.shape != theta.shape:
         raise ValueError(f"theta_low has shape {theta_low.shape}, not {theta.shape}")
+    _check_parameters(theta, coordinates, representation.names, document["result"])
     if any(array(f"moments-{label}-mean.npy").shape[1] == 1 for label in document["moments"]):
         measured = ()  # of more features than have moments
     raw = tuple(RawColumn(name, Part.VALUE) for name in (*measured, contract.target))
@@ -184,9 +181,11 @@ def _model(document: Json, members: dict[str, bytes]) -> Model:
             comoment.T[upper] = comoment[upper]
             mean, rest = array(f"moments-{role.label}-mean.npy", 2, len(raw))
             moments[role] = Moments(raw, stated["rows"], stated["weight"], mean, comoment, rest)
-    actual, predicted, roles = array("sample.npy")
-    history = array("history.npy")
-    if history.ndim != 2 or history.shape[1] != len(HISTORY_COLUMNS):
+    actual, predicted, roles = array("sample.npy", finite=False)
+    if not np.isin(roles, list(Role)).all():
+        raise ValueError("the sample holds rows of no role")
+    history = array("history.npy", finite=False)
+    if history.ndim != 2 or history.shape[1] != len(HISTORY_COLUMNS) or not np.all(np.isfinite(history[:, 0])):
         raise ValueError(f"the history has shape {history.shape}")
     retransformation = document["retransformation"]
     kind = Model if document["representation"] is not None else SparseModel
@@ -206,3 +205,24 @@ def _model(document: Json, members: dict[str, bytes]) -> Model:
         tuple(Notice(**notice) for notice in document["notices"]),
         theta_low=theta_low,
     )
+
+
+def _sparse(features: np.ndarray[Any, Any], ranges: np.ndarray[Any, Any]) -> SparseRepresentation:
+    columns, mean, deviation = features
+    minimum, maximum = ranges
+    if not np.array_equal(np.unique(columns), columns) or not np.all((columns == np.rint(columns)) & (columns >= 0.0)):
+        raise ValueError("the sparse columns are not counted upwards")
+    if columns.size and columns[-1] >= len(minimum):
+        raise ValueError(f"there is no sparse column {columns[-1]:.0f}")
+    return SparseRepresentation(SparseFeatures(columns.astype(np.intp), mean, deviation), len(minimum), minimum, maximum)
+
+
+def _check_parameters(theta: np.ndarray[Any, Any], coordinates: Coordinates, names: tuple[str, ...], result: Json) -> None:
+    """Raise ValueError where the coefficients that are shown are not those that predict."""
+    if not np.all(coordinates.deviation > 0.0):
+        raise ValueError("there are features without a deviation")
+    with np.errstate(all="ignore"):
+        made = coordinates.to_user(theta).coefficients * coordinates.deviation
+        stated = np.array(list(result["coefficients"].values())) * coordinates.deviation
+    if tuple(result["coefficients"]) != names or not np.allclose(stated, made, rtol=1e-9, atol=1e-9 * np.abs(made).max()):
+        raise ValueError("the coefficients are not those of theta")

@@ -6,6 +6,7 @@ import math
 import re
 
 UNKNOWN = "–"
+LONGEST_TEXT = 20_000  # of one; a level can have ten million characters
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 # controls, line ends, changes of direction
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -75,5 +76,8 @@ def shortened(text: str, most: int) -> str:
 
 
 def visible(text: str) -> str:
-    """A text in which each control character is to be seen: a name cannot turn the text around it to run backwards."""
-    return UNSEEN.sub(lambda found: " " if found[0] in "\t\n\r\u2028\u2029" else "\ufffd", text)
+    """A text in which each control character is to be seen: a name cannot turn the text around it to run backwards. One that would
+    fill the page is cut.
+    """
+    shown = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text):,} characters)"
+    return UNSEEN.sub(lambda found: " " if found[0] in "\t\n\r\u2028\u2029" else "\ufffd", shown)

@@ -54,9 +54,11 @@ def write_run(model: Model, path: Path) -> Json:
     document = {"model": str(path), **model.result}
     with atomic_directory(path) as staging, ThreadPoolExecutor(1) as beside:
         writing = beside.submit(write_model, model, staging / RUN_MARKER)  # it compresses while the page is made
-        pq.write_table(model.history, staging / "history.parquet")
-        (staging / "config.toml").write_text(tomli_w.dumps(model.config), encoding="utf-8")
-        (staging / "result.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        with (staging / "history.parquet").open("wb") as file:
+            pq.write_table(model.history, file)
+        (staging / "config.toml").write_text(tomli_w.dumps(model.config), encoding="utf-8", errors="replace")
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"  # the name of --out may hold bytes that are no UTF-8
+        (staging / "result.json").write_text(text, encoding="utf-8", errors="backslashreplace")
         page = _page(model)
         if page is not None:
             (staging / REPORT).write_text(page, encoding="utf-8")

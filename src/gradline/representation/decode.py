@@ -27,6 +27,7 @@ MONTHS = tuple(str(month) for month in range(1, 13))
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 HOURS = tuple(str(hour) for hour in range(24))
 DAY_MICROSECONDS = 86_400_000_000
+TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # a second
 DATE_PARTS = ("days", "month", "weekday", "hour")
 LARGEST_WHOLE = 2.0**50  # of a decimal's digits, for a product off by three roundings to be within a half of it
 REST = ""  # the text of the level that stands for all levels not listed; its part is OTHER
@@ -115,10 +116,9 @@ def as_numbers(name: str, values: pa.Array, kind: Kind, first_row: int = 0) -> F
     if kind is Kind.TIME and stored is Kind.TEXT:
         values = _cast(name, values, pa.time64("us"), kind, first_row)
         stored = Kind.TIME
-    if stored is Kind.TIME:
-        return _float(pc.cast(pc.cast(values, pa.time64("us")), pa.int64())) / 1e6
-    if stored is Kind.DURATION:
-        return _float(pc.cast(pc.cast(values, pa.duration("us")), pa.int64())) / 1e6
+    if stored in (Kind.TIME, Kind.DURATION):
+        whole = pc.cast(values, pa.int32() if values.type.bit_width == 32 else pa.int64())
+        return _float(whole) / TICKS[values.type.unit]
     if stored is Kind.BOOLEAN:
         values = pc.cast(values, pa.uint8())
     return _float(values)

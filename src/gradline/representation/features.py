@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from gradline.errors import DataError
+from gradline.maths.compensated import LEAST_VARIANCE
 from gradline.maths.summaries import CategorySummary, NumberSummary
 from gradline.types import Notice, Part, RawColumn
 
@@ -214,6 +216,11 @@ def represent(
         for f, m, v in zip(features, mean, variance, strict=True)
     ]
     for feature in measured:
+        if feature.part is Part.VALUE and feature.deviation**2 < LEAST_VARIANCE:  # it varies, or it would not be here
+            raise DataError(
+                f"column {feature.column!r} has values so close together, or so small, that their squares vanish in float64.",
+                f"choose a smaller unit for it, or --drop {feature.column}.",
+            )
         if feature.deviation == 0.0:
             notices.append(
                 Notice("left_out_constant", feature.column, f"{feature.name!r} does not vary in the training rows; left out.")
@@ -289,8 +296,6 @@ def _natural(level: str) -> tuple[int, float, str]:
 
 
 def _check_names(features: Sequence[Feature]) -> None:
-    from gradline.errors import DataError
-
     doubled = [name for name, count in Counter(f.name for f in features).items() if count > 1]
     if doubled:
         raise DataError(f"two features would both be named {doubled[0]!r}.", "rename one of the columns with SQL text.")

@@ -278,7 +278,7 @@ class TrainConfig:
         for name in _LISTS:
             if isinstance(values.get(name), str):
                 values[name] = (values[name],)
-            elif values.get(name) is not None:
+            elif isinstance(values.get(name), Sequence):
                 values[name] = tuple(values[name])
         _check_types(values)
         return cls(**{name: value for name, value in values.items() if value is not None or name in _CHOSEN})
@@ -329,7 +329,7 @@ def _check_types(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if value is None or name in _LISTS:
             fits, wanted = (
-                value is None or all(isinstance(v, str) for v in value),
+                value is None or (isinstance(value, tuple) and all(isinstance(v, str) for v in value)),
                 f"a list of {'names' if name == 'stop' else 'column names'}",
             )
         elif name in _NUMBERS:

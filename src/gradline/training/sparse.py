@@ -15,7 +15,7 @@ from gradline.errors import DataError, UsageError, plural
 from gradline.inputs.contract import ColumnContract, Contract, Decisions
 from gradline.inputs.sparse import column_index
 from gradline.maths.block import block_moments
-from gradline.maths.compensated import two_sum
+from gradline.maths.compensated import LEAST_VARIANCE, two_sum
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.moments import Moments
 from gradline.maths.noise import measure
@@ -189,7 +189,7 @@ def _refuse_sizes(variance: FloatArray, varies: BoolArray) -> None:
     """Raise DataError for values whose squares are no float64."""
     for wrong, what, unit in (
         (~np.isfinite(variance), "so large that their squares overflow", "larger"),
-        (varies & (variance == 0.0), "so small that their squares vanish in", "smaller"),
+        (varies & (variance < LEAST_VARIANCE), "so small that their squares vanish in", "smaller"),
     ):
         if wrong.any():
             raise DataError(

@@ -15,6 +15,7 @@ import numpy as np
 from gradline.arrays import flat_column
 from gradline.errors import DataError, UsageError, plural
 from gradline.inputs.sparse import SparseSource
+from gradline.maths.compensated import LEAST_VARIANCE
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.losses import SQUARED
 from gradline.maths.moments import Fill, Moments, indicator_pairs
@@ -387,7 +388,12 @@ def _training_moments(found: Survey, source: Source, config: TrainConfig) -> Mom
         )
     training = found.moments[Role.TRAINING]
     at = training.index()[RawColumn(config.target, Part.TARGET)]
-    if training.comoment[at, at] <= 0.0:
+    if training.comoment[at, at] < LEAST_VARIANCE * training.weight:
+        if (found.target.maximum - found.target.minimum) ** 2 < LEAST_VARIANCE * present or training.comoment[at, at] > 0.0:
+            raise DataError(
+                f"the target {config.target!r} has values so small that their squares vanish in float64.",
+                "choose a smaller unit for it.",
+            )
         raise DataError(
             f"the target {config.target!r} is the same in all {rows:,} training rows.", "give more rows, or another --seed."
         )
