@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gradline as gl
-from faults import FAULTS, as_table, sound
+from faults import FAULTS, as_table, shared_groups, sound
 from gradline.errors import DataError
 from gradline.splits.roles import RowRoles
 from reference import fit
@@ -116,3 +116,66 @@ def test_the_detectors_run_with_every_setting(settings):
     table["hole"] = np.where(rng.random(500) < 0.1, np.nan, rng.normal(size=500))
     codes = {(n.code, n.column) for n in told(table, **settings)}
     assert {c for c in codes if c[1] == "leak"} & {("near_target", "leak"), ("target_transformed", "leak")}
+
+
+def codes(table, **settings):
+    return {(n.code, n.column) for n in told(table, **settings)}
+
+
+def test_a_date_is_named_by_its_column():
+    rng = np.random.default_rng(4)
+    table = large(rng, 300)
+    days = np.argsort(np.argsort(table["y"])).astype("timedelta64[D]") + np.datetime64("2020-01-01")
+    found = told(table | {"due": days.astype("datetime64[us]")})
+    assert "--drop due" in next(n.message for n in found if n.column == "due")
+
+
+def test_hostile_names_are_harmless_in_every_notice():
+    rng = np.random.default_rng(5)
+    table = large(rng, 300)
+    name = "a=b'\"; drop table t; --\x1b[2J\n"
+    assert ("target_copy", name) in codes(table | {name: 2 * table["y"] + 1})
+    assert ("collinear", name) in codes(table | {"z": rng.normal(size=300), name: 2 * table["x"] + 1})
+
+
+def test_empty_rows_are_no_leak():
+    rng = np.random.default_rng(6)
+    table = {name: values.astype(object) for name, values in (large(rng, 300) | {"z": rng.normal(size=300)}).items()}
+    for values in table.values():
+        values[280:] = None
+    assert codes(table) == set()
+
+
+def test_thousands_are_no_decimal_commas():
+    rng = np.random.default_rng(7)
+    table = large(rng, 400) | {"price": np.array([f"{v:,}" for v in rng.integers(100, 3_000, 400)], dtype=object)}
+    assert {code for code, _ in codes(table)} <= {"text_numbers"}
+
+
+def test_a_group_that_is_given_is_not_warned_of():
+    planted = shared_groups(np.random.default_rng(8))
+    assert ("shared_groups", "patient_id") not in codes(planted.table, group="patient_id")
+
+
+def test_stations_that_training_is_to_know_are_no_shared_groups():
+    rng = np.random.default_rng(9)
+    station = rng.integers(0, 40, 2_000)
+    y = rng.normal(0, 5, 40)[station] + rng.normal(0, 3, 2_000)
+    assert codes({"station": [f"s{s}" for s in station], "x": rng.normal(size=2_000), "y": y}) == set()
+
+
+def test_doses_of_an_experiment_are_not_called_bins_of_the_target():
+    rng = np.random.default_rng(10)
+    dose = rng.integers(0, 6, 400).astype(float)
+    assert codes({"dose": dose, "y": 10 * dose + rng.uniform(-3, 3, 400)}) == set()
+
+
+def test_large_measures_are_not_called_whole_numbers_past_float64():
+    rng = np.random.default_rng(11)
+    assert codes({"x": rng.normal(0, 1e20, 300), "y": rng.normal(size=300)}) == set()
+
+
+def test_a_file_out_of_order_is_not_called_going_backwards():
+    rng = np.random.default_rng(12)
+    table = large(rng, 400) | {"t": rng.permutation(400)}
+    assert codes(table, time="t") == set()
