@@ -6,6 +6,7 @@ import re
 import warnings
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import gradline as gl
@@ -179,3 +180,27 @@ def test_a_file_out_of_order_is_not_called_going_backwards():
     rng = np.random.default_rng(12)
     table = large(rng, 400) | {"t": rng.permutation(400)}
     assert codes(table, time="t") == set()
+
+
+def test_a_column_with_holes_everywhere_is_not_said_to_be_null_with_the_target():
+    rng = np.random.default_rng(13)
+    table = large(rng, 400) | {"hole": rng.normal(size=400), "z": rng.normal(size=400)}
+    table = {name: values.astype(object) for name, values in table.items()}
+    table["y"][:20] = table["hole"][:20] = table["hole"][100:150] = None
+    assert codes(table) == set()
+
+
+def test_files_in_any_order_do_not_go_back_in_time(tmp_path):
+    rng = np.random.default_rng(14)
+    for name, first in (("a", 1_000), ("b", 0), ("c", 2_000)):
+        times = np.arange(first, first + 200)
+        if name == "c":
+            times[150] = 0
+        pq.write_table(as_table(large(rng, 200) | {"t": times}), tmp_path / f"{name}.parquet")
+    notices = [
+        n for n in fit([str(tmp_path / f"{n}.parquet") for n in "abc"], "y", time="t").notices if n.code == "time_backwards"
+    ]
+    assert len(notices) == 1
+    assert "1 row (first at row 150)" in notices[0].message
+    notices = fit([str(tmp_path / f"{n}.parquet") for n in "ab"], "y", time="t").notices
+    assert "time_backwards" not in {n.code for n in notices}
