@@ -158,10 +158,11 @@ def test_a_group_that_is_given_is_not_warned_of():
     assert ("shared_groups", "patient_id") not in codes(planted.table, group="patient_id")
 
 
-def test_stations_that_training_is_to_know_are_no_shared_groups():
+@pytest.mark.parametrize(("stations", "noise"), [(25, 1.0), (400, 4.0)])
+def test_stations_that_training_is_to_know_are_no_shared_groups(stations, noise):
     rng = np.random.default_rng(9)
-    station = rng.integers(0, 40, 2_000)
-    y = rng.normal(0, 5, 40)[station] + rng.normal(0, 3, 2_000)
+    station = rng.integers(0, stations, 2_000)
+    y = rng.normal(0, 5, stations)[station] + rng.normal(0, noise, 2_000)
     assert codes({"station": [f"s{s}" for s in station], "x": rng.normal(size=2_000), "y": y}) == set()
 
 
