@@ -333,6 +333,8 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
 
     Rows without a target are counted and left out. Raises ContractError where the data break the contract.
     """
+    from threadpoolctl import threadpool_limits
+
     from gradline.representation.decode import as_numbers
 
     source = open_source(data, model.read_options(**settings))
@@ -343,14 +345,15 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
         raise ContractError(f"{source.name} has no column {target!r}, the target.", did_you_mean(target, source.schema.names))
     errors, review = measured.ErrorSums(), Review(model, source)
     read = unpredicted = without = 0
-    for block in model.predictions(source, tuple(dict.fromkeys([target, *review.columns]))):
-        actual = as_numbers(target, flat_column(block.table, target), model.contract.target_kind, block.first_row)
-        without += int(np.count_nonzero(~np.isfinite(actual)))
-        unpredicted += int(np.count_nonzero(np.isfinite(actual) & np.isnan(block.predicted)))
-        usable = np.isfinite(actual) & ~np.isnan(block.predicted)
-        read += len(actual)
-        errors.add(block.predicted[usable], actual[usable])
-        review.add(block, actual, usable)
+    with threadpool_limits(limits=1):  # of such small products threads would wait for each other
+        for block in model.predictions(source, tuple(dict.fromkeys([target, *review.columns]))):
+            actual = as_numbers(target, flat_column(block.table, target), model.contract.target_kind, block.first_row)
+            without += int(np.count_nonzero(~np.isfinite(actual)))
+            unpredicted += int(np.count_nonzero(np.isfinite(actual) & np.isnan(block.predicted)))
+            usable = np.isfinite(actual) & ~np.isnan(block.predicted)
+            read += len(actual)
+            errors.add(block.predicted[usable], actual[usable])
+            review.add(block, actual, usable)
     found = errors.metrics()
     if found is None:
         from gradline.errors import DataError

@@ -103,3 +103,12 @@ def test_a_row_with_a_parameter_of_its_own_has_leverage_one():
     assert (row["row"], row["cook"]) == (7, None)
     assert row["leverage"] == pytest.approx(1.0, abs=1e-9)
     assert "the fit goes through it" in next(w["message"] for w in found["warnings"] if w["code"] == "influential_rows")
+
+
+def test_as_many_other_rows_are_not_taken_for_the_training_rows():
+    data = as_table(table())
+    model = fit(data, "y")
+    assert evaluate(model, data)["influence"] is not None
+    shuffled = data.take(pa.array(np.random.default_rng(0).permutation(120)))
+    assert evaluate(model, shuffled)["influence"] is None
+    assert evaluate(model, as_table(table(seed=5)))["influence"] is None

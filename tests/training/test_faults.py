@@ -6,10 +6,11 @@ import re
 import warnings
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import gradline as gl
-from faults import FAULTS, as_table, sound
+from faults import FAULTS, as_table, shared_groups, sound
 from gradline.errors import DataError
 from gradline.splits.roles import RowRoles
 from reference import fit
@@ -116,3 +117,91 @@ def test_the_detectors_run_with_every_setting(settings):
     table["hole"] = np.where(rng.random(500) < 0.1, np.nan, rng.normal(size=500))
     codes = {(n.code, n.column) for n in told(table, **settings)}
     assert {c for c in codes if c[1] == "leak"} & {("near_target", "leak"), ("target_transformed", "leak")}
+
+
+def codes(table, **settings):
+    return {(n.code, n.column) for n in told(table, **settings)}
+
+
+def test_a_date_is_named_by_its_column():
+    rng = np.random.default_rng(4)
+    table = large(rng, 300)
+    days = np.argsort(np.argsort(table["y"])).astype("timedelta64[D]") + np.datetime64("2020-01-01")
+    found = told(table | {"due": days.astype("datetime64[us]")})
+    assert "--drop due" in next(n.message for n in found if n.column == "due")
+
+
+def test_hostile_names_are_harmless_in_every_notice():
+    rng = np.random.default_rng(5)
+    table = large(rng, 300)
+    name = "a=b'\"; drop table t; --\x1b[2J\n"
+    assert ("target_copy", name) in codes(table | {name: 2 * table["y"] + 1})
+    assert ("collinear", name) in codes(table | {"z": rng.normal(size=300), name: 2 * table["x"] + 1})
+
+
+def test_empty_rows_are_no_leak():
+    rng = np.random.default_rng(6)
+    table = {name: values.astype(object) for name, values in (large(rng, 300) | {"z": rng.normal(size=300)}).items()}
+    for values in table.values():
+        values[280:] = None
+    assert codes(table) == set()
+
+
+def test_thousands_are_no_decimal_commas():
+    rng = np.random.default_rng(7)
+    table = large(rng, 400) | {"price": np.array([f"{v:,}" for v in rng.integers(100, 3_000, 400)], dtype=object)}
+    assert {code for code, _ in codes(table)} <= {"text_numbers"}
+
+
+def test_a_group_that_is_given_is_not_warned_of():
+    planted = shared_groups(np.random.default_rng(8))
+    assert ("shared_groups", "patient_id") not in codes(planted.table, group="patient_id")
+
+
+@pytest.mark.parametrize(("stations", "noise"), [(25, 1.0), (400, 4.0)])
+def test_stations_that_training_is_to_know_are_no_shared_groups(stations, noise):
+    rng = np.random.default_rng(9)
+    station = rng.integers(0, stations, 2_000)
+    y = rng.normal(0, 5, stations)[station] + rng.normal(0, noise, 2_000)
+    assert codes({"station": [f"s{s}" for s in station], "x": rng.normal(size=2_000), "y": y}) == set()
+
+
+def test_doses_of_an_experiment_are_not_called_bins_of_the_target():
+    rng = np.random.default_rng(10)
+    dose = rng.integers(0, 6, 400).astype(float)
+    assert codes({"dose": dose, "y": 10 * dose + rng.uniform(-3, 3, 400)}) == set()
+
+
+def test_large_measures_are_not_called_whole_numbers_past_float64():
+    rng = np.random.default_rng(11)
+    assert codes({"x": rng.normal(0, 1e20, 300), "y": rng.normal(size=300)}) == set()
+
+
+def test_a_file_out_of_order_is_not_called_going_backwards():
+    rng = np.random.default_rng(12)
+    table = large(rng, 400) | {"t": rng.permutation(400)}
+    assert codes(table, time="t") == set()
+
+
+def test_a_column_with_holes_everywhere_is_not_said_to_be_null_with_the_target():
+    rng = np.random.default_rng(13)
+    table = large(rng, 400) | {"hole": rng.normal(size=400), "z": rng.normal(size=400)}
+    table = {name: values.astype(object) for name, values in table.items()}
+    table["y"][:20] = table["hole"][:20] = table["hole"][100:150] = None
+    assert codes(table) == set()
+
+
+def test_files_in_any_order_do_not_go_back_in_time(tmp_path):
+    rng = np.random.default_rng(14)
+    for name, first in (("a", 1_000), ("b", 0), ("c", 2_000)):
+        times = np.arange(first, first + 200)
+        if name == "c":
+            times[150] = 0
+        pq.write_table(as_table(large(rng, 200) | {"t": times}), tmp_path / f"{name}.parquet")
+    notices = [
+        n for n in fit([str(tmp_path / f"{n}.parquet") for n in "abc"], "y", time="t").notices if n.code == "time_backwards"
+    ]
+    assert len(notices) == 1
+    assert "1 row (first at row 150)" in notices[0].message
+    notices = fit([str(tmp_path / f"{n}.parquet") for n in "ab"], "y", time="t").notices
+    assert "time_backwards" not in {n.code for n in notices}

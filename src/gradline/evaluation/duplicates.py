@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradline.splits.copies import coincidental, column_hashes, copies, row_hashes_of
+from gradline.splits.copies import coincidental, column_hashes, copies, repeats, row_hashes_of
 from gradline.types import Notice
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ class Duplicates:
         """The key `duplicates` of `evaluate --json`."""
         if not self._kept:
             return {"rows": 0, "first": None, "estimate": False}
-        later = copies(np.concatenate(self._hashes)).later
+        count, at = repeats(np.concatenate(self._hashes))
         first = None
-        if len(later):
-            file, row = int(np.concatenate(self._files)[later[0]]), int(np.concatenate(self._rows)[later[0]])
+        if at is not None:
+            file, row = int(np.concatenate(self._files)[at]), int(np.concatenate(self._rows)[at])
             first = {"file": files[file] if file < len(files) else None, "row": row}
-        return {"rows": len(later) * int(self._share), "first": first, "estimate": bool(self._share > 1)}
+        return {"rows": count * int(self._share), "first": first, "estimate": bool(self._share > 1)}
 
     def doubts(self, found: Json) -> list[Notice]:
         """Where equal rows are no coincidence of columns with few values."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gradline.types import Decoded, FloatArray, IntArray, Json
 
 MOST_FEATURES = 2_000
-PANEL_VALUES = 1 << 20  # of the design at once
+PANEL_VALUES = 1 << 16  # of the design at once: they stay in the cache
 MOST_KEPT = 10  # rows
 SAME_ROWS = 1e-7  # |Σh − k|/k, up to which the rows are those of the training
 DECIDES = 1.0  # Cook's distance: without the row the coefficients would move by as much as their own joint error
@@ -51,7 +51,8 @@ class Whitening(NamedTuple):
 
     def leverage(self, Z: FloatArray) -> FloatArray:
         """Of rows in standard coordinates (n, p), each of weight one, (n,)."""
-        found: FloatArray = (np.square(Z @ self.root).sum(axis=1) + float(self.intercept)) / self.weight
+        white = Z @ self.root
+        found: FloatArray = (np.einsum("ij,ij->i", white, white) + float(self.intercept)) / self.weight
         return found
 
 
@@ -98,11 +99,13 @@ class Influences:
 
     def _panel(self, decoded: Decoded, y: FloatArray, weight: FloatArray | None, file: int, row: IntArray) -> None:
         X = self.representation.design(decoded)
-        w, b = self.coordinates.weights_and_bias(self.theta)
+        standard = self.coordinates.standard()
+        Z = standard.transformed(X)
+        w, b = standard.weights_and_bias(self.coordinates.to_standard(self.theta))
         target = np.log(y) if self.log_target else y
-        error = target - (self.coordinates.transformed(X) @ w + b)
+        error = target - (Z @ w + b)
         heavy = np.ones(len(y)) if weight is None else weight
-        leverage = heavy * self._whitening.leverage(self.coordinates.standard().transformed(X))
+        leverage = heavy * self._whitening.leverage(Z)
         rest = 1.0 - leverage
         fitted = rest <= FITTED
         influence = np.where(fitted, np.inf, heavy * error**2 * leverage / np.where(fitted, 1.0, rest) ** 2)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradline.arrays import as_numpy, flat_column
-from gradline.splits.roles import value_hashes
+from gradline.splits.roles import mix, value_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,22 @@ MOST_COLUMNS = 100
 
 def column_hashes(table: pa.Table | pa.RecordBatch, columns: Sequence[str]) -> list[Hashes]:
     """A hash of each value of some columns, (n,) each; the same value in two columns has two hashes."""
-    return [value_hashes(position + 1, flat_column(table, name)) for position, name in enumerate(columns)]
+    return [_hashes(position + 1, flat_column(table, name)) for position, name in enumerate(columns)]
+
+
+def _hashes(seed: int, values: pa.Array) -> Hashes:
+    """As `value_hashes`, but that the values have one type: of numbers their bits are hashed, in half the time."""
+    import pyarrow as pa
+
+    if not pa.types.is_float64(values.type) and not pa.types.is_int64(values.type):
+        return value_hashes(seed, values)
+    numbers = as_numpy(values)
+    bits = (numbers + 0.0).view(np.uint64) if pa.types.is_float64(values.type) else numbers.view(np.uint64)  # one zero
+    salt = mix(np.array([seed], dtype=np.uint64))
+    hashes = mix(bits ^ salt)
+    if values.null_count:
+        hashes[as_numpy(values.is_null())] = mix(~salt)[0]
+    return hashes
 
 
 def row_hashes_of(columns: Sequence[Hashes]) -> Hashes:
@@ -53,6 +68,16 @@ def copies(hashes: Hashes) -> Copies:
     _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
     later = np.flatnonzero(first[group] != np.arange(len(hashes)))
     return Copies(later, group, _pairs(hashes))
+
+
+def repeats(hashes: Hashes) -> tuple[int, int | None]:
+    """How many hashes an earlier one is equal to, and where the first of them stands; of millions, in a tenth of the time of `copies`."""
+    ordered = np.sort(hashes)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return 0, None
+    at = np.flatnonzero(np.isin(hashes, np.unique(twice)))
+    return len(twice), int(at[copies(hashes[at]).later[0]])
 
 
 def _pairs(hashes: Hashes) -> int:

@@ -112,7 +112,7 @@ def table_doubts(
         return linear_leaks(problem, sources)
     sample, used = sampled_rows(found, reader), list(dict.fromkeys(sources.values()))
     notices = leaks(problem, found, sample, reader, sources)
-    notices += faults(found, sample, used, config.target, config.weight)
+    notices += faults(found, sample, frozenset(used), config.target, config.weight)
     notices += doubtful_texts(found, sample, texts)
     return notices + doubtful_split(found, sample, reader.roles, config, [*used, config.target], list(reader.decoder.kinds))
 

@@ -74,25 +74,22 @@ def deciding_rows(found: Survey, target: str, used: Collection[str], skip: Colle
     tally, extremes = found.tallies.get(Role.TRAINING), found.extremes
     if tally is None or extremes is None or tally.numbers.rows < DECIDING_ROWS:
         return []
-    moments = tally.numbers
+    moments, q = tally.numbers, len(extremes.least)
+    mean, square = moments.mean[:q], np.diag(moments.comoment)[:q]
+    low, high = (extremes.least - mean) ** 2, (extremes.greatest - mean) ** 2
     notices = []
-    for i, column in enumerate(moments.columns[: len(extremes.least)]):
+    for i in np.flatnonzero((np.fmax(low, high) >= DECIDING * square) & (square > 0.0)).tolist():
+        column = moments.columns[i]
         name = column.column.removesuffix(".days")
-        mine = column.column == target if column.part is Part.TARGET else name in used
-        square = float(moments.comoment[i, i])
-        if not mine or name in skip or square <= 0.0:
+        if name in skip or not (column.column == target if column.part is Part.TARGET else name in used):
             continue
-        ends = [(extremes.greatest, extremes.greatest_row), (extremes.least, extremes.least_row)]
-        shares = [(float(value[i]) - float(moments.mean[i])) ** 2 / square for value, _ in ends]
-        end = int(np.argmax(shares))
-        value, row = float(ends[end][0][i]), int(ends[end][1][i])
-        if shares[end] < DECIDING:
-            continue
+        ends = (extremes.greatest, extremes.greatest_row) if high[i] >= low[i] else (extremes.least, extremes.least_row)
+        value, row, share = float(ends[0][i]), int(ends[1][i]), min(float(max(low[i], high[i]) / square[i]), 1.0)
         where = f"row {row:,}" if row >= 0 else "one row"
         what = "the fit" if column.part is Part.TARGET else "its coefficient"
         text = (
-            f"{where} ({name} = {value:.6g}) alone holds {100 * min(shares[end], 1.0):.3g}% of the variance of {name!r}, more than all other rows together, and has as much of the say in {what}: "
-            "is the value right? If not, filter the row out with SQL text; if it is, a logarithm of the column, or --loss huber for an odd target, may suit."
+            f"{where} ({name} = {value:.6g}) alone holds {100 * share:.3g}% of the variance of {name!r}, more than all other rows together, and has "
+            f"as much of the say in {what}: is the value right? If not, filter the row out with SQL text; if it is, a logarithm of the column, or --loss huber for an odd target, may suit."
         )
         notices.append(Notice("row_decides", name, text))
     return notices
@@ -124,7 +121,7 @@ def _one_number(
 ) -> list[Notice]:
     present = ~np.isnan(values)
     values, at = values[present], at[present]
-    if len(values) < NEARLY_ALL:
+    if len(values) < NEARLY_ALL or len(np.unique(values[:NEARLY_ALL])) > HANDFUL + 1:
         return []
     middle = float(np.median(values))  # a value that nearly all rows have
     odd = np.flatnonzero(values != middle)

@@ -16,7 +16,7 @@ from gradline.training.sampled import rank_correlation
 from gradline.types import Kind, Notice, Part, RawColumn, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -32,7 +32,6 @@ RANK_CORRELATION = 0.9995  # of a monotone function, and of a sample; such a law
 RANKED_ROWS = 50
 FIRST_RANKED = 100  # rows that tell of most columns that there is no such law
 FIRST_CORRELATION = 0.98
-MOST_RANKED = 300  # columns; of more those that go with the target at all
 EXPLAINED = 0.9995  # of the target's variance, by the means of a category's levels
 ROWS_A_LEVEL = 5
 MOST_BINS = 30
@@ -123,7 +122,7 @@ def binned_targets(sample: SampledRows, told: Collection[str | None] = ()) -> li
         if name not in told and 2 <= len(category.levels) <= MOST_BINS:
             notices += _bins(name, category.codes, sample)
     for name, values in sample.numbers.items():
-        if name in told or np.isnan(values).any():
+        if name in told or len(np.unique(values[:FIRST_RANKED])) > MOST_BINS or np.isnan(values).any():
             continue
         different, codes = np.unique(values, return_inverse=True)
         if 2 <= len(different) <= MOST_BINS:
@@ -161,17 +160,17 @@ def transformed_targets(sample: SampledRows, told: Collection[str | None] = ()) 
     yardsticks = {"it": y, "its distance from its mean": np.abs(y - y.mean())}
     if y.min() < 0.0 < y.max():
         yardsticks["its size without the sign"] = np.abs(y)
-    notices = []
-    for name, values in _candidates(sample):
+    notices: list[Notice] = []
+    if len(y) < RANKED_ROWS:
+        return notices
+    for name in _candidates(sample, list(yardsticks.values())):
+        values = sample.numbers[name]
         present = ~np.isnan(values)
         x = values[present]
         if name in told or len(x) < RANKED_ROWS or len(np.unique(x)) < len(x) / 4:
             continue
         for what, yardstick in yardsticks.items():
-            z = yardstick[present]
-            if abs(rank_correlation(x[:FIRST_RANKED], z[:FIRST_RANKED])) < FIRST_CORRELATION:  # as nearly all are: cheaper
-                continue
-            rank = rank_correlation(x, z)
+            rank = rank_correlation(x, yardstick[present])
             if abs(rank) > RANK_CORRELATION:
                 text = (
                     f"{name!r} goes {'up' if rank > 0 else 'down'} with the target ({what}) in nearly every pair of rows (rank correlation {rank:.5f} "
@@ -183,20 +182,17 @@ def transformed_targets(sample: SampledRows, told: Collection[str | None] = ()) 
     return notices
 
 
-def _candidates(sample: SampledRows) -> list[tuple[str, FloatArray]]:
-    """The numbers to rank; of very many those that are among the first or the last where the target is extreme."""
-    if len(sample.numbers) <= MOST_RANKED:
-        return list(sample.numbers.items())
-    order = np.argsort(sample.y)
-    tenth = max(len(order) // 10, 1)
-    low, middle, high = order[:tenth], order[tenth:-tenth], order[-tenth:]
-    found = []
-    for name, values in sample.numbers.items():
-        means = [float(np.nanmean(values[part])) if np.isfinite(values[part]).any() else 0.0 for part in (low, middle, high)]
-        spread = float(np.nanstd(values)) if np.isfinite(values).any() else 0.0
-        if max(means) - min(means) > spread / 2:
-            found.append((name, values))
-    return found
+def _candidates(sample: SampledRows, yardsticks: Sequence[FloatArray]) -> list[str]:
+    """The numbers that go with a yardstick in the first rows (equal ones in any order), or lack some of these: few, as a rule."""
+    names = list(sample.numbers)
+    if not names:
+        return []
+    head = np.array([sample.numbers[name][:FIRST_RANKED] for name in names])
+    rank = head.argsort(axis=1).argsort(axis=1) - (head.shape[1] - 1) / 2.0  # (columns, rows)
+    marks = np.array([each[:FIRST_RANKED] for each in yardsticks])
+    marks = marks.argsort(axis=1).argsort(axis=1) - (head.shape[1] - 1) / 2.0
+    near = np.abs(rank @ marks.T).max(axis=1) >= FIRST_CORRELATION * (rank[0] @ rank[0])
+    return [names[j] for j in np.flatnonzero(near | np.isnan(head).any(axis=1)).tolist()]
 
 
 def null_with_target(found: Survey, told: Collection[str | None] = ()) -> list[Notice]:

@@ -30,6 +30,7 @@ SHARE_ROWS = 50
 GROUP_PAIRS = 30  # of rows of one group, in the sample
 GROUP_VALUES = 20
 MOST_GROUP_ROWS = 50.0  # of one group: a category with more is one (m/Σ share², estimated by the pairs)
+MOST_PROBED = 20  # columns, and the target: where no two rows are equal in these, none are in all
 WITHIN = 0.1  # of the target's variance, within groups
 
 
@@ -47,7 +48,11 @@ def doubtful_split(
 
 def repeated_rows(sample: SampledRows, columns: Sequence[str]) -> list[Notice]:
     """Rows that are equal in every feature and in the target, where that is no coincidence."""
-    names = list(dict.fromkeys(name for name in columns if name in sample.table.column_names))
+    there = frozenset(sample.table.column_names)  # Arrow makes the list anew at each call
+    names = list(dict.fromkeys(name for name in columns if name in there))
+    probed = [names[-1], *names[:MOST_PROBED]]
+    if not copies(row_hashes_of(column_hashes(sample.table, probed))).pairs:
+        return []
     hashes = column_hashes(sample.table, names)
     found = copies(row_hashes_of(hashes))
     if not found.pairs or coincidental(sample.table, names, hashes, found.pairs):
