@@ -64,6 +64,7 @@ class ErrorSums:
         self._absolute = 0.0
         self._largest = 0.0
 
+    @np.errstate(over="ignore", invalid="ignore")  # a sum past float64 is null in the metrics
     def add(self, prediction: FloatArray, actual: FloatArray, weight: FloatArray | None = None) -> None:
         """Some more rows, (n,) each."""
         if not len(actual):
