@@ -43,7 +43,7 @@ def from_loss(loss: QuadraticLoss, moments: Moments, theta: FloatArray) -> Metri
     w, b = (theta[:-1], float(theta[-1])) if loss.intercept else (theta, 0.0)
     u = np.append(-w, 1.0)
     bias = b - float(loss.offset @ u)
-    square = max(float(u @ loss.spread @ u), 0.0) + bias**2
+    square = max(float(u @ loss.spread @ u), 0.0) + bias * bias
     variance = float(moments.comoment[-1, -1]) / moments.weight
     return Metrics(moments.rows, float(np.sqrt(square)), 1.0 - square / variance if variance > 0.0 else None, bias)
 
@@ -52,7 +52,7 @@ def of_constant(moments: Moments, constant: float, column: int = -1) -> Metrics:
     """The metrics of always predicting one number for a column of the moments."""
     variance = float(moments.comoment[column, column]) / moments.weight
     bias = constant - float(moments.mean[column])
-    square = variance + bias**2
+    square = variance + bias * bias
     return Metrics(moments.rows, float(np.sqrt(square)), 1.0 - square / variance if variance > 0.0 else None, bias)
 
 
@@ -81,7 +81,7 @@ class ErrorSums:
         if moments is None or moments.weight == 0.0:
             return None
         bias, (error_square, actual_square) = float(moments.mean[0]), np.diag(moments.comoment) / moments.weight
-        square = float(error_square) + bias**2
+        square = float(error_square) + bias * bias
         r2 = 1.0 - square / float(actual_square) if actual_square > 0.0 else None
         return Metrics(moments.rows, float(np.sqrt(square)), r2, bias, self._absolute / moments.weight, self._largest)
 
