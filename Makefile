@@ -14,7 +14,7 @@ bench: setup        # large data: memory and time; docs/benchmarks.md beside the
 	.venv/bin/python benchmarks/predicted_steps.py
 	.venv/bin/python benchmarks/speed.py
 
-soak: setup         # long: kills and resumes
+soak: setup         # long: kills and resumes, and 20,000 fuzzed files (tests/fuzz)
 	.venv/bin/pytest -q -s -m soak
 
 monitors: setup     # with MLflow, which is too large for every check

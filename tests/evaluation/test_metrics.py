@@ -123,3 +123,16 @@ def test_a_log_targets_metrics_in_its_unit_are_those_of_the_predictions():
     found, expected = baseline_in_target_units(moments, 12.0), brute(np.full(80, 12.0), y)
     for name in ("rows", "rmse", "r2", "bias"):
         assert getattr(found, name) == pytest.approx(expected[name], rel=1e-10)
+
+
+def test_errors_whose_squares_overflow_are_told_as_far_as_they_are_numbers():
+    sums = ErrorSums()
+    sums.add(np.array([1e200, -1e200, 3e200]), np.array([1.0, 2.0, 4.0]))
+    found = sums.metrics().to_json()
+    assert found["rmse"] is None
+    assert found["r2"] is None
+    assert found["bias"] == pytest.approx(1e200)
+    assert found["largest"] == pytest.approx(3e200)
+    sums = ErrorSums()
+    sums.add(np.array([1.0, 2.0]), np.array([1e200, 3e200]))
+    assert sums.baseline(0.0).to_json()["rmse"] is None

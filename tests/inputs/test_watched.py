@@ -8,6 +8,7 @@ import pytest
 
 from gradline.errors import DataError, SourceError
 from gradline.inputs.opening import open_source
+from gradline.inputs.source import rechunked
 from gradline.inputs.watched import Watched
 from tables import fit, gradline, leftovers, write_csv, write_ndjson, write_parquet
 
@@ -111,15 +112,13 @@ def test_training_on_a_file_that_another_program_writes_to_fails_and_leaves_the_
     path = WRITERS[kind](table(), tmp_path / f"t.{kind}")
     assert gradline(capsys, "train", path, "--target", "y", "--out", tmp_path / "run").code == 0
     before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
-    from gradline.training.rows import RowReader
 
-    read = RowReader.read
+    def grows(batches, rows):
+        for table in rechunked(batches, rows):
+            append(path, None)
+            yield table
 
-    def grows(self, block):
-        append(path, None)
-        return read(self, block)
-
-    monkeypatch.setattr(RowReader, "read", grows)
+    monkeypatch.setattr(f"gradline.inputs.{'parquet' if kind == 'parquet' else 'query'}.rechunked", grows)
     answer = gradline(capsys, "train", path, "--target", "y", "--out", tmp_path / "run")
     assert answer.code == 2
     assert f"t.{kind} was changed while it was read" in answer.said

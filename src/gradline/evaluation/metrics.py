@@ -41,7 +41,7 @@ class Metrics:
 def from_loss(loss: QuadraticLoss, moments: Moments, theta: FloatArray) -> Metrics:
     """The metrics of θ from moments: exact, and without the data."""
     mean, spread = loss.mean_and_variance(theta)
-    bias, square = -mean, spread + mean**2
+    bias, square = -mean, spread + mean * mean
     variance = float(moments.comoment[-1, -1]) / moments.weight
     return Metrics(moments.rows, float(np.sqrt(square)), 1.0 - square / variance if variance > 0.0 else None, bias)
 
@@ -50,7 +50,7 @@ def of_constant(moments: Moments, constant: float, column: int = -1) -> Metrics:
     """The metrics of always predicting one number for a column of the moments."""
     variance = float(moments.comoment[column, column]) / moments.weight
     bias = constant - float(moments.mean[column])
-    square = variance + bias**2
+    square = variance + bias * bias
     return Metrics(moments.rows, float(np.sqrt(square)), 1.0 - square / variance if variance > 0.0 else None, bias)
 
 
@@ -62,6 +62,7 @@ class ErrorSums:
         self._absolute = 0.0
         self._largest = 0.0
 
+    @np.errstate(over="ignore", invalid="ignore")  # a sum past float64 is null in the metrics
     def add(self, prediction: FloatArray, actual: FloatArray, weight: FloatArray | None = None) -> None:
         """Some more rows, (n,) each."""
         if not len(actual):
@@ -78,7 +79,7 @@ class ErrorSums:
         if moments is None or moments.weight == 0.0:
             return None
         bias, (error_square, actual_square) = float(moments.mean[0]), np.diag(moments.comoment) / moments.weight
-        square = float(error_square) + bias**2
+        square = float(error_square) + bias * bias
         r2 = 1.0 - square / float(actual_square) if actual_square > 0.0 else None
         return Metrics(moments.rows, float(np.sqrt(square)), r2, bias, self._absolute / moments.weight, self._largest)
 
