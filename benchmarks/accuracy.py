@@ -109,6 +109,9 @@ def page() -> str:
 
 
 NOTES = (
+    "Tables of up to 2,000 rows always have exact moments; larger ones where float64 moments would leave fewer than ten digits ([decision",
+    "0019](decisions/0019-escalation.md)). Where nothing calls for that, the answer is as near as the loop's tolerance, 1e-10.",
+    "",
     "The last column is `trusted_digits`. It promises something else, and less: the digits, relative to the largest effect, by which the",
     "coefficients can be known *before* the columns were rounded to float64. Two columns that are apart by 1e-12 of a deviation have exact",
     "coefficients, once they are float64; but the numbers that were rounded to these could have had others from the fourth digit on.",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradline.maths.exact import ExactMoments
-from gradline.maths.problem import confirmed, followed, pose_exact, too_flat
+from gradline.maths.problem import combined, confirmed, followed, pose_exact, too_flat
 from gradline.maths.slices import exact_sums
 from gradline.types import Role
 from reference import dense_problem, exact_least_squares, exact_objective
@@ -181,5 +181,7 @@ def test_a_sample_confirms_a_combination_or_does_not():
         X = np.column_stack([a, b, third, c])
         plain = dense_problem(X, a).posed
         assert plain.reference.null == 1
-        sample = exact_moments(X[:50], a[:50])
-        assert confirmed(plain, sample) is answer
+        among = combined(plain)
+        assert among.tolist() == [0, 1, 2]
+        sample = exact_moments(X[:50, among], a[:50])
+        assert confirmed(plain, among, sample) is answer

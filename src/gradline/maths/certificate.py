@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray, Json
 
 MOST_DIGITS = -float(np.log10(EPSILON))
+MANY_FEATURES = 256  # past them a (p, p) inverse is as much work as the solution itself
 MOMENT_ROUNDING = 4.0 * EPSILON  # of a second moment, to its columns' deviations
 
 
@@ -77,20 +78,29 @@ def trusted_digits(problem: Problem, theta: FloatArray) -> float | None:
     largest = float(slopes.max())
     if largest == 0.0:  # relative to nothing: no digit is right, unless zero is the minimiser itself
         return 0.0 if remaining.any() else None
-    error = _from_data(problem, slopes) + remaining
+    inverse = problem.reference.absolute_inverse()[:p, :p]
+    error = _from_data(problem, slopes, inverse) + remaining
     if problem.exact is None:
-        error = error + _from_moments(problem, slopes)
+        error = error + inverse @ _off_by(problem, slopes)
     return _digits(float(error.max()) / largest)
 
 
 def moment_digits(problem: Problem) -> float:
-    """Digits of the minimiser that the rounding of the moments leaves; 0 where a coefficient is not identifiable."""
+    """Digits of the minimiser that the rounding of the moments leaves; 0 where a coefficient is not identifiable.
+
+    Of many features ‖H⁻¹‖ takes the place of |H⁻¹|, and they are at least so many.
+    """
     p = len(problem.names)
     slopes = np.abs(problem.reference.minimiser[:p])
     largest = float(slopes.max())
     if problem.reference.null:
         return 0.0
-    return MOST_DIGITS if largest == 0.0 else _digits(float(_from_moments(problem, slopes).max()) / largest)
+    if largest == 0.0:
+        return MOST_DIGITS
+    off = _off_by(problem, slopes)
+    if p > MANY_FEATURES:
+        return _digits(float(np.linalg.norm(off)) / problem.reference.curvature_min / largest)
+    return _digits(float((problem.reference.absolute_inverse()[:p, :p] @ off).max()) / largest)
 
 
 def _digits(error: float) -> float:
@@ -110,7 +120,7 @@ def rounding_of_fit(problem: Problem, slopes: FloatArray) -> float:
     return float(columns @ slopes) + target
 
 
-def _from_data(problem: Problem, slopes: FloatArray) -> FloatArray:
+def _from_data(problem: Problem, slopes: FloatArray, inverse: FloatArray) -> FloatArray:
     """How far each |w_j| s_j may move where every number is changed by ε of itself, (p,).
 
     With Z = X in deviations, r the residuals, δ the root mean square change of a column, and H⁻¹ that of Z'Z/m:
@@ -118,29 +128,27 @@ def _from_data(problem: Problem, slopes: FloatArray) -> FloatArray:
         dw = H⁻¹ (dZ'r + Z'(dy − dZ w))/m,   |dw_j| ≤ Σ_k |H⁻¹_jk| δ_k √mean r² + √H⁻¹_jj (Σ_k δ_k |w_k| + δ_y)
 
     (Higham, Accuracy and Stability of Numerical Algorithms, 20.1), to first order; √mean r² is that of the changed data. Past
-    that, where the changes could make the columns dependent, no digit is sure.
+    that, where the changes could make the columns dependent, no digit is sure. inverse: |H⁻¹|, (p, p).
     """
     whole = None if problem.exact is None else problem.exact.whole[:-1]
-    p = len(problem.names)
-    inverse = problem.reference.absolute_inverse()[:p, :p]
     reach = np.sqrt(np.diag(inverse))
     columns = rounding_of_columns(problem.coordinates, whole)
     moved = rounding_of_fit(problem, slopes)
     residual = np.sqrt(2.0 * problem.reference.minimum) + moved
     dependent = float(columns @ reach)
     if dependent >= 0.5:
-        return np.full(p, np.inf)
+        return np.full(len(slopes), np.inf)
     error: FloatArray = (inverse @ columns * residual + reach * moved) / (1.0 - dependent) ** 2 + EPSILON * slopes
     return error
 
 
-def _from_moments(problem: Problem, slopes: FloatArray) -> FloatArray:
-    """How far each |w_j| s_j may be off by the rounding of float64 moments, (p,): |H⁻¹| times what each of them is off by."""
+def _off_by(problem: Problem, slopes: FloatArray) -> FloatArray:
+    """What each component of Hθ − c is off by, from the rounding of float64 moments, (p,); times |H⁻¹| it is that of |w_j| s_j."""
     p = len(problem.names)
     offset = np.zeros(p) if problem.coordinates.intercept else problem.coordinates.mean / problem.coordinates.deviation
     size = np.hypot(1.0, offset)
     target = problem.target_deviation
     if not problem.coordinates.intercept:
         target = float(np.hypot(target, problem.training.mean[-1]))
-    off = MOMENT_ROUNDING * size * (float(size @ slopes) + target)
-    return problem.reference.absolute_inverse()[:p, :p] @ off
+    off: FloatArray = MOMENT_ROUNDING * size * (float(size @ slopes) + target)
+    return off

@@ -23,8 +23,6 @@ from gradline.maths.moments import Moments
 from gradline.maths.quadratic import EPSILON, LowParts, QuadraticLoss, Solution
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gradline.maths.coordinates import Coordinates
     from gradline.maths.slices import ExactSums, Integers
     from gradline.types import FloatArray, RawColumn
@@ -164,10 +162,10 @@ def minimise(moments: ExactMoments, coordinates: Coordinates, penalty: FloatArra
     return ExactMinimum(coefficients, intercept, minimum, root, left_out)
 
 
-def combinations(moments: ExactMoments, coordinates: Coordinates, columns: Sequence[int], perturbation: FloatArray) -> int:
-    """How many of some columns are combinations of the others of them; constant ones are not counted. perturbation: as in `minimise`."""
+def combinations(moments: ExactMoments, coordinates: Coordinates, perturbation: FloatArray) -> int:
+    """How many columns are combinations of the others; constant ones are not counted. perturbation: as in `minimise`."""
     second, _ = _second(moments, coordinates)
-    varying = [j for j in columns if second[j, j] > 0]
+    varying = [j for j in range(len(perturbation)) if second[j, j] > 0]
     nothing = np.zeros(len(varying), dtype=object)
     return _eliminate(second[np.ix_(varying, varying)], nothing, perturbation[varying])[3]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gradline.maths.coordinates import Coordinates
 from gradline.maths.exact import combinations, minimise
 from gradline.maths.quadratic import EPSILON, REFINEMENTS, baseline_objective, quadratic_loss, solve
 from gradline.types import Role
@@ -19,11 +20,10 @@ from gradline.types import Role
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gradline.maths.coordinates import Coordinates
     from gradline.maths.exact import ExactMoments
     from gradline.maths.moments import Moments
     from gradline.maths.quadratic import QuadraticLoss, Solution
-    from gradline.types import BoolArray, FloatArray
+    from gradline.types import BoolArray, FloatArray, IntArray
 
 SHARE = 1e-6  # of a direction, from which a column has a part in it
 TOO_FLAT = 1e-12  # of a curvature to the steepest one
@@ -146,13 +146,21 @@ def pose_exact(problem: Problem, exact: Mapping[Role, ExactMoments], l2: float) 
     )
 
 
-def confirmed(problem: Problem, sample: ExactMoments) -> bool:
-    """Whether the combinations that float64 moments see are ones, but for the rounding of the columns, in a sample of the rows too."""
-    p, null = len(problem.names), problem.reference.null
-    directions = np.abs(problem.reference.vectors[:p, :null])
-    members = np.flatnonzero(np.any(directions > SHARE * directions.max(axis=0), axis=1))
-    perturbation = 0.5 * rounding_of_columns(problem.coordinates, sample.sums.whole[:-1])
-    return combinations(sample, problem.coordinates, members.tolist(), perturbation) >= null
+def combined(problem: Problem) -> IntArray:
+    """The features that have a part in a direction without curvature."""
+    directions = np.abs(problem.reference.vectors[: len(problem.names), : problem.reference.null])
+    return np.flatnonzero(np.any(directions > SHARE * directions.max(axis=0), axis=1))
+
+
+def confirmed(problem: Problem, features: IntArray, sample: ExactMoments) -> bool:
+    """Whether the combinations that float64 moments see are ones, but for the rounding of the columns, in a sample of the rows too.
+
+    features: `combined`, those that the sample's moments are of.
+    """
+    mean, deviation = problem.coordinates.mean[features], problem.coordinates.deviation[features]
+    coordinates = Coordinates.of("standard", mean, deviation, intercept=problem.coordinates.intercept)
+    perturbation = 0.5 * rounding_of_columns(coordinates, sample.sums.whole[:-1])
+    return combinations(sample, coordinates, perturbation) >= problem.reference.null
 
 
 def too_flat(problem: Problem) -> FloatArray | None:

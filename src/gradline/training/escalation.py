@@ -19,7 +19,7 @@ from gradline.errors import DataError, plural
 from gradline.inputs.memory import StreamSource
 from gradline.maths.certificate import moment_digits
 from gradline.maths.exact import ExactMoments
-from gradline.maths.problem import confirmed, followed, pose_exact
+from gradline.maths.problem import combined, confirmed, followed, pose_exact
 from gradline.maths.slices import exact_sums
 from gradline.training.stopping import StopReason
 from gradline.training.wide import WideProblem
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from gradline.training.plan import Plan
     from gradline.training.rows import RowReader
     from gradline.training.survey import Survey
-    from gradline.types import FloatArray
+    from gradline.types import FloatArray, IntArray
 
 LEAST_DIGITS = 10.0  # of the coefficients, that the rounding of the moments must leave; the loop's own tolerance
 FEW_FEATURES = 32  # whose exact moments take a moment
@@ -83,9 +83,10 @@ def escalated(
     kept = len(found.sample.hashes) == found.read - found.dropped  # the sample of the first read is all rows
     if digits >= LEAST_DIGITS and not (kept and p <= FEW_FEATURES):
         return Escalation(problem, problem)
-    if not kept and problem.reference.null and p <= MOST_FEATURES:
-        sampled = _exact_moments(engine, _sampled(found), found.sample.roles, reader, representation, problem)
-        if Role.TRAINING in sampled and confirmed(problem, sampled[Role.TRAINING]):
+    among = combined(problem)
+    if not kept and 0 < len(among) <= MOST_FEATURES:
+        sampled = _exact_moments(engine, _sampled(found), found.sample.roles, reader, representation, problem, among)
+        if Role.TRAINING in sampled and confirmed(problem, among, sampled[Role.TRAINING]):
             return Escalation(problem, problem)  # no further read would make these coefficients identifiable
     why = None if kept else _why_not(source, problem)
     if why is None:
@@ -175,9 +176,11 @@ def _exact_moments(
     reader: RowReader,
     representation: Representation,
     problem: Problem,
+    features: IntArray | None = None,
 ) -> dict[Role, ExactMoments]:
-    """Exact moments by role. roles: of the rows of the only block, where its row numbers do not tell."""
-    shift = _shift(problem)
+    """Exact moments by role. roles: of the rows of the only block, where its row numbers do not tell.  features: only of these."""
+    chosen = np.arange(len(problem.names)) if features is None else features
+    shift = _shift(problem)[[*chosen, len(problem.names)]]
 
     def compute(block: Block) -> dict[Role, ExactSums]:
         rows = reader.read(block)
@@ -187,7 +190,7 @@ def _exact_moments(
             if rows.weight is not None:
                 mine &= rows.weight > 0.0
             if mine.any():
-                columns = np.vstack([representation.design(rows.decoded.take(mine)).T, rows.y[mine]])
+                columns = np.vstack([representation.design(rows.decoded.take(mine)).T[chosen], rows.y[mine]])
                 found[role] = exact_sums(columns, shift, None if rows.weight is None else rows.weight[mine])
         return found
 
