@@ -14,7 +14,7 @@ def test_a_report_that_cannot_be_made_costs_no_model(tmp_path, monkeypatch):
         raise ZeroDivisionError("a bug")
 
     x = np.arange(50.0)
-    model = gl.train(x[:, None], 2.0 * x + np.sin(x))
+    model = gl.train(x[:, None], x + 9.0 * np.sin(x))
     monkeypatch.setattr(page, "render", broken)
     with pytest.warns(GradlineWarning, match=r"ZeroDivisionError: a bug.*are written"):
         write_run(model, tmp_path / "run")
