@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 import gradline as gl
-from gradline.maths.block import block_moments, block_tally
+from gradline.maths.block import block_moments, block_tally, encoded
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.moments import merge
 from gradline.maths.problem import pose
@@ -133,7 +133,7 @@ def tally_of(rows, *, weighted):
         codes = np.array([-1 if v is None else levels.index(v) for v in values], dtype=np.intp)
         categories.append(CategoryColumn(f"c{j}", codes, levels))
     weight = np.array([float(r.weight) for r in rows]) if weighted else None
-    return block_tally(numbers, categories, len(rows), weight).tally
+    return block_tally(numbers, [encoded(category) for category in categories], len(rows), weight).tally
 
 
 def tallied(rows, cuts, *, weighted):

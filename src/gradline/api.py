@@ -18,12 +18,14 @@ from gradline.inputs.memory import target_names
 from gradline.inputs.opening import open_source
 from gradline.inputs.source import ReadOptions
 from gradline.inputs.sparse import SparseSource
-from gradline.measuring import measure
+from gradline.measuring import check_errors, measure
 from gradline.model.model import HISTORY_COLUMNS, Model
 from gradline.model.sparse import SparseModel
 from gradline.report.run import run_directories, write_run
 from gradline.representation.sparse import SparseRepresentation
+from gradline.reviewing import Review
 from gradline.training.checkpoint import Checkpoints, checkpoint_path
+from gradline.training.collinearity import UNKNOWN
 from gradline.training.config import TrainConfig
 from gradline.training.general import GeneralProblem
 from gradline.training.prepared import Progress
@@ -171,6 +173,8 @@ def runs(
     """`run` for one target after the other, from one read of the source."""
     from threadpoolctl import threadpool_limits
 
+    for config in configs:
+        check_errors(source, config)
     read = None
     if not isinstance(source, SparseSource):  # whose rows are kept, not its moments
         with threadpool_limits(limits=1):
@@ -196,8 +200,8 @@ def run(
     engine = ThreadEngine(config.threads)
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
         found = fit(source, config, engine, progress, checkpoints, read)
-        retransformation, training_mean, metrics, sampled = measure(found, source, config, engine)
-    user = found.problem.coordinates.to_user(found.descent.theta)
+        retransformation, training_mean, metrics, sampled, inference = measure(found, source, config, engine)
+    user = found.problem.coordinates.to_user(found.descent.theta, found.descent.theta_low)
     survey = found.survey
     result: Json = {
         "rows": {
@@ -207,6 +211,7 @@ def run(
         },
         "intercept": user.intercept,
         "coefficients": dict(zip(found.representation.names, map(float, user.coefficients), strict=True)),
+        **(UNKNOWN if found.collinear is None else found.collinear.to_json()),
         "references": {name: scheme.reference for name, scheme in found.representation.schemes.items()},
         "split": found.reader.roles.description,
         "repeatable": source.repeatable or found.reader.roles.column is not None,
@@ -225,6 +230,7 @@ def run(
         "stopped": found.descent.reason.to_json(),
         "certificate": found.certificate.to_json(),
         "metrics": metrics,
+        "inference": None if inference is None else inference.to_json(),
         "cross_validation": None if found.cross_validation is None else found.cross_validation.to_json(),
         "warnings": [notice.to_json() for notice in found.notices],
         "seconds": time.perf_counter() - start,
@@ -244,6 +250,7 @@ def run(
         _history(found),
         sampled,
         found.notices,
+        theta_low=found.descent.theta_low,
     )
 
 
@@ -266,6 +273,7 @@ def planned(source: Source, config: TrainConfig, progress: Progress | None = Non
     """The document of `plan --json` for a source."""
     from threadpoolctl import threadpool_limits
 
+    from gradline.maths.problem import Problem, followed
     from gradline.training.plan import candidates
     from gradline.training.trainer import prepare
 
@@ -274,7 +282,8 @@ def planned(source: Source, config: TrainConfig, progress: Progress | None = Non
         prepared = prepare(source, config, ThreadEngine(config.threads), progress or Progress())
         problem, seconds = prepared.problem, _seconds_a_step(prepared)
         if config.loss == "squared" and config.l1 == 0.0:
-            found = candidates(config, problem, np.zeros(len(problem.solution.minimiser)), prepared.noise)
+            loop = followed(problem) if isinstance(problem, Problem) else problem
+            found = candidates(config, loop, np.zeros(len(problem.solution.minimiser)), prepared.noise)
             rows = [(each.rule, each.limit, each.steps) for each in found]
         else:  # what suits another loss or penalty is the plan's own rule; its steps are not foretold
             rows = [(prepared.plan.rule, prepared.plan.learning_rate_limit, None)]
@@ -332,15 +341,16 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
         from gradline.errors import ContractError, did_you_mean
 
         raise ContractError(f"{source.name} has no column {target!r}, the target.", did_you_mean(target, source.schema.names))
-    errors = measured.ErrorSums()
+    errors, review = measured.ErrorSums(), Review(model, source)
     read = unpredicted = without = 0
-    for block in model.predictions(source, (target,)):
+    for block in model.predictions(source, tuple(dict.fromkeys([target, *review.columns]))):
         actual = as_numbers(target, flat_column(block.table, target), model.contract.target_kind, block.first_row)
         without += int(np.count_nonzero(~np.isfinite(actual)))
         unpredicted += int(np.count_nonzero(np.isfinite(actual) & np.isnan(block.predicted)))
         usable = np.isfinite(actual) & ~np.isnan(block.predicted)
         read += len(actual)
         errors.add(block.predicted[usable], actual[usable])
+        review.add(block, actual, usable)
     found = errors.metrics()
     if found is None:
         from gradline.errors import DataError
@@ -350,7 +360,8 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
         )
     mean = model.result["target"]["training_mean"]
     baseline = None if mean is None else errors.baseline(mean)
-    notices = list(model.last_notices)
+    reviewed, doubts = review.to_json()
+    notices = [*model.last_notices, *doubts]
     if source.files and set(source.files) & {tuple(file) for file in model.files}:
         from gradline.types import Notice
 
@@ -362,5 +373,6 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
         "rows": {"read": read, "evaluated": found.rows, "without_target": without, "without_prediction": unpredicted},
         "metrics": found.to_json(),
         "baseline": None if baseline is None else baseline.to_json(),
+        **reviewed,
         "warnings": [notice.to_json() for notice in notices],
     }

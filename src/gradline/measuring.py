@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradline.arrays import flat_column
+from gradline.errors import UsageError
 from gradline.evaluation import metrics as measured
 from gradline.evaluation import retransformation as retransform
-from gradline.maths.quadratic import quadratic_loss
+from gradline.evaluation.inference import infer
+from gradline.inputs.sparse import SparseSource
+from gradline.maths.problem import Problem
 from gradline.model.model import Retransformation, Sampled
 from gradline.representation.decode import as_numbers
 from gradline.representation.features import Representation
@@ -18,6 +21,7 @@ from gradline.training.survey import SAMPLE_ROWS
 from gradline.types import Block, Decoded, Role
 
 if TYPE_CHECKING:
+    from gradline.evaluation.inference import Inference
     from gradline.inputs.source import Source
     from gradline.maths.engine import Engine
     from gradline.training.config import TrainConfig
@@ -27,21 +31,54 @@ if TYPE_CHECKING:
 
 class Measured(NamedTuple):
     """retransformation: the way back from a log target.  training_mean: of the target, in its unit, where that is known.
-    metrics: by role, and the baseline's.
+    metrics: by role, and the baseline's.  inference: of the coefficients, None where there is none.
     """
 
     retransformation: Retransformation | None
     training_mean: float | None
     metrics: Json
     sampled: Sampled
+    inference: Inference | None = None
 
 
 def measure(found: Fit, source: Source, config: TrainConfig, engine: Engine) -> Measured:
     """Measure a fit on the rows of every role."""
+    inference = _inferred(found, source, config, engine)
     if found.stores:
-        return _from_rows(found)
+        return _from_rows(found)._replace(inference=inference)
     retransformation, training_mean, metrics = _from_moments(found, source, config, engine)
-    return Measured(retransformation, training_mean, metrics, _sampled(found, config, retransformation))
+    return Measured(retransformation, training_mean, metrics, _sampled(found, config, retransformation), inference)
+
+
+def check_errors(source: Source, config: TrainConfig) -> None:
+    """Raise UsageError, before the first read, where robust errors would find no rows to read at the end."""
+    if config.errors == "classical":
+        return
+    if isinstance(source, SparseSource) or not (source.repeatable or source.files):
+        why = "is sparse" if isinstance(source, SparseSource) else "can be read only once"
+        raise UsageError(f"--errors {config.errors} reads the rows again, and {source.name} {why}.", "--errors classical.")
+
+
+def _inferred(found: Fit, source: Source, config: TrainConfig, engine: Engine) -> Inference | None:
+    """Standard errors of the coefficients, where the loss has them and the moments are known."""
+    if config.loss != "squared" or config.l1 > 0.0 or not isinstance(found.problem, Problem):
+        return None
+    theta, robust = found.descent.theta, None
+    if config.errors != "classical":
+        from gradline.evaluation.sandwich import sandwich
+
+        assert isinstance(found.reader, RowReader)
+        assert isinstance(found.representation, Representation)
+        robust = sandwich(config.errors, source, found.reader, found.representation, found.problem, theta, engine)
+    unknown = () if found.collinear is None else found.collinear.not_identifiable
+    return infer(
+        found.problem,
+        theta,
+        robust,
+        weighted=config.weight is not None,
+        low=found.descent.theta_low,
+        not_identifiable=unknown,
+    )
 
 
 def _score(found: Fit, decoded: Decoded) -> FloatArray:
@@ -55,13 +92,14 @@ def _from_moments(
     found: Fit, source: Source, config: TrainConfig, engine: Engine
 ) -> tuple[Retransformation | None, float | None, Json]:
     """All but the sample, from the moments; with a log target, in its own unit by one more read."""
-    training = found.problem.training
+    problem = found.problem
+    assert isinstance(problem, Problem)  # what is wide or sparse has its rows
+    training = problem.training
     by_role: Json = {role.label: None for role in Role}
     baseline: Json = {role.label: None for role in Role}
-    for role, moments in found.problem.moments.items():
+    for role, moments in problem.moments.items():
         if moments.weight > 0.0:
-            loss = quadratic_loss(moments, found.problem.coordinates)
-            by_role[role.label] = measured.from_loss(loss, moments, found.descent.theta).to_json()
+            by_role[role.label] = measured.from_loss(problem.loss_of(role), moments, found.descent.theta).to_json()
             baseline[role.label] = measured.of_constant(moments, float(training.mean[-1])).to_json()
     if not config.log_target:
         return None, float(training.mean[-1]), by_role | {"baseline": baseline}

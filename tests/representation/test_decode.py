@@ -72,10 +72,10 @@ def test_a_column_without_type_is_missing_throughout():
 
 @given(st.lists(st.one_of(st.none(), st.text(max_size=3))))
 @settings(max_examples=50, deadline=None)
-def test_codes_stand_for_the_texts_in_the_order_of_their_first_row(texts):
+def test_codes_stand_for_the_sorted_texts(texts):
     levels, codes = text_codes(pa.array(texts, pa.string()))
     assert [None if code < 0 else levels[code] for code in codes] == texts
-    assert list(levels) == list(dict.fromkeys(t for t in texts if t is not None))
+    assert list(levels) == sorted({t for t in texts if t is not None})
 
 
 def test_texts_of_every_storage_have_the_same_codes():
@@ -85,8 +85,22 @@ def test_texts_of_every_storage_have_the_same_codes():
         levels, codes = text_codes(other)
         assert levels == plain[0]
         assert np.array_equal(codes, plain[1])
-    unused = pa.DictionaryArray.from_arrays(pa.array([2, None, 1]), pa.array(["unused", "a", "b"]))
-    assert text_codes(unused)[0] == ("b", "a")
+
+
+@pytest.mark.parametrize("indices", [pa.int8(), pa.uint8(), pa.uint32(), pa.int64()], ids=str)
+def test_a_dictionary_may_hold_texts_that_no_row_has_or_one_twice_or_null(indices):
+    def coded(texts, rows):
+        return text_codes(pa.DictionaryArray.from_arrays(pa.array(rows, indices), pa.array(texts)))
+
+    for texts, rows in [
+        (["unused", "b", "a"], [2, None, 1, 2]),
+        (["b", "a", "b"], [1, None, 2, 1]),
+        (["a", None, "b"], [0, 1, 2, 0]),
+    ]:
+        levels, codes = coded(texts, rows)
+        assert levels == ("a", "b")
+        assert codes.tolist() == [0, -1, 1, 0]
+    assert coded(["a"], [None, None])[0] == ()
 
 
 def test_a_dictionary_of_numbers_is_a_category_of_their_texts():
@@ -95,8 +109,8 @@ def test_a_dictionary_of_numbers_is_a_category_of_their_texts():
 
 def test_numbers_declared_text_are_categories():
     (category,) = decoded(pa.array([94107, 10001, None, 94107]), Kind.TEXT).categories
-    assert category.levels == ("94107", "10001")
-    assert category.codes.tolist() == [0, 1, -1, 0]
+    assert category.levels == ("10001", "94107")
+    assert category.codes.tolist() == [1, 0, -1, 1]
     assert category.missing_is_level
 
 

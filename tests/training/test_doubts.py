@@ -70,7 +70,7 @@ def test_a_column_that_is_the_target_nearly_is_named():
 
 def test_ill_conditioning_is_told_with_the_digits_left():
     rng, table = regular()
-    table["twin"] = table["a"] + 1e-6 * rng.normal(size=300)
+    table["twin"] = table["a"] + 1e-11 * rng.normal(size=300)
     (notice,) = notices(table, "few_digits")
     assert "digits" in notice.message
     assert notices(table, "few_digits", l2=0.1) == []

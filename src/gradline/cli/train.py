@@ -165,6 +165,13 @@ OPTIONS = (
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Of the rows' roles."),
     click.option(
+        "--errors",
+        type=_choice("errors"),
+        default="classical",
+        show_default=True,
+        help="Standard errors of the coefficients; the robust ones read the data once more.",
+    ),
+    click.option(
         "--on-divergence",
         type=_choice("on_divergence"),
         default="stop",

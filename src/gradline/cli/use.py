@@ -91,7 +91,7 @@ def _written(trained: Any, source: Any, kept: tuple[str, ...], out: Path, *, num
         for block in trained.predictions(source, kept):
             size = len(block.predicted)
             arrays = {"row": as_arrow(np.arange(rows, rows + size))} if numbered and "row" not in kept else {}
-            arrays |= {name: block.table.column(name) for name in kept}
+            arrays |= {name: block.table.column(name).cast(source.schema.field(name).type) for name in kept}
             arrays[column] = as_arrow(block.predicted, nan_is_null=True)
             writer.write(pa.table(arrays))
             rows += size

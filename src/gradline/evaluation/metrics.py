@@ -40,10 +40,8 @@ class Metrics:
 
 def from_loss(loss: QuadraticLoss, moments: Moments, theta: FloatArray) -> Metrics:
     """The metrics of θ from moments: exact, and without the data."""
-    w, b = (theta[:-1], float(theta[-1])) if loss.intercept else (theta, 0.0)
-    u = np.append(-w, 1.0)
-    bias = b - float(loss.offset @ u)
-    square = max(float(u @ loss.spread @ u), 0.0) + bias * bias
+    mean, spread = loss.mean_and_variance(theta)
+    bias, square = -mean, spread + mean * mean
     variance = float(moments.comoment[-1, -1]) / moments.weight
     return Metrics(moments.rows, float(np.sqrt(square)), 1.0 - square / variance if variance > 0.0 else None, bias)
 

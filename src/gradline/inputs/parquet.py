@@ -54,14 +54,19 @@ class ParquetSource:
         self.files = tuple(SourceFile(file.path.name, file.bytes) for file in self._watched)
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
-        """See `Source`. Each row group is decoded once, a block's rows at a time, its columns side by side."""
+        """See `Source`. Each row group is decoded once, a block's rows at a time, its columns side by side; texts come as
+        dictionaries, as most files store them.
+        """
         rows = block_rows(len(columns))
         for index, part in enumerate(self._parts):
             self._watched[index].check()
             stored = [name for name in columns if name not in part.partitions]
+            texts = [name for name in stored if kind_of(part.schema.field(name).type) is Kind.TEXT]
             try:
                 # pre_buffer would hold the bytes of all row groups at once; a buffer spares holding those of one
-                with pq.ParquetFile(part.path, metadata=part.metadata, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
+                with pq.ParquetFile(
+                    part.path, metadata=part.metadata, read_dictionary=texts, buffer_size=BUFFER_BYTES, pre_buffer=False
+                ) as file:
                     first_row = 0
                     for table in rechunked(file.iter_batches(rows, columns=stored), rows):
                         yield Block(index, first_row, loaded(self._with_partitions(part, table, columns)))

@@ -14,6 +14,7 @@ numbers are sums by level.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,6 +43,14 @@ FEW_ROWS = 512  # which go through twice in any case: it costs nothing there
 _tile, _weighted_tile = Scratch(), Scratch()
 
 
+class Encoded(NamedTuple):
+    """A category as the levels that occur in a block; rows without a level of their own have the last code."""
+
+    name: str
+    codes: IntArray  # (rows,)
+    levels: tuple[RawColumn, ...]
+
+
 class BlockTally(NamedTuple):
     """What some rows of a block come to. least, greatest: (numbers,) of each number, NaN where none is present.  plain:
     (numbers,) whether all of them are present and finite.
@@ -65,12 +74,12 @@ def block_moments(
 
     NaN is missing; infinities must have been refused before. Squares that overflow leave infinities or NaN in the result.
     """
-    return block_tally(numbers, categories, rows, weight).tally.moments()
+    return block_tally(numbers, [encoded(category) for category in categories], rows, weight).tally.moments()
 
 
 def block_tally(
     numbers: Sequence[NumberColumn],
-    categories: Sequence[CategoryColumn],
+    categories: Sequence[Encoded],
     rows: int,
     weight: FloatArray | None = None,
     at: IntArray | None = None,
@@ -106,7 +115,7 @@ def block_tally(
 
 
 class _Counted(NamedTuple):
-    """A category whose codes are renumbered to the levels that occur; rows without a level of their own have the last code."""
+    """The levels of a category in some rows, and their weight; rows without a level of their own have the last code."""
 
     name: str
     codes: IntArray  # (rows,)
@@ -256,27 +265,42 @@ def _gram(left: FloatArray, right: FloatArray) -> FloatArray:
     return gram if left is right else (gram + gram.T) / 2
 
 
-def _counted(category: CategoryColumn, weight: FloatArray | None, at: IntArray | None) -> _Counted:
-    slots = category.codes + 1  # slot 0 is missing
-    if at is not None:
-        slots = slots[at]
-    levels = len(category.levels)
+def encoded(category: CategoryColumn) -> Encoded:
+    """The codes renumbered to the levels that occur, a missing value after the others if that is a level."""
+    codes, levels = category.codes, len(category.levels)
+    missing = bool(len(codes)) and int(codes.min()) < 0
+    slots = np.where(codes < 0, levels, codes) if missing else codes
     counts = np.bincount(slots, minlength=levels + 1)
     if not category.missing_is_level:
-        counts[0] = 0
+        counts[levels] = 0
     seen = np.flatnonzero(counts)
-    renumber = np.full(levels + 1, len(seen), dtype=np.intp)
-    renumber[seen] = np.arange(len(seen))
+    if not counts[:levels].all():
+        renumber = np.full(levels + 1, len(seen), dtype=np.intp)
+        renumber[seen] = np.arange(len(seen))
+        slots = renumber[slots]
+    return Encoded(category.name, slots, _raw_columns(category.name, category.levels, category.rest, seen.tobytes()))
+
+
+@lru_cache(maxsize=64)
+def _raw_columns(name: str, levels: tuple[str, ...], rest: int | None, seen: bytes) -> tuple[RawColumn, ...]:
+    """The same tuple for every block with the same levels: what is the same object need not be compared."""
     columns = []
-    for slot in seen:
-        if slot == 0:
-            columns.append(RawColumn(category.name, Part.MISSING))
-        elif slot - 1 == category.rest:
-            columns.append(RawColumn(category.name, Part.OTHER))
+    for slot in np.frombuffer(seen, dtype=np.intp).tolist():
+        if slot == len(levels):
+            columns.append(RawColumn(name, Part.MISSING))
+        elif slot == rest:
+            columns.append(RawColumn(name, Part.OTHER))
         else:
-            columns.append(RawColumn(category.name, Part.LEVEL, category.levels[slot - 1]))
-    heavy: FloatArray = np.bincount(slots, weight, levels + 1)[seen].astype(np.float64)
-    return _Counted(category.name, renumber[slots], tuple(columns), heavy)
+            columns.append(RawColumn(name, Part.LEVEL, levels[slot]))
+    return tuple(columns)
+
+
+def _counted(category: Encoded, weight: FloatArray | None, at: IntArray | None) -> _Counted:
+    codes, levels = category.codes, len(category.levels)
+    if at is not None:
+        codes = codes.take(at)
+    heavy: FloatArray = np.bincount(codes, weight, levels + 1)[:levels].astype(np.float64, copy=False)
+    return _Counted(category.name, codes, category.levels, heavy)
 
 
 def _by_level(codes: IntArray, W: FloatArray, levels: int) -> FloatArray:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradline.maths.problem import rounding_of_columns
 from gradline.maths.quadratic import EPSILON
 from gradline.types import finite_or_none
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray, Json
 
 MOST_DIGITS = -float(np.log10(EPSILON))
+MOMENT_ROUNDING = 4.0 * EPSILON  # of a second moment, to its columns' deviations
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +68,79 @@ def certify(problem: Problem, theta: FloatArray) -> Certificate:
 
 
 def trusted_digits(problem: Problem, theta: FloatArray) -> float | None:
-    """Digits of the coefficients that the rounding of the data and of the moments, and the remaining distance, leave.
-
-    A relative change ε of each entry x of column k changes the standardised second moments by at most
-    ε(γ_k + γ_l), γ_k = 1 + |mean_k|/s_k; the coefficients move by at most |H⁻¹| times that (a first-order componentwise
-    bound: Higham, Accuracy and Stability of Numerical Algorithms, 7.2).
-    """
+    """Digits of the coefficients that the rounding of the data and of the moments, and the remaining distance, leave."""
     if problem.reference.null:
         return None
     p = len(problem.names)
-    coordinates = problem.coordinates
-    slopes = np.abs(coordinates.to_standard(theta)[:p])  # |w_k| s_k
+    slopes = np.abs(problem.coordinates.to_standard(theta)[:p])  # |w_k| s_k
     remaining = problem.remaining(theta)[:p]
     largest = float(slopes.max())
     if largest == 0.0:  # relative to nothing: no digit is right, unless zero is the minimiser itself
         return 0.0 if remaining.any() else None
-    offsets = 1.0 + np.abs(coordinates.mean) / coordinates.deviation
-    target_offset = problem.target_deviation + abs(float(problem.training.mean[-1]))
-    perturbation = EPSILON * (
-        offsets * (float(slopes.sum()) + problem.target_deviation) + float(offsets @ slopes) + target_offset
-    )
-    error = problem.reference.absolute_inverse()[:p, :p] @ perturbation + remaining
-    return float(np.clip(-np.log10(max(float(error.max()) / largest, EPSILON)), 0.0, MOST_DIGITS))
+    error = _from_data(problem, slopes) + remaining
+    if problem.exact is None:
+        error = error + _from_moments(problem, slopes)
+    return _digits(float(error.max()) / largest)
+
+
+def moment_digits(problem: Problem) -> float:
+    """Digits of the minimiser that the rounding of the moments leaves; 0 where a coefficient is not identifiable."""
+    p = len(problem.names)
+    slopes = np.abs(problem.reference.minimiser[:p])
+    largest = float(slopes.max())
+    if problem.reference.null:
+        return 0.0
+    return MOST_DIGITS if largest == 0.0 else _digits(float(_from_moments(problem, slopes).max()) / largest)
+
+
+def _digits(error: float) -> float:
+    return float(np.clip(-np.log10(max(error, EPSILON)), 0.0, MOST_DIGITS)) if np.isfinite(error) else 0.0
+
+
+def rounding_of_fit(problem: Problem, slopes: FloatArray) -> float:
+    """How far the predictions and the target may be, by their rounding, from what they stand for: the root of a mean square.
+
+    slopes: (p,) |w_k| s_k.
+    """
+    whole = None if problem.exact is None else problem.exact.whole
+    target = 0.0
+    if whole is None or not whole[-1]:
+        target = EPSILON * float(np.hypot(problem.target_deviation, problem.training.mean[-1]))
+    columns = rounding_of_columns(problem.coordinates, None if whole is None else whole[:-1])
+    return float(columns @ slopes) + target
+
+
+def _from_data(problem: Problem, slopes: FloatArray) -> FloatArray:
+    """How far each |w_j| s_j may move where every number is changed by ε of itself, (p,).
+
+    With Z = X in deviations, r the residuals, δ the root mean square change of a column, and H⁻¹ that of Z'Z/m:
+
+        dw = H⁻¹ (dZ'r + Z'(dy − dZ w))/m,   |dw_j| ≤ Σ_k |H⁻¹_jk| δ_k √mean r² + √H⁻¹_jj (Σ_k δ_k |w_k| + δ_y)
+
+    (Higham, Accuracy and Stability of Numerical Algorithms, 20.1), to first order; √mean r² is that of the changed data. Past
+    that, where the changes could make the columns dependent, no digit is sure.
+    """
+    whole = None if problem.exact is None else problem.exact.whole[:-1]
+    p = len(problem.names)
+    inverse = problem.reference.absolute_inverse()[:p, :p]
+    reach = np.sqrt(np.diag(inverse))
+    columns = rounding_of_columns(problem.coordinates, whole)
+    moved = rounding_of_fit(problem, slopes)
+    residual = np.sqrt(2.0 * problem.reference.minimum) + moved
+    dependent = float(columns @ reach)
+    if dependent >= 0.5:
+        return np.full(p, np.inf)
+    error: FloatArray = (inverse @ columns * residual + reach * moved) / (1.0 - dependent) ** 2 + EPSILON * slopes
+    return error
+
+
+def _from_moments(problem: Problem, slopes: FloatArray) -> FloatArray:
+    """How far each |w_j| s_j may be off by the rounding of float64 moments, (p,): |H⁻¹| times what each of them is off by."""
+    p = len(problem.names)
+    offset = np.zeros(p) if problem.coordinates.intercept else problem.coordinates.mean / problem.coordinates.deviation
+    size = np.hypot(1.0, offset)
+    target = problem.target_deviation
+    if not problem.coordinates.intercept:
+        target = float(np.hypot(target, problem.training.mean[-1]))
+    off = MOMENT_ROUNDING * size * (float(size @ slopes) + target)
+    return problem.reference.absolute_inverse()[:p, :p] @ off

@@ -37,6 +37,18 @@ def _split(a: FloatArray) -> tuple[FloatArray, FloatArray]:
     return high, a - high
 
 
+def product_parts(parts: list[FloatArray], factor: FloatArray) -> list[FloatArray]:
+    """Each of `parts` times `factor`, exactly: twice as many parts, whose sum is the product."""
+    factor_high, factor_low = _split(factor)
+    products, errors = [], []
+    for part in parts:
+        product = part * factor
+        high, low = _split(part)
+        products.append(product)
+        errors.append(low * factor_low - (((product - high * factor_high) - low * factor_high) - high * factor_low))
+    return products + errors
+
+
 def residual(A: FloatArray, x: FloatArray, b: FloatArray) -> FloatArray:
     """A x − b for A (n, k), x (k,), b (n,): as if computed in twice the precision and rounded once."""
     total, error = -b, np.zeros_like(b)

@@ -10,6 +10,7 @@ leaves the columns as they are. Whatever the coordinates, errors are judged in s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -68,9 +69,14 @@ class Coordinates:
         """Features in the loop's coordinates."""
         return (X - self.centre) / self.scale
 
-    def to_user(self, theta: FloatArray) -> UserParameters:
-        """θ in the user's units."""
+    def to_user(self, theta: FloatArray, low: FloatArray | None = None) -> UserParameters:
+        """θ in the user's units. low: what is to be added to θ, where it is known to twice the precision; then these are rounded once."""
         w, b = self.weights_and_bias(theta)
+        if low is not None:
+            exact = [Fraction(high) + Fraction(rest) for high, rest in zip(theta.tolist(), low.tolist(), strict=True)]
+            slopes = [t / Fraction(s) for t, s in zip(exact, self.scale.tolist(), strict=False)]
+            moved = sum((t * Fraction(c) for t, c in zip(slopes, self.centre.tolist(), strict=True)), Fraction(0))
+            return UserParameters(np.array([float(t) for t in slopes]), float(exact[-1] - moved) if self.intercept else 0.0)
         coefficients = w / self.scale
         return UserParameters(coefficients, b - float(coefficients @ self.centre))
 

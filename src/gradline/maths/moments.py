@@ -118,8 +118,13 @@ class Moments:
 
     def spread(self, groups: Sequence[Sequence[int]]) -> tuple[FloatArray, FloatArray]:
         """Mean and variance of the sums of the columns in each group, (g,) each."""
-        sums = self.aggregated(groups, tuple(RawColumn(str(g), Part.VALUE) for g in range(len(groups))))
-        return sums.mean, np.maximum(np.diag(sums.comoment), 0.0) / sums.weight
+        mean = np.array([self.mean[list(group)].sum() for group in groups])
+        squares = np.array([self.comoment[group[0], group[0]] if len(group) == 1 else self._together(group) for group in groups])
+        return mean, np.maximum(squares, 0.0) / self.weight
+
+    def _together(self, group: Sequence[int]) -> float:
+        """Σ w (s − mean s)² of the sum s of some columns."""
+        return float(self.comoment[np.ix_(list(group), list(group))].sum())
 
     def present_weight(self, indicator: int) -> float:
         """The weight of the rows in which a column is not missing."""

@@ -9,7 +9,7 @@ minimiser of least norm.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -25,12 +25,21 @@ CANCELLED = 1e-6  # ‖Hθ − c‖ to its terms, below which the difference is 
 EPSILON = float(np.finfo(np.float64).eps)
 
 
+class LowParts(NamedTuple):
+    """What is to be added to the fields of the same names, where they are known to twice the precision."""
+
+    spread: FloatArray
+    offset: FloatArray
+    hessian: FloatArray
+    linear: FloatArray
+
+
 @dataclass(frozen=True, slots=True)
 class QuadraticLoss:
     """J on the rows of one set of moments.
 
     spread: (p+1, p+1) centred second moments of (z, y) per unit weight.  offset: (p+1,) means of (z, y).
-    hessian: (k, k).  linear: (k,).  penalty: (p,) λ of each weight.
+    hessian: (k, k).  linear: (k,).  penalty: (p,) λ of each weight.  low: the rest of exact moments.
     """
 
     spread: FloatArray
@@ -39,13 +48,23 @@ class QuadraticLoss:
     linear: FloatArray
     penalty: FloatArray
     intercept: bool
+    low: LowParts | None = None
+
+    def mean_and_variance(self, theta: FloatArray) -> tuple[float, float]:
+        """Of the residuals y − f(x)."""
+        w, b = (theta[:-1], float(theta[-1])) if self.intercept else (theta, 0.0)
+        u = np.append(-w, 1.0)
+        if self.low is None:
+            return float(self.offset @ u) - b, max(float(u @ self.spread @ u), 0.0)
+        mean = residual(self.offset[None], u, np.array([b])) + self.low.offset @ u
+        product = residual(self.spread, u, np.zeros(len(u))) + self.low.spread @ u
+        return float(mean[0]), max(float(residual(product[None], u, np.zeros(1))[0]), 0.0)
 
     def value(self, theta: FloatArray) -> float:
         """J(θ), as squares: ½(mean residual² + variance of the residuals) + penalty. In squared target units."""
-        w, b = (theta[:-1], float(theta[-1])) if self.intercept else (theta, 0.0)
-        u = np.append(-w, 1.0)
-        mean_residual = float(self.offset @ u) - b
-        return 0.5 * (mean_residual * mean_residual + max(float(u @ self.spread @ u), 0.0) + float(self.penalty @ w**2))
+        w = theta[:-1] if self.intercept else theta
+        mean, variance = self.mean_and_variance(theta)
+        return 0.5 * (mean * mean + variance + float(self.penalty @ w**2))
 
     def gradient(self, theta: FloatArray) -> FloatArray:
         """∇J(θ) = Hθ − c, (k,); where plain float64 would leave little of it but rounding, in twice the precision."""
@@ -54,7 +73,16 @@ class QuadraticLoss:
         terms = np.abs(product) + np.abs(self.linear)
         if np.linalg.norm(gradient) > CANCELLED * np.linalg.norm(terms):
             return gradient
-        return residual(self.hessian, theta, self.linear)
+        gradient = residual(self.hessian, theta, self.linear)
+        if self.low is not None:
+            gradient += self.low.hessian @ theta - self.low.linear
+        return gradient
+
+    def curvature_along(self, direction: FloatArray) -> FloatArray:
+        """H·direction, (k,)."""
+        if self.low is None:
+            return self.hessian @ direction
+        return residual(self.hessian, direction, np.zeros(len(direction))) + self.low.hessian @ direction
 
     def rounding(self, theta: FloatArray) -> FloatArray:
         """The size below which a component of ∇J(θ) is the rounding of θ alone, (k,)."""
@@ -143,8 +171,9 @@ class Solution:
 
     def absolute_inverse(self) -> FloatArray:
         """|H⁻¹|, component by component, (k, k)."""
-        kept = self.vectors[:, self.null :]
-        return np.abs((kept / self.eigenvalues[self.null :]) @ kept.T)
+        root = self.vectors[:, self.null :] / np.sqrt(self.eigenvalues[self.null :])
+        inverse: FloatArray = root @ root.T  # of a matrix and its own transpose NumPy computes one half
+        return np.abs(inverse, out=inverse)
 
 
 def solve(loss: QuadraticLoss) -> Solution:

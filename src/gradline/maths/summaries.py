@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from gradline.types import CategoryColumn, FloatArray, IntArray, NumberColumn
 
 MOST_COUNTED_LEVELS = 200_000
+MOST_PLACED_LEVELS = 2_000  # of a block
+HEAD_LEVELS = 8
 HEAD_ROWS = 64  # that tell of most columns that they do not count their rows
 
 
@@ -53,13 +55,15 @@ class NumberSummary:
 class CategorySummary:
     """A category over the training rows. counts: rows of each level, None where there are more than can be kept.
 
-    missing_is_level: False for the parts of a date, whose missing values are not counted here.
+    missing_is_level: False for the parts of a date, whose missing values are not counted here.  first: the row where each level
+    stands first, kept where the levels look like numbers and are few in each block.
     """
 
     rows: int
     missing: int
     counts: Mapping[str, int] | None
     missing_is_level: bool = True
+    first: Mapping[str, int] | None = None
 
     @property
     def distinct(self) -> int:
@@ -75,7 +79,10 @@ class CategorySummary:
                 counts[level] = counts.get(level, 0) + count
             if len(counts) > MOST_COUNTED_LEVELS:
                 counts = None
-        return CategorySummary(self.rows + later.rows, self.missing + later.missing, counts, self.missing_is_level)
+        first = None
+        if self.first is not None and later.first is not None and counts is not None:
+            first = {**later.first, **self.first}
+        return CategorySummary(self.rows + later.rows, self.missing + later.missing, counts, self.missing_is_level, first)
 
 
 Summary = NumberSummary | CategorySummary
@@ -115,9 +122,25 @@ def _counts_up(values: FloatArray) -> bool:
     return float(values[0]).is_integer() and bool(np.all(values[1:] > values[:-1]) and np.all(values == np.rint(values)))
 
 
-def category_summary(column: CategoryColumn, codes: IntArray) -> CategorySummary:
-    """Of one block; `codes` (n,) are the training rows'."""
+def category_summary(column: CategoryColumn, codes: IntArray, rows: Callable[[], IntArray] | None = None) -> CategorySummary:
+    """Of one block; `codes` (n,) are the training rows', `rows` gives their numbers where they are wanted."""
     counts = np.bincount(codes + 1, minlength=len(column.levels) + 1)
     named = {level: int(count) for level, count in zip(column.levels, counts[1:], strict=True) if count}
     missing = int(counts[0]) if column.missing_is_level else 0
-    return CategorySummary(len(codes), missing, named, column.missing_is_level)
+    first = None
+    if rows is not None and column.missing_is_level and len(column.levels) <= MOST_PLACED_LEVELS and _numeric(column.levels):
+        place = np.full(len(column.levels) + 1, -1, dtype=np.intp)
+        place[codes[::-1]] = rows()[::-1]  # the first of equal codes is written last
+        first = {level: int(row) for level, row, count in zip(column.levels, place, counts[1:], strict=False) if count}
+    return CategorySummary(len(codes), missing, named, column.missing_is_level, first)
+
+
+def _numeric(levels: tuple[str, ...]) -> bool:
+    """Whether half of the first levels have a digit, and are short."""
+    head = levels[:HEAD_LEVELS]
+    return 2 * sum(len(level) < 40 and any(map(str.isdigit, level)) for level in head) >= max(len(head), 1)
+
+
+def added(a: Mapping[str, int], b: Mapping[str, int]) -> Mapping[str, int]:
+    """Counts by name, of both."""
+    return {name: a.get(name, 0) + b.get(name, 0) for name in {**a, **b}} if a and b else a or b

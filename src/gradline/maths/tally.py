@@ -29,7 +29,7 @@ Levels = tuple[RawColumn, ...]
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """numbers: the moments of the q numbers and missing indicators.  levels: of each category, in order; those seen.
+    """numbers: the moments of the q numbers and missing indicators.  levels: of each category, in order; those that the blocks have.
 
     counts: (levels,) the weight of each.  sums: (levels, q) Σ w (x − mean) over its rows.  joint: (levels of a, levels of b) the
     weight of each pair, for a before b.
@@ -87,9 +87,11 @@ class Tally:
         )
 
     def moments(self) -> Moments:
-        """Of the numbers and the levels as columns of one matrix."""
+        """Of the numbers and the levels as columns of one matrix; a level that only other rows of its blocks have is left out."""
         if not self.levels:
             return self.numbers
+        if not all(found.all() for found in self.counts.values()):
+            return self._seen().moments()
         total, q = self.numbers.weight, len(self.numbers.columns)
         columns = [*self.numbers.columns, *(level for levels in self.levels.values() for level in levels)]
         mean, mean_rest = np.zeros(len(columns)), np.zeros(len(columns))
@@ -103,12 +105,28 @@ class Tally:
                 continue
             share = mean[mine] = self.counts[name] / total
             comoment[mine, :q], comoment[:q, mine] = self.sums[name], self.sums[name].T
-            comoment[mine, mine] = np.diag(self.counts[name]) - total * np.outer(share, share)
+            own = comoment[mine, mine]
+            np.multiply(share[:, None], share, out=own)  # symmetric to the bit
+            own *= -total
+            own[np.diag_indices(len(levels))] += self.counts[name]
         for a, b in combinations(self.levels, 2):
             if total:
-                block = self.joint[a, b] - total * np.outer(mean[where[a]], mean[where[b]])
-                comoment[where[a], where[b]], comoment[where[b], where[a]] = block, block.T
+                block = comoment[where[a], where[b]]
+                np.multiply(-total * mean[where[a]][:, None], mean[where[b]], out=block)
+                block += self.joint[a, b]
+                comoment[where[b], where[a]] = block.T
         return replace(self.numbers, columns=tuple(columns), mean=mean, comoment=comoment, mean_rest=mean_rest)
+
+    def _seen(self) -> Tally:
+        """Without the levels that weigh nothing."""
+        at = {name: np.flatnonzero(found) for name, found in self.counts.items()}
+        return Tally(
+            self.numbers,
+            {name: tuple(levels[i] for i in at[name]) for name, levels in self.levels.items()},
+            {name: found[at[name]] for name, found in self.counts.items()},
+            {name: found[at[name]] for name, found in self.sums.items()},
+            {(a, b): found[np.ix_(at[a], at[b])] for (a, b), found in self.joint.items()},
+        )
 
     def _expanded(self, columns: Levels, levels: Mapping[str, Levels]) -> Tally:
         """The same rows over more columns and levels, which are in none of them."""
@@ -145,5 +163,7 @@ class Tally:
 
 
 def _union(a: Levels, b: Levels) -> Levels:
+    if a == b:
+        return a
     known = set(a)
     return a if known.issuperset(b) else (*a, *(level for level in b if level not in known))

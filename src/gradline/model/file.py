@@ -51,6 +51,7 @@ def write_model(model: Model, path: Path) -> None:
         "representation": model.representation.to_json(),
         "coordinates": {"name": model.coordinates.name, "intercept": model.coordinates.intercept},
         "theta": model.theta.tolist(),
+        "theta_low": None if model.theta_low is None else model.theta_low.tolist(),
         "certificate": asdict(model.certificate),
         "retransformation": None if model.retransformation is None else asdict(model.retransformation),
         "result": model.result,
@@ -162,6 +163,10 @@ def _model(document: Json, members: dict[str, bytes]) -> Model:
     theta = np.array(document["theta"], dtype=np.float64)
     if theta.shape != (coordinates.size,):
         raise ValueError(f"theta has shape {theta.shape}, not {(coordinates.size,)}")
+    low = document.get("theta_low")  # None where θ was not refined, and in older files
+    theta_low = None if low is None else np.array(low, dtype=np.float64)
+    if theta_low is not None and theta_low.shape != theta.shape:
+        raise ValueError(f"theta_low has shape {theta_low.shape}, not {theta.shape}")
     _check_parameters(theta, coordinates, representation.names, document["result"])
     if any(array(f"moments-{label}-mean.npy").shape[1] == 1 for label in document["moments"]):
         measured = ()  # of more features than have moments
@@ -198,6 +203,7 @@ def _model(document: Json, members: dict[str, bytes]) -> Model:
         history,
         Sampled(actual, predicted, roles.astype(np.uint8)),
         tuple(Notice(**notice) for notice in document["notices"]),
+        theta_low=theta_low,
     )
 
 

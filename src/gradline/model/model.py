@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gradline.maths.coordinates import Coordinates
     from gradline.maths.moments import Moments
     from gradline.representation.sparse import SparseRepresentation
-    from gradline.types import FloatArray, Json, Notice, Role
+    from gradline.types import Decoded, FloatArray, Json, Notice, Role
 
 HISTORY_COLUMNS = tuple(f.name for f in fields(Step))
 
@@ -57,12 +57,14 @@ class Sampled:
 @dataclass(frozen=True, slots=True)
 class Predictions:
     """A block of predictions. table: the block as read; first_row: its first row's number; predicted: (n,), NaN where the
-    contract gives none.
+    contract gives none.  file: which of the source's files; decoded: the features, None of a sparse table.
     """
 
     table: pa.RecordBatch | pa.Table
     first_row: int
     predicted: FloatArray
+    file: int = 0
+    decoded: Decoded | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Model:
 
     result: the document that `train --json` prints, without the model's path.  config: the run's settings.
     history_array: (steps, columns of HISTORY_COLUMNS), NaN where a value was not computed.  moments: of the features and the
-    target, by role.
+    target, by role.  theta_low: what is to be added to θ, where it was refined to twice the precision.
     """
 
     contract: Contract
@@ -87,12 +89,13 @@ class Model:
     history_array: FloatArray
     sampled: Sampled
     notices: tuple[Notice, ...] = ()
+    theta_low: FloatArray | None = None
     _last_notices: list[Notice] = field(default_factory=list)
 
     @property
     def coefficients(self) -> dict[str, float]:
         """Change of the target (of log(target), if trained on it) per unit of each feature."""
-        values = self.coordinates.to_user(self.theta).coefficients
+        values = self.coordinates.to_user(self.theta, self.theta_low).coefficients
         return dict(zip(self.representation.names, map(float, values), strict=True))
 
     @property
@@ -100,7 +103,7 @@ class Model:
         """The prediction where every feature is 0 and every category at its reference, in the target's unit (of log(target), if
         trained on it).
         """
-        return self.coordinates.to_user(self.theta).intercept
+        return self.coordinates.to_user(self.theta, self.theta_low).intercept
 
     @property
     def metrics(self) -> Json:
@@ -199,7 +202,7 @@ class Model:
             predicted = self._scored(decoded)
             if unpredicted is not None:
                 predicted[unpredicted] = np.nan
-            yield Predictions(table, block.first_row, predicted)
+            yield Predictions(table, block.first_row, predicted, block.file, decoded)
         self._last_notices.extend(check.notices())
 
     def _scored(self, decoded: Any) -> FloatArray:

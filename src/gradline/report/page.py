@@ -9,16 +9,15 @@ import shlex
 from dataclasses import MISSING, fields
 from datetime import date, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from gradline.model.model import HISTORY_COLUMNS
-from gradline.report import charts, sentences
-from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared, signed, visible
+from gradline.report import charts, coefficients, sentences
+from gradline.report.cells import Cell, Table, cell, counted
+from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared, visible
 from gradline.report.path_chart import path_chart
 from gradline.training.config import TrainConfig
-from gradline.types import Kind, Part
+from gradline.types import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from gradline.model.model import Model
     from gradline.types import Json
 
-SHOWN_COEFFICIENTS = 30
-MOST_COEFFICIENTS = 2_000
 SHOWN_STEPS = 6  # first and last ones of the history
 NO_BIAS = 1e-9  # of the RMSE
 ROLES = {"train": "training", "validation": "validation", "test": "test"}
@@ -60,22 +57,6 @@ BOUNDED = {
 }
 
 
-class Cell(NamedTuple):
-    """exact: the value in full, for the title attribute.  numeric: to be aligned right."""
-
-    text: str
-    exact: str | None = None
-    numeric: bool = False
-
-
-class Table(NamedTuple):
-    """caption: what the rows are.  head: (text, whether numeric) of each column.  rows: of cells, the first one naming the row."""
-
-    caption: str
-    head: list[tuple[str, bool]]
-    rows: list[list[Cell]]
-
-
 def render(model: Model) -> str:
     """The page of a model."""
     from markupsafe import Markup, escape
@@ -97,7 +78,8 @@ def render(model: Model) -> str:
         warnings=model.warnings,
         charts=shown,
         metrics=_metrics(model),
-        coefficients=_coefficients(model),
+        coefficients=coefficients.tables(model),
+        uncertain=coefficients.uncertain(model),
         references=_references(model),
         certificate=_certificate(model),
         plan=_plan(model),
@@ -148,15 +130,6 @@ def embedded(document: Json) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _number(value: float | None, write: Callable[[float | None], str] = number) -> Cell:
-    text = write(value)
-    return Cell(text, None if value is None or text == UNKNOWN else repr(float(value)), numeric=True)
-
-
-def _count(value: int | None) -> Cell:
-    return Cell(count(value), numeric=True)
-
-
 def _rows(model: Model) -> list[str]:
     rows = model.result["rows"]
     parts = [f"{count(rows['read'])} rows read"] + [f"{count(rows[role])} {word}" for role, word in ROLES.items()]
@@ -182,19 +155,19 @@ def _metrics_table(caption: str, metrics: Json) -> Table:
     for role in present:
         found, mean = metrics[role], baseline.get(role) or {}
         numbers = [
-            _number(found["rmse"]),
-            _number(mean.get("rmse")),
-            _number(found["r2"], r_squared),
+            cell(found["rmse"]),
+            cell(mean.get("rmse")),
+            cell(found["r2"], r_squared),
             _bias(found),
         ]
-        rows.append([Cell(ROLES[role]), _count(found["rows"]), *numbers, *(_number(found.get(key)) for key in known)])
+        rows.append([Cell(ROLES[role]), counted(found["rows"]), *numbers, *(cell(found.get(key)) for key in known)])
     return Table(caption, [(text, i > 0) for i, text in enumerate(head)], rows)
 
 
 def _bias(metrics: Json) -> Cell:
     """The bias; what is rounding beside the errors is 0, as it is for training rows with an intercept."""
-    cell = _number(metrics["bias"], _rough)
-    return cell._replace(text="0") if abs(metrics["bias"]) < NO_BIAS * metrics["rmse"] else cell
+    bias = cell(metrics["bias"], _rough)
+    return bias._replace(text="0") if abs(metrics["bias"]) < NO_BIAS * metrics["rmse"] else bias
 
 
 def _rough(value: float | None) -> str:
@@ -203,35 +176,6 @@ def _rough(value: float | None) -> str:
 
 def _three(value: float | None) -> str:
     return number(value, 3)
-
-
-def _coefficients(model: Model) -> list[Table]:
-    """The coefficients by the size of their effect: the first ones, then the others."""
-    features, values = model.representation.features, model.coefficients
-    effect = charts.effects(model)
-    order = [int(j) for j in np.argsort(-np.abs(effect), kind="stable")][:MOST_COEFFICIENTS]
-    units = {name: column.unit for name, column in model.contract.columns.items() if column.unit}
-    head = [("feature", False), ("coefficient", True), *([("per", False)] if units else [])]
-    head += [("mean", True), ("deviation", True), ("effect per deviation", True)]
-    rows = []
-    for j in order:
-        feature = features[j]
-        per = [Cell(units.get(feature.column, "") if feature.part is Part.VALUE else "")] if units else []
-        numbers = [_number(feature.mean), _number(feature.deviation), _number(float(effect[j]), _signed)]
-        rows.append([Cell(feature.name), _number(values[feature.name]), *per, *numbers])
-    if model.config.get("intercept", True):
-        blank = Cell("", numeric=True)
-        rows.insert(0, [Cell("intercept"), _number(model.intercept), *([Cell("")] if units else []), blank, blank, blank])
-    what = f"Coefficients of {charts.score_label(model)}"
-    if len(order) < len(features):
-        what += f", {count(len(order))} of {count(len(features))}; `gradline show --json` has all"
-    tables = [Table(f"{what}, by the size of their effect", head, rows[:SHOWN_COEFFICIENTS])]
-    rest = rows[SHOWN_COEFFICIENTS:]
-    return [*tables, Table(f"The {plural(len(rest), 'other coefficient')}", head, rest)] if rest else tables
-
-
-def _signed(value: float | None) -> str:
-    return number(value) if value is None else signed(value)
 
 
 def _references(model: Model) -> list[str]:
@@ -250,8 +194,8 @@ def _certificate(model: Model) -> Table:
         values = {name: value for name, value in values.items() if value is not None}
     rows = []
     for name, value in values.items():
-        cell = Cell(value, numeric=True) if isinstance(value, str) else _number(value, _certificate_digits(name))
-        rows.append([Cell(name.replace("_", " ")), cell, Cell(meanings.get(name, ""))])
+        figure = Cell(value, numeric=True) if isinstance(value, str) else cell(value, _certificate_digits(name))
+        rows.append([Cell(name.replace("_", " ")), figure, Cell(meanings.get(name, ""))])
     return Table("The certificate, on the training rows", [("figure", False), ("value", True), ("meaning", False)], rows)
 
 
@@ -297,7 +241,7 @@ def _contract(model: Model) -> Table:
     for column in contract.columns.values():
         levels = column.distinct if column.distinct is not None else len(column.levels) if column.levels is not None else None
         described = [Cell(column.name), Cell(str(column.kind)), Cell(column.unit or UNKNOWN), Cell(_range(column))]
-        rows.append([*described, Cell(percent(column.null_share), repr(column.null_share), numeric=True), _count(levels)])
+        rows.append([*described, Cell(percent(column.null_share), repr(column.null_share), numeric=True), counted(levels)])
     return Table("What the model expects of data", head, rows)
 
 
@@ -339,8 +283,8 @@ def _history(model: Model) -> Table:
             rows.append([Cell("…", numeric=True) for _ in columns])
         values = [float(model.history_array[i, j]) for j in columns]
         writers = [number if name in ("step", "objective", "validation") else _rough for name in names]
-        rows.append([_number(v, write) for v, write in zip(values, writers, strict=True)])
-        rows[-1][0] = _count(int(values[0]))
+        rows.append([cell(v, write) for v, write in zip(values, writers, strict=True)])
+        rows[-1][0] = counted(int(values[0]))
     all_steps = "" if len(shown) == steps else f", the first and last of {count(steps)} recorded; history.parquet has all"
     return Table(
         f"Steps{all_steps}. Norms are in the loop's coordinates ({model.coordinates.name})",

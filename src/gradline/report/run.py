@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from gradline.errors import GradlineWarning, UsageError
@@ -51,8 +52,8 @@ def write_run(model: Model, path: Path) -> Json:
     from gradline.model.file import write_model
 
     document = {"model": str(path), **model.result}
-    with atomic_directory(path) as staging:
-        write_model(model, staging / RUN_MARKER)
+    with atomic_directory(path) as staging, ThreadPoolExecutor(1) as beside:
+        writing = beside.submit(write_model, model, staging / RUN_MARKER)  # it compresses while the page is made
         with (staging / "history.parquet").open("wb") as file:
             pq.write_table(model.history, file)
         (staging / "config.toml").write_text(tomli_w.dumps(model.config), encoding="utf-8", errors="replace")
@@ -61,6 +62,7 @@ def write_run(model: Model, path: Path) -> Json:
         page = _page(model)
         if page is not None:
             (staging / REPORT).write_text(page, encoding="utf-8")
+        writing.result()
     return document
 
 

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 SHOWN_COEFFICIENTS = 12
 MOST_COEFFICIENTS = 2_000
+ERRORS = {
+    "classical": "of independent rows with errors of one variance (--errors HC3: of any variance)",
+    "clustered": "of independent groups",
+} | {kind: f"of independent rows, whatever the variance of their errors ({kind})" for kind in ("HC0", "HC1", "HC2", "HC3")}
+SHOWN_ROWS = 5
+HIGH_INFLATION = 10.0  # of a coefficient's variance: the usual limit
 PLAIN_WIDTH = 1_000  # where the output is no terminal nothing is wrapped
 
 
@@ -98,7 +104,9 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
         sign = "+" if slope >= 0 else "−"
         formula = f"{target} ≈ {number(model.intercept)} {sign} {number(abs(slope))} · {names[0]}"
         units = _per_unit(model, names[0])
-        return [Text.assemble("Learned   ", (printable(formula), "bold green"), printable(f"   ({units})") if units else "")]
+        line = Text.assemble("Learned   ", (printable(formula), "bold green"), printable(f"   ({units})") if units else "")
+        interval = _between(model.result.get("inference"), names[0])
+        return [line, *([_text(f"          slope {interval} (95% interval)", "dim")] if interval else [])]
     features = {f.name: f for f in model.representation.features}
     effect = {name: coefficients[name] * features[name].deviation for name in names}
     order = sorted(names, key=lambda name: -abs(effect[name]))
@@ -106,11 +114,19 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
     table = Table(box=None, pad_edge=False, title_justify="left", header_style="dim")
     table.add_column("Learned", overflow="fold")
     table.add_column("coefficient", justify="right")
+    inference = model.result.get("inference")
+    if inference is not None:
+        table.add_column("95% interval", justify="right")
     table.add_column("per", overflow="fold")
     table.add_column("effect per deviation", justify="right")
+    doubtful = _doubtful(model)
+    if doubtful:
+        table.add_column("variance inflation", justify="right")
     for name in shown:
-        table.add_row(_text(name), number(coefficients[name]), _per(model, features[name]), number(effect[name]))
-    table.add_row(_text("intercept"), number(model.intercept), "", "")
+        between = [] if inference is None else [_between(inference, name) or ""]
+        cells: list[Text | str] = [number(coefficients[name]), *between, _per(model, features[name]), number(effect[name])]
+        table.add_row(_text(name), *cells, *([doubtful.get(name, "")] if doubtful else []))
+    table.add_row(_text("intercept"), number(model.intercept), "")
     lines: list[Any] = [table]
     if len(order) > len(shown):
         lines.append(
@@ -120,12 +136,27 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
                 style="dim",
             )
         )
+    if inference is not None:
+        lines.append(_text(f"95% interval: {ERRORS[inference['errors']]}", style="dim"))
     references = model.result["references"]
     if references:
         lines.append(_text("compared with " + ", ".join(f"{c}={level}" for c, level in references.items()), style="dim"))
     if model.retransformation is not None:
         lines.append(_text(f"of log({contract.target}): +0.01 is about +1 % of {contract.target}", style="dim"))
     return lines
+
+
+def _between(inference: Json | None, name: str) -> str | None:
+    """The interval of a coefficient; None where there is none."""
+    found = {"low": None} if inference is None else inference["coefficients"][name]
+    return None if found["low"] is None else f"{number(found['low'])} to {number(found['high'])}"
+
+
+def _doubtful(model: Model) -> dict[str, str]:
+    """The coefficients that the data do not identify, and those whose variance the other columns inflate."""
+    inflation = model.result.get("variance_inflation") or {}
+    found = {name: f"× {number(value, 3)}" for name, value in inflation.items() if value is not None and value > HIGH_INFLATION}
+    return found | dict.fromkeys(model.result.get("not_identifiable") or (), "not identifiable")
 
 
 def _per(model: Model, feature: Feature) -> Text:
@@ -210,6 +241,10 @@ def _trust(model: Model) -> Text:
         text.append(f" (stable below {number(plan['learning_rate_limit'])})" if plan["learning_rate_limit"] is not None else "")
     if certificate.condition is not None:
         text.append(f", condition {number(certificate.condition)}")
+    if exact := [stage for stage in plan["stages"] if "exact moments" in stage]:
+        text.append(
+            f"\n{exact[0]}" + ("; refined to the solved minimum" if stopped["reason"] in ("certified", "rounding") else "")
+        )
     loss = model.result["loss"]
     if loss["name"] == "pinball":
         shares = [
@@ -277,6 +312,15 @@ def print_evaluation(model: Model, document: Json) -> None:
     ):
         table.add_row(label, number(found[key]), number((baseline or {}).get(key)))
     console.print(table)
+    if (influence := document["influence"]) is not None:
+        rows = [f"row {r['row']:,} ({number(r['cook'], 3)}, leverage {number(r['leverage'], 3)})" for r in influence["rows"]]
+        console.print(
+            _text(f"these are the training rows; largest Cook's distances: {', '.join(rows[:SHOWN_ROWS])}", style="dim")
+        )
+    if (copies := document["duplicates"]) is not None and copies["rows"]:
+        about = "about " if copies["estimate"] else ""
+        first = f"first at row {copies['first']['row']:,}"
+        console.print(_text(f"{about}{plural(copies['rows'], 'row')} like an earlier one in every column ({first})", style="dim"))
 
 
 def print_plan(document: Json, target: str) -> None:

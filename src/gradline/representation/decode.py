@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gradline.arrays import as_numpy, flat_column
+from gradline.arrays import as_arrow, as_numpy, flat_column
 from gradline.errors import DataError
 from gradline.kinds import kind_of
 from gradline.types import CategoryColumn, Decoded, Kind, NumberColumn
@@ -72,14 +72,36 @@ class Decoder:
 
 
 def text_codes(values: pa.Array) -> tuple[tuple[str, ...], np.ndarray[Any, np.dtype[np.intp]]]:
-    """The distinct texts in the order of their first row, and for each row the position of its own, −1 where null."""
-    if pa.types.is_dictionary(values.type):
+    """The distinct texts that occur, sorted, and for each row the position of its own, −1 where null.
+
+    Sorted, whatever stores them in which order: most blocks then have the same levels, and nothing is moved when they merge.
+    """
+    if pa.types.is_dictionary(values.type) and not _plain_dictionary(values):
         values = values.dictionary_decode()
-    if not pa.types.is_large_string(values.type) and not pa.types.is_string(values.type):
-        values = pc.cast(values, pa.large_string())
-    encoded = values.dictionary_encode()
-    codes = as_numpy(encoded.indices, null=-1).astype(np.intp)
-    return tuple(encoded.dictionary.to_pylist()), codes
+    if not pa.types.is_dictionary(values.type):
+        if not pa.types.is_large_string(values.type) and not pa.types.is_string(values.type):
+            values = pc.cast(values, pa.large_string())
+        values = values.dictionary_encode()
+    texts, missing = values.dictionary, values.null_count > 0
+    codes = as_numpy(pc.cast(values.indices, pa.int64()), null=-1)
+    order = pc.array_sort_indices(texts)
+    rank = np.empty(len(texts) + 1, dtype=np.intp)
+    rank[as_numpy(order)], rank[-1] = np.arange(len(texts)), -1
+    if len(texts):
+        seen = np.bincount(codes + 1, minlength=len(texts) + 1)[1:] if missing else np.bincount(codes, minlength=len(texts))
+        kept = np.flatnonzero(seen[as_numpy(order)])
+        if len(kept) < len(texts):  # a dictionary may hold what no row has, or no row of this block
+            order = pc.take(order, as_arrow(kept))
+            rank[:-1][as_numpy(order)] = np.arange(len(kept))
+    return tuple(pc.take(texts, order).to_pylist()), rank[codes]
+
+
+def _plain_dictionary(values: pa.Array) -> bool:
+    """Whether a dictionary is of texts, each there once."""
+    texts = values.dictionary
+    if not pa.types.is_string(texts.type) and not pa.types.is_large_string(texts.type):
+        return False
+    return texts.null_count == 0 and len(pc.unique(texts)) == len(texts)
 
 
 def as_numbers(name: str, values: pa.Array, kind: Kind, first_row: int = 0) -> FloatArray:

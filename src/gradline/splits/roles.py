@@ -20,6 +20,8 @@ from gradline.errors import DataError
 from gradline.types import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -204,11 +206,17 @@ class ValueRoles:
 
 @dataclass(frozen=True, slots=True)
 class TimeRoles:
-    """Roles by time: training before `validation_from` ≤ validation < `test_from` ≤ test. Times are ordinals."""
+    """Roles by time: training before `validation_from` ≤ validation < `test_from` ≤ test. Times are ordinals.
+
+    rows: how many have a time.  backwards: before how many of them their file has a later one just before; first_backwards: the first.
+    """
 
     column: str
     validation_from: float
     test_from: float
+    rows: int = 0
+    backwards: int = 0
+    first_backwards: int = -1
 
     @property
     def description(self) -> str:
@@ -231,8 +239,14 @@ class TimeRoles:
         return roles
 
 
-def time_roles(column: str, times: FloatArray, validation: float, test: float) -> TimeRoles:
-    """Roles by time from all times, (m,). Rows of one time stay together, so the shares are approximate."""
+def time_roles(column: str, times: FloatArray, validation: float, test: float, starts: Sequence[int] = (0,)) -> TimeRoles:
+    """Roles by time from all times, (m,). Rows of one time stay together, so the shares are approximate.
+
+    starts: where the rows of each file begin.
+    """
+    back = np.flatnonzero(times[1:] < times[:-1]) + 1
+    back = back[~np.isin(back, np.asarray(starts))]
+    first = int(back[0]) - max(start for start in starts if start <= back[0]) if len(back) else -1
     times = np.sort(times[~np.isnan(times)])
     if not len(times):
         raise DataError(f"column {column!r} holds no time.", "choose another column for --time.")
@@ -241,7 +255,7 @@ def time_roles(column: str, times: FloatArray, validation: float, test: float) -
         index = round(len(times) * (1.0 - share))
         return float(times[index]) if share > 0.0 and index < len(times) else np.inf
 
-    return TimeRoles(column, cut(validation + test), cut(test))
+    return TimeRoles(column, cut(validation + test), cut(test), len(times), len(back), first)
 
 
 def time_ordinals(values: pa.Array, column: str) -> FloatArray:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gradline.inputs.source import Source
+    from gradline.representation.features import Representation
+    from gradline.representation.sparse import SparseRepresentation
     from gradline.training.config import TrainConfig
     from gradline.training.survey import Survey
 
@@ -133,3 +135,14 @@ def _stored_unit(source: Source, name: str) -> str | None:
     metadata = source.schema.field(name).metadata or {}
     unit = metadata.get(b"unit")
     return None if unit is None else unit.decode("utf-8", "replace")
+
+
+def source_columns(representation: Representation | SparseRepresentation) -> dict[str, str]:
+    """Of each feature, the table's column that it is made of: `sold_on` of `sold_on.month=7`."""
+    features = representation.features
+    dates = {f.column.removesuffix(".days") for f in features if f.column.endswith(".days")}
+    found = {}
+    for feature in features:
+        base, _, part = feature.column.rpartition(".")
+        found[feature.name] = base if part in DATE_PARTS and base in dates else feature.column
+    return found

@@ -35,6 +35,7 @@ CHOICES = {
     ),
     "schedule": ("constant", "inverse_time", "cosine", "backtracking"),
     "on_divergence": ("stop", "shrink"),
+    "errors": ("classical", "HC0", "HC1", "HC2", "HC3", "clustered"),
 }
 FOLDS = 5  # where λ is to be chosen and nothing is said
 MOST_FOLDS = 100  # each has moments of its own
@@ -65,6 +66,7 @@ class TrainConfig:
     `improvement` (relative improvement of J below `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept) or `gradient` (its norm
     at most `tolerance` of the first); several: whichever comes first.  max_steps, max_epochs, max_seconds: budgets.
     checkpoint_steps, checkpoint_seconds: how often where the loop stands is written beside the run directory.
+    errors: of the coefficients: `classical`, or robust by another read: `HC0` … `HC3`, `clustered` by `group`.
     on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.
     force: run a learning rate past its limit.  threads: workers (None: one a core).
     header, delimiter, decimal: how CSV is written, where that is not to be found out.
@@ -112,6 +114,7 @@ class TrainConfig:
     checkpoint_steps: int | None = None
     checkpoint_seconds: float = 60.0
     seed: int = 0
+    errors: str = "classical"
     on_divergence: str = "stop"
     force: bool = False
     threads: int | None = None
@@ -185,9 +188,22 @@ class TrainConfig:
             raise UsageError(f"--decimal {self.decimal!r} is no decimal mark.", "give . or ,")
         if sum(column is not None for column in (self.key, self.time, self.group)) > 1:
             raise UsageError("--key, --time and --group each decide the rows' roles; only one can.")
+        self._check_errors()
         self._check_folds()
         self._check_targets()
         self.kinds()
+
+    def _check_errors(self) -> None:
+        if self.errors == "classical":
+            return
+        if self.loss != "squared" or self.l1 > 0.0 or self.l2 != 0.0:
+            other = f"--loss {self.loss}" if self.loss != "squared" else "--l1" if self.l1 > 0.0 else "--l2"
+            raise UsageError(
+                f"--errors {self.errors} is the covariance of least squares without a penalty; {other} has another.",
+                f"leave {other} or --errors out.",
+            )
+        if self.errors == "clustered" and self.group is None:
+            raise UsageError("--errors clustered does not know the clusters.", "name their column: --group.")
 
     def _check_folds(self) -> None:
         if self.l2_path != L2_PATH and self.l2 is not None:

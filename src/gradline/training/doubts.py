@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradline.maths.summaries import CategorySummary, NumberSummary
+from gradline.errors import plural
+from gradline.maths.certificate import rounding_of_fit
+from gradline.training.columns import source_columns
+from gradline.training.faults import faults
+from gradline.training.leaks import leaks, linear_leaks
+from gradline.training.rows import SparseReader
+from gradline.training.sampled import sampled_rows
+from gradline.training.splitting import doubtful_split
 from gradline.training.stopping import StopReason
+from gradline.training.texts import doubtful_texts
 from gradline.types import Notice, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from gradline.maths.certificate import Certificate
-    from gradline.maths.moments import Moments
     from gradline.maths.problem import Problem
-    from gradline.maths.quadratic import Solution
     from gradline.representation.features import Representation
     from gradline.representation.sparse import SparseRepresentation
+    from gradline.training.collinearity import Collinearity
+    from gradline.training.config import TrainConfig
     from gradline.training.loop import Descent
     from gradline.training.plan import Plan
+    from gradline.training.rows import RowReader
     from gradline.training.survey import Survey
-    from gradline.types import FloatArray
 
 FEW_DIGITS = 6.0
 FAR_FROM_MINIMUM = 1e-3  # relative gap
-MOST_COLLINEAR = 5  # so many are spelt out
-LEAKING_CORRELATION = 0.9999
+MOST_OF_A_CODE = 5  # notices, and one that counts the others
+MOST_LISTED = 50
 PERFECT = 1e-14  # J* relative to the baseline, below which it is the rounding of the moments
 ILL = 1e6  # condition in standard coordinates
 OFFSETS = "columns that vary little beside their size have lost digits before they were read; subtract the offset at the source."
-EXACT_INTEGERS = 2.0**53
 ADVICE = {
     StopReason.DIVERGED: "Leave the learning rate to gradline (--learning-rate auto), or take a smaller one.",
     StopReason.MAX_STEPS: "Leave optimizer and learning rate to gradline, or raise --max-steps.",
@@ -48,21 +54,11 @@ def run_doubts(descent: Descent, plan: Plan, certificate: Certificate) -> list[N
 
 
 def data_doubts(
-    problem: Problem,
-    representation: Representation | SparseRepresentation,
-    certificate: Certificate,
-    descent: Descent,
-    found: Survey,
-    texts: Collection[str],
+    problem: Problem, certificate: Certificate, descent: Descent, found: Survey, collinear: Collinearity
 ) -> list[Notice]:
-    """What is doubtful about the data.
-
-    `texts`: the columns taken for categories because they are stored as text, not because the user said so.
-    """
+    """What is doubtful about the fit by its data."""
     names, moments = problem.names, problem.training
-    notices = _collinear(names, problem.reference)
-    notices += _leaks(names, moments, representation)
-    notices += _columns(found, texts)
+    notices = collinear.doubts()
     digits = certificate.trusted_digits
     at_minimum = descent.reason in (StopReason.CERTIFIED, StopReason.ROUNDING)
     if digits is not None and digits < FEW_DIGITS and at_minimum:
@@ -71,18 +67,72 @@ def data_doubts(
             + ("drop a column that nearly repeats others, or add --l2." if problem.reference.condition > ILL else OFFSETS)
         )
         notices.append(Notice("few_digits", None, text))
-    if certificate.kind == "exact" and certificate.minimum is not None and certificate.minimum <= PERFECT * problem.baseline:
-        text = (
-            "the fit is perfect to rounding: the loss and the errors shown are rounding themselves, right in size only. "
-            "Is the target computed from the features?"
-        )
-        notices.append(Notice("perfect_fit", None, text))
+    notices += _perfect(problem, certificate)
     if moments.rows <= len(names) + 1:
         text = f"{moments.rows:,} training rows for {len(names):,} features: the fit can be perfect and mean nothing. Use fewer features, or --l2."
         notices.append(Notice("few_rows", None, text))
     if not found.rows(Role.TEST) and not found.rows(Role.VALIDATION):
         notices.append(Notice("nothing_held_out", None, "no row was held out: how good the model is on new rows is not known."))
     return notices
+
+
+def _perfect(problem: Problem, certificate: Certificate) -> list[Notice]:
+    """A word on a minimum that is the rounding of the moments or, where these are exact, of the data."""
+    if certificate.kind != "exact" or certificate.minimum is None:
+        return []
+    if problem.exact is not None:
+        rounding = rounding_of_fit(problem, np.abs(problem.reference.minimiser[: len(problem.names)]))
+        if certificate.minimum > 0.5 * rounding**2:
+            return []
+        text = "the fit is perfect to the rounding of the data: the errors shown are no larger. Is the target computed from the features?"
+        return [Notice("perfect_fit", None, text)]
+    if certificate.minimum > PERFECT * problem.baseline:
+        return []
+    text = (
+        "the fit is perfect to rounding: the loss and the errors shown are rounding themselves, right in size only. "
+        "Is the target computed from the features?"
+    )
+    return [Notice("perfect_fit", None, text)]
+
+
+def table_doubts(
+    problem: Problem,
+    representation: Representation | SparseRepresentation,
+    found: Survey,
+    reader: RowReader | SparseReader,
+    config: TrainConfig,
+    texts: Collection[str],
+) -> list[Notice]:
+    """What is doubtful about the table: leaks, faults, how it is divided.
+
+    `texts`: the columns taken for categories because they are stored as text, not because the user said so.
+    """
+    sources = source_columns(representation)
+    if isinstance(reader, SparseReader):
+        return linear_leaks(problem, sources)
+    sample, used = sampled_rows(found, reader), list(dict.fromkeys(sources.values()))
+    notices = leaks(problem, found, sample, reader, sources)
+    notices += faults(found, sample, used, config.target, config.weight)
+    notices += doubtful_texts(found, sample, texts)
+    return notices + doubtful_split(found, sample, reader.roles, config, [*used, config.target], list(reader.decoder.kinds))
+
+
+def bounded(notices: Sequence[Notice], most: int = MOST_OF_A_CODE) -> tuple[Notice, ...]:
+    """The first few of each code, and a word on the others of it."""
+    kept: list[Notice] = []
+    more: dict[str, list[Notice]] = {}
+    for notice in notices:
+        if sum(each.code == notice.code for each in kept) < most + 1:
+            kept.append(notice)
+        else:
+            more.setdefault(notice.code, []).append(notice)
+    for code, others in more.items():
+        names = [repr(each.column) for each in others if each.column is not None]
+        listed = f": {', '.join(names[:MOST_LISTED])}" + (", …" if len(names) > MOST_LISTED else "") if names else ""
+        text = f"and {plural(len(others), 'more notice')} of the kind [{code}]{listed}."
+        last = max(i for i, each in enumerate(kept) if each.code == code)
+        kept.insert(last + 1, Notice(code, None, text))
+    return tuple(kept)
 
 
 def _not_converged(descent: Descent, plan: Plan, certificate: Certificate) -> list[Notice]:
@@ -117,93 +167,3 @@ def _shrunk(descent: Descent, plan: Plan) -> list[Notice]:
         f"its best step and ended with {last:.6g}. Take that, or leave it to gradline: --learning-rate auto."
     )
     return [Notice("learning_rate_shrunk", None, text)]
-
-
-def _collinear(names: tuple[str, ...], solution: Solution) -> list[Notice]:
-    """One notice for each direction in which the loss is flat, with the features that make it up."""
-    notices = []
-    for direction in _sparse_null_basis(solution)[:MOST_COLLINEAR]:
-        weight = np.abs(direction[: len(names)])
-        members = [names[j] for j in np.argsort(-weight, kind="stable") if weight[j] > 1e-6 * weight.max()]
-        shown = ", ".join(members[:6]) + (f" and {len(members) - 6} more" if len(members) > 6 else "")
-        text = (
-            f"{shown} are linear combinations of each other: their coefficients are not identifiable (the ones of least norm are given); "
-            f"predictions are not affected. Drop one of them: --drop {members[0].split('=')[0]}."
-        )
-        notices.append(Notice("collinear", members[0], text))
-    if solution.null > MOST_COLLINEAR:
-        text = f"there are {solution.null - MOST_COLLINEAR:,} more such combinations among the {len(names):,} features."
-        notices.append(Notice("collinear", None, text))
-    return notices
-
-
-def _sparse_null_basis(solution: Solution) -> list[FloatArray]:
-    """A basis of the flat directions with many zeros (reduced row echelon form), so that each names few features."""
-    basis = solution.vectors[:, : solution.null].T.copy()  # (null, k)
-    for i in range(len(basis)):
-        pivot = int(np.argmax(np.abs(basis[i])))
-        basis[i] /= basis[i, pivot]
-        for other in range(len(basis)):
-            if other != i:
-                basis[other] -= basis[other, pivot] * basis[i]
-    return list(basis)
-
-
-def _leaks(names: tuple[str, ...], moments: Moments, representation: Representation | SparseRepresentation) -> list[Notice]:
-    deviation = np.sqrt(np.diag(moments.comoment))
-    correlation = moments.comoment[:-1, -1] / (deviation[:-1] * deviation[-1])
-    return [
-        Notice(
-            "near_target",
-            representation.features[j].column,
-            f"{names[j]!r} alone explains the target almost perfectly (r = {correlation[j]:.6f}): "
-            f"is it known before the target is? If not, --drop {_source_column(representation.features[j].column)}.",
-        )
-        for j in np.flatnonzero(np.abs(correlation) > LEAKING_CORRELATION).tolist()
-    ]
-
-
-def _source_column(name: str) -> str:
-    """`sold_on` of its part `sold_on.days`."""
-    return name.removesuffix(".days")
-
-
-def _columns(found: Survey, texts: Collection[str]) -> list[Notice]:
-    notices = []
-    for name, summary in found.summaries.items():
-        if isinstance(summary, NumberSummary) and max(abs(summary.minimum), abs(summary.maximum)) > EXACT_INTEGERS:
-            text = f"{name!r} holds numbers past 2^53, where float64 no longer tells neighbouring whole numbers apart."
-            notices.append(Notice("past_2_53", name, text))
-        if isinstance(summary, CategorySummary) and name in texts and summary.counts and len(summary.counts) > 2:
-            notices += _numbers_as_text(name, list(summary.counts))
-    return notices
-
-
-def _numbers_as_text(name: str, levels: list[str]) -> list[Notice]:
-    """A word on text whose values are nearly all numbers; it suggests only what works."""
-    plain = [bool(re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", level)) for level in levels]
-    if all(plain):
-        return [_text_numbers(name, f"its values are all numbers: to take it as one, --types {name}=number.")]
-    dressed = [
-        p or bool(re.fullmatch(r"\s*[^\w\s]?\s*[+-]?\d[\d.,' ]*\s*[^\w\s]?\s*", level))
-        for p, level in zip(plain, levels, strict=True)
-    ]
-    if sum(dressed) < 0.9 * len(levels):
-        return []
-    odd = next(level for level, p in zip(levels, plain, strict=True) if not p)
-    if sum(plain) >= 0.9 * len(levels):
-        return [
-            _text_numbers(
-                name,
-                f"its values are numbers but for a few like {odd[:30]!r}: make those null with SQL text, try_cast({name} as double).",
-            )
-        ]
-    return [
-        _text_numbers(
-            name, f"its values look like numbers with signs, like {odd[:30]!r}: remove these with SQL text and cast the rest."
-        )
-    ]
-
-
-def _text_numbers(name: str, what: str) -> Notice:
-    return Notice("text_numbers", name, f"{name!r} is text, and was not taken as a number. But {what}")

@@ -86,10 +86,11 @@ class Bounded:
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """Squared error: the minimum is known from the moments."""
+    """Squared error: the minimum is known from the moments. loop: the problem that the steps are judged by, where that is another."""
 
     problem: Problem
     tolerance: None = None
+    loop: Problem | None = None
 
     @property
     def baseline(self) -> float:
@@ -98,7 +99,7 @@ class Solved:
 
     def judged(self, iterate: Iterate, *, exact: bool, epoch: int) -> Judged:
         """See `Judge`; where the loop's J is of a batch, it comes from the moments."""
-        problem, theta = self.problem, iterate.theta
+        problem, theta = self.loop or self.problem, iterate.theta
         gap = problem.gap(theta)
         near = gap <= GAP_TOLERANCE * problem.baseline
         return Judged(

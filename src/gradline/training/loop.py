@@ -40,11 +40,15 @@ class Iterate(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """Where the loop ended: θ (k,), why, and the recorded steps (of a long run, after the first many, every hundredth)."""
+    """Where the loop ended: θ (k,), why, and the recorded steps (of a long run, after the first many, every hundredth).
+
+    theta_low: what is to be added to θ, where it was refined to twice the precision.
+    """
 
     theta: FloatArray
     reason: StopReason
     history: list[Step]
+    theta_low: FloatArray | None = None
 
 
 class Position(NamedTuple):

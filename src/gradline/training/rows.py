@@ -31,7 +31,7 @@ class Rows(NamedTuple):
     decoded, y (n,), weight (n,) or None, roles (n,).  row: (n,) their row numbers in the file.  read, dropped: how many rows
     the block had, and how many of them are not here.  table: the block as it was read; kept: (rows read,) which are here.
     others: the other targets of these rows, none of them missing.  folds: (n,) of cross-validation, None without it; they count for
-    training rows alone.
+    training rows alone.  without_target: rows that lack one; null_beside: of each decoded column, how many of those lack it too.
     """
 
     decoded: Decoded
@@ -45,6 +45,8 @@ class Rows(NamedTuple):
     kept: BoolArray
     others: tuple[NumberColumn, ...] = ()
     folds: RoleArray | None = None
+    without_target: int = 0
+    null_beside: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class RowReader:
             kept &= ~np.isnan(other)
         weight = self._weight(table, block.first_row)
         decoded = self.decoder.decode(table, block.first_row)
+        without = table.num_rows - int(np.count_nonzero(kept))
+        beside = _nulls(decoded, ~kept) if without else {}
         if self.missing != "impute":
             incomplete = self._incomplete(decoded, kept, block.first_row)
             kept &= ~incomplete
@@ -96,8 +100,8 @@ class RowReader:
             decoded, y, roles, row = decoded.take(kept), y[kept], roles[kept], row[kept]
             weight = None if weight is None else weight[kept]
             folds = None if folds is None else folds[kept]
-        beside = tuple(NumberColumn(name, v[kept], Part.TARGET) for name, v in zip(self.others, others, strict=True))
-        return Rows(decoded, y, weight, roles, row, table.num_rows, dropped, table, kept, beside, folds)
+        more = tuple(NumberColumn(name, v[kept], Part.TARGET) for name, v in zip(self.others, others, strict=True))
+        return Rows(decoded, y, weight, roles, row, table.num_rows, dropped, table, kept, more, folds, without, beside)
 
     def _target(self, table: pa.RecordBatch | pa.Table, name: str, kind: Kind, first_row: int) -> FloatArray:
         y = as_numbers(name, flat_column(table, name), kind, first_row)
@@ -141,6 +145,12 @@ class RowReader:
                 raise _fault(name, mask & kept, first_row, "null, and --missing is error", "use --missing impute or drop.")
             incomplete |= mask
         return incomplete
+
+
+def _nulls(decoded: Decoded, rows: BoolArray) -> dict[str, int]:
+    """How many of some rows lack a column; the parts of a date are not asked."""
+    counts = {n.name: int(np.count_nonzero(np.isnan(n.values[rows]))) for n in decoded.numbers}
+    return counts | {c.name: int(np.count_nonzero(c.codes[rows] < 0)) for c in decoded.categories if c.missing_is_level}
 
 
 def _fault(column: str, rows: BoolArray, first_row: int, what: str, hint: str) -> DataError:

@@ -16,26 +16,28 @@ import numpy as np
 
 from gradline.arrays import as_arrow
 from gradline.errors import DataError
-from gradline.maths.block import block_tally
-from gradline.maths.summaries import CategorySummary, NumberSummary, category_summary, number_summary, plain_summary
+from gradline.maths.block import block_tally, encoded
+from gradline.maths.extremes import Extremes, extremes_of
+from gradline.maths.summaries import CategorySummary, NumberSummary, added, category_summary, number_summary, plain_summary
 from gradline.maths.tally import Tally
 from gradline.representation.features import IDENTIFIER_ROWS, IDENTIFIER_SHARE
 from gradline.splits.roles import row_hashes
 from gradline.types import NumberColumn, Part, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from gradline.inputs.source import Source
+    from gradline.maths.block import BlockTally, Encoded
     from gradline.maths.engine import Engine
     from gradline.maths.moments import Moments
     from gradline.maths.summaries import Summary
     from gradline.splits.roles import Hashes, RoleArray
     from gradline.training.rows import RowReader, Rows
-    from gradline.types import Block, CategoryColumn, IntArray
+    from gradline.types import Block, IntArray
 
 Number = TypeVar("Number", np.float64, np.intp)
 
@@ -89,6 +91,7 @@ class Survey:
     """What one read found. tallies: of the raw columns, the targets last among the numbers, by role. summaries: by decoded
     column, over the training rows (infinities over all). target: over all rows with a target. others: of the other targets.
     fold_tallies: of the training rows by fold, where they are divided; merged in this order they are those of all training rows.
+    without_target, null_beside: see `Rows`.  extremes: of the training rows' numbers, then of their targets by name.
     """
 
     tallies: Mapping[Role, Tally]
@@ -101,6 +104,9 @@ class Survey:
     reads: int = 1
     others: Mapping[str, NumberSummary] = field(default_factory=dict)
     fold_tallies: tuple[Tally, ...] = ()
+    without_target: int = 0
+    null_beside: Mapping[str, int] = field(default_factory=dict)
+    extremes: Extremes | None = None
 
     def with_training(self) -> Survey:
         """The same with the training rows, after the last block; while it is read, their folds stand for them."""
@@ -238,6 +244,12 @@ class _Cells:
             self.folds = [np.flatnonzero((rows.roles == Role.TRAINING) & (rows.folds == fold)) for fold in range(folds)]
             self.at.pop(Role.TRAINING, None)
 
+    def parts(self, found: Mapping[Role, BlockTally], folds: Sequence[BlockTally]) -> list[tuple[BlockTally, IntArray | None]]:
+        """The tallies of the training rows, and where those stand."""
+        return (
+            [(found[Role.TRAINING], self.at[Role.TRAINING])] if Role.TRAINING in found else [*zip(folds, self.folds, strict=True)]
+        )
+
     def training(self, values: NDArray[Number]) -> NDArray[Number]:
         """The values of the training rows; a row without weight is not there."""
         return values if self._training is None else values.take(self._training)
@@ -250,18 +262,18 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
     targets = sorted([target, *rows.others], key=lambda column: column.name)  # the same bits, whichever of them is `target`
     summaries: dict[str, Summary] = {}
     overflowed = set(limits.uncountable)
-    categories: list[CategoryColumn] = []
+    categories: list[Encoded] = []
     for category in rows.decoded.categories:
         used = cells.training(category.codes)
         if category.name in overflowed:
             missing = int(np.count_nonzero(used < 0))
             summaries[category.name] = CategorySummary(len(used), missing, None, category.missing_is_level)
             continue
-        summaries[category.name] = category_summary(category, used)
+        summaries[category.name] = category_summary(category, used, lambda: cells.training(rows.row))
         if len(category.levels) > MOST_RAW_LEVELS + 1:
             overflowed.add(category.name)
         else:
-            categories.append(category)
+            categories.append(encoded(category))
     columns = [*numbers, *targets]
     found = {role: block_tally(columns, categories, len(rows.y), rows.weight, at) for role, at in cells.at.items()}
     folds = [block_tally(columns, categories, len(rows.y), rows.weight, at) for at in cells.folds]
@@ -287,6 +299,9 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
         frozenset(overflowed),
         others={column.name: number_summary(column, column.values, block.first_row) for column in rows.others},
         fold_tallies=tuple(each.tally for each in folds),
+        without_target=rows.without_target,
+        null_beside=rows.null_beside,
+        extremes=extremes_of([column.values for column in columns], cells.parts(found, folds), rows.row),
     )
 
 
@@ -350,6 +365,9 @@ def _merge(a: Survey, b: Survey) -> Survey:
             x.without(overflowed).plus(y.without(overflowed), reuse=True)
             for x, y in zip(a.fold_tallies, b.fold_tallies, strict=True)
         ),
+        without_target=a.without_target + b.without_target,
+        null_beside=added(a.null_beside, b.null_beside),
+        extremes=a.extremes.plus(b.extremes) if a.extremes and b.extremes else a.extremes or b.extremes,
     )
 
 
@@ -366,8 +384,9 @@ def _refuse_faults(found: Survey, source: Source) -> None:
         lost = np.flatnonzero(~np.isfinite(np.diag(moments.comoment)))
         if len(lost):
             name = moments.columns[int(lost[0])].column
+            most = "" if role is not Role.TRAINING or found.extremes is None else found.extremes.furthest(int(lost[0]))
             raise DataError(
-                f"column {name!r} of {source.name} has values so large that their squares overflow float64 ({role.label} rows).",
+                f"column {name!r} of {source.name} has values so large that their squares overflow float64 ({role.label} rows{most}).",
                 "choose a larger unit for it, or filter out the rows that are wrong.",
             )
     if not found.rows(Role.TRAINING) or found.moments[Role.TRAINING].weight == 0.0:

@@ -20,7 +20,7 @@ from gradline.maths.coordinates import Coordinates
 from gradline.maths.losses import SQUARED
 from gradline.maths.moments import Fill, Moments, indicator_pairs
 from gradline.maths.noise import measure
-from gradline.maths.problem import Problem, pose
+from gradline.maths.problem import Problem, pose, too_flat
 from gradline.oracles.minibatch import Batches, ExampleStore, MiniBatchOracle
 from gradline.oracles.moments import MomentsOracle
 from gradline.oracles.sparse import SparseStore
@@ -29,11 +29,13 @@ from gradline.representation.decode import DATE_PARTS, Decoder
 from gradline.representation.features import Limits, Representation, represent
 from gradline.splits.roles import Folds, RowRoles, ValueRoles, time_ordinals, time_roles
 from gradline.training.cadence import EVERY_STEP, batch_cadence
-from gradline.training.columns import feature_kinds, make_contract, target_kind
+from gradline.training.collinearity import Collinearity, collinearity
+from gradline.training.columns import feature_kinds, make_contract, source_columns, target_kind
 from gradline.training.cross_validation import CrossValidation, cross_validate
 from gradline.training.dense import is_wide, prepare_dense, read_dense, refuse_dense
-from gradline.training.doubts import data_doubts, run_doubts
+from gradline.training.doubts import bounded, data_doubts, run_doubts, table_doubts
 from gradline.training.elastic import ElasticNet, elastic_plan
+from gradline.training.escalation import escalated, refined, staged
 from gradline.training.examples import stored_examples, streamed_oracle
 from gradline.training.general import GeneralProblem, general_plan, pose_general
 from gradline.training.judge import Solved, observer
@@ -91,6 +93,7 @@ class Fit:
     judge: Judge
     stores: Mapping[Role, ExampleStore] | Mapping[Role, SparseStore]
     cross_validation: CrossValidation | None = None
+    collinear: Collinearity | None = None
 
 
 class Read(NamedTuple):
@@ -148,14 +151,18 @@ def train(
             watched=bool(progress.monitors),
         )
 
-    # 3. the certificate, and what is doubtful
+    # 3. the refinement, the certificate, and what is doubtful
+    descent = refined(problem, plan, descent)
     certificate = judge.certify(descent.theta)
     texts = [name for name, kind in prepared.kinds.items() if kind is Kind.TEXT and name not in config.types]
     notices = run_doubts(descent, plan, certificate)
+    collinear = None
     if isinstance(problem, WideProblem):
         notices += wide_doubts(problem, config)
     else:
-        notices += data_doubts(problem, prepared.representation, certificate, descent, found, texts)
+        collinear = collinearity(problem, source_columns(prepared.representation))
+        notices += data_doubts(problem, certificate, descent, found, collinear)
+        notices += table_doubts(problem, prepared.representation, found, prepared.reader, config, texts)
     return Fit(
         problem,
         prepared.contract or _contract(source, config, prepared),
@@ -165,10 +172,11 @@ def train(
         certificate,
         found,
         prepared.reader,
-        (*prepared.notices, *notices),
+        bounded([*prepared.notices, *notices]),
         judge,
         prepared.stores,
         prepared.cross_validation,
+        collinear,
     )
 
 
@@ -197,7 +205,7 @@ def _oracle(source: Source, config: TrainConfig, engine: Engine, prepared: Prepa
         assert isinstance(reader, RowReader)
         assert isinstance(representation, Representation)
         return streamed_oracle(source, reader, representation, problem.coordinates, engine, l2), 1
-    return MomentsOracle(problem.loss), 1
+    return MomentsOracle(problem.loss, too_flat(problem)), 1
 
 
 def _batches(config: TrainConfig, store: ExampleStore | SparseStore, size: int) -> Batches:
@@ -260,14 +268,7 @@ def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, pr
 def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progress, read: Read | None = None) -> Prepared:
     """Everything before the first step."""
     if isinstance(source, SparseSource):
-        if config.fold_count:
-            raise UsageError(
-                f"{source.name} is sparse: cross-validation is from the moments of dense tables.",
-                "give --l2 a number, leave --folds out, and judge by the validation rows.",
-            )
-        table = read_sparse(source, config, make_roles(source, config), progress.rows)
-        _training_moments(table.survey, source, config)
-        return prepare_sparse(table, config, engine)
+        return _prepare_sparse(source, config, engine, progress)
     kinds, notices = feature_kinds(source, config)
 
     # one read: moments by role
@@ -299,10 +300,12 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         stores = {role: store for role, store in kept.items() if store is not None}
         return prepare_dense(config, engine, found, reader, representation, coordinates, stores, kinds, notices)
     moments = {role: _feature_moments(m, training, representation, config.target) for role, m in found.moments.items()}
-    problem = pose(representation.names, moments, coordinates, config.penalty)
+    posed = pose(representation.names, moments, coordinates, config.penalty)
+    escalation = escalated(source, config, engine, reader, representation, posed, found)
+    problem, notices = escalation.problem, [*notices, *escalation.notices]
     start = np.zeros(coordinates.size)
     store = noise = None
-    judge: Judge = Solved(problem) if config.l1 == 0.0 else ElasticNet(problem, config.l1)
+    judge: Judge = Solved(problem, loop=escalation.loop) if config.l1 == 0.0 else ElasticNet(problem, config.l1)
     if config.oracle == "minibatch" or config.loss != "squared":
         store = stored_examples(source, config, reader, representation, coordinates, found, Role.TRAINING)
     if store is not None and config.loss != "squared":
@@ -317,7 +320,7 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     elif config.l1 > 0.0:
         plan = elastic_plan(config, problem, noise, found.reads + (store is not None))
     else:
-        plan = make_plan(config, problem, start, found.reads, noise)
+        plan = staged(make_plan(config, escalation.loop, start, found.reads, noise), escalation)
     if validated is not None:
         stage = f"{validated.folds} folds × {plural(len(validated.l2), 'value')} of λ"
         plan = replace(plan, stages=(plan.stages[0], stage, *plan.stages[1:]))
@@ -337,6 +340,17 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     )
 
 
+def _prepare_sparse(source: SparseSource, config: TrainConfig, engine: Engine, progress: Progress) -> Prepared:
+    if config.fold_count:
+        raise UsageError(
+            f"{source.name} is sparse: cross-validation is from the moments of dense tables.",
+            "give --l2 a number, leave --folds out, and judge by the validation rows.",
+        )
+    table = read_sparse(source, config, make_roles(source, config), progress.rows)
+    _training_moments(table.survey, source, config)
+    return prepare_sparse(table, config, engine)
+
+
 def _coordinates(config: TrainConfig, representation: Representation) -> Coordinates:
     """Those of the loop."""
     mean = np.array([f.mean for f in representation.features])
@@ -353,8 +367,10 @@ def make_roles(source: Source, config: TrainConfig) -> Roles:
         return RowRoles(config.seed, config.validation, config.test)
     if not source.repeatable and not source.files:
         raise UsageError(f"--time needs to read the times first, and {source.name} can be read only once.", "write it to a file.")
-    times = [time_ordinals(flat_column(block.load(), config.time), config.time) for block in source.blocks([config.time])]
-    return time_roles(config.time, np.concatenate(times) if times else np.zeros(0), config.validation, config.test)
+    read = [(b.first_row, time_ordinals(flat_column(b.load(), config.time), config.time)) for b in source.blocks([config.time])]
+    times = np.concatenate([np.zeros(0), *(each for _, each in read)])
+    starts = np.cumsum([0, *(len(each) for _, each in read)])[:-1][[row == 0 for row, _ in read]]  # of the files
+    return time_roles(config.time, times, config.validation, config.test, starts.tolist())
 
 
 def _training_moments(found: Survey, source: Source, config: TrainConfig) -> Moments:

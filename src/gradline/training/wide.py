@@ -107,6 +107,8 @@ def refuse_wide(config: TrainConfig, p: int) -> None:
         raise UsageError(f"{many} they have no moments.", "--oracle streamed or minibatch.")
     if config.l1 > 0.0:
         raise UsageError(f"{many} --l1 needs one for its proof.", "use --l2, or choose columns with --features.")
+    if config.errors != "classical":
+        raise UsageError(f"{many} --errors {config.errors} needs its inverse.", "leave it out.")
     if config.loss != "squared" and config.penalty == 0.0:
         raise UsageError(f"{many} --loss {config.loss} needs one for its proof, or a penalty.", "add --l2, say --l2 1e-3.")
 

@@ -1,0 +1,37 @@
+"""The tables of the report: cells with what is shown and, to be looked up, the number in full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from gradline.report.numerals import UNKNOWN, count, number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Cell(NamedTuple):
+    """exact: the value in full, for the title attribute.  numeric: to be aligned right."""
+
+    text: str
+    exact: str | None = None
+    numeric: bool = False
+
+
+class Table(NamedTuple):
+    """caption: what the rows are.  head: (text, whether numeric) of each column.  rows: of cells, the first one naming the row."""
+
+    caption: str
+    head: list[tuple[str, bool]]
+    rows: list[list[Cell]]
+
+
+def cell(value: float | None, write: Callable[[float | None], str] = number) -> Cell:
+    """A number."""
+    text = write(value)
+    return Cell(text, None if value is None or text == UNKNOWN else repr(float(value)), numeric=True)
+
+
+def counted(value: int | None) -> Cell:
+    """A whole number."""
+    return Cell(count(value), numeric=True)

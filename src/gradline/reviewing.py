@@ -1,0 +1,103 @@
+"""What `evaluate` asks of the rows beside their errors: which of them decide the fit, and which repeat others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradline.arrays import flat_column
+from gradline.errors import InputError
+from gradline.evaluation.duplicates import Duplicates
+from gradline.evaluation.influence import MOST_FEATURES, Influences, influence_doubts
+from gradline.representation.decode import as_numbers
+from gradline.representation.features import Representation
+from gradline.training.config import TrainConfig
+from gradline.training.trainer import make_roles
+from gradline.types import Kind, Role
+
+if TYPE_CHECKING:
+    from gradline.inputs.source import Source
+    from gradline.model.model import Model, Predictions
+    from gradline.splits.roles import Roles
+    from gradline.types import BoolArray, FloatArray, Json, Notice
+
+OF_ROLES = ("target", "seed", "validation", "test", "key", "group", "time")
+
+
+class Review:
+    """Goes along with a read of the rows. columns: what it needs beside those of the contract."""
+
+    def __init__(self, model: Model, source: Source) -> None:
+        self._files = [file.name for file in source.files]
+        self._weight: str | None = None
+        self._duplicates: Duplicates | None = None
+        self._influences: Influences | None = None
+        if not isinstance(model.representation, Representation):
+            return
+        self._duplicates = Duplicates([*model.contract.columns, model.contract.target])
+        self._roles = _roles(model, source)
+        weight = model.config.get("weight")
+        if self._roles is None or not _has_leverage(model) or (weight is not None and weight not in source.schema.names):
+            return
+        self._weight = weight
+        self._influences = Influences(
+            model.representation,
+            model.coordinates,
+            model.theta,
+            model.moments[Role.TRAINING],
+            model.penalty,
+            bool(model.config.get("log_target")),
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """To be read as well."""
+        if self._influences is None or self._roles is None:
+            return ()
+        return tuple(name for name in (self._weight, self._roles.column) if name is not None)
+
+    def add(self, block: Predictions, actual: FloatArray, usable: BoolArray) -> None:
+        """A block with its targets, (n,); `usable`: the rows that have one, and a prediction."""
+        if self._duplicates is not None:
+            self._duplicates.add(block.table, block.file, block.first_row)
+        if self._influences is None or self._roles is None or block.decoded is None:
+            return
+        values = None if self._roles.column is None else block.table.column(self._roles.column)
+        roles = self._roles.assign(block.file, block.first_row, len(actual), values)
+        at = np.flatnonzero(usable & (roles == Role.TRAINING))
+        weight = None
+        if self._weight is not None:
+            weight = as_numbers(self._weight, flat_column(block.table, self._weight), Kind.NUMBER, block.first_row)[at]
+        if len(at):
+            self._influences.add(block.decoded.take(at), actual[at], weight, block.file, block.first_row + at)
+
+    def to_json(self) -> tuple[Json, list[Notice]]:
+        """The keys `influence` and `duplicates`, and what is doubtful."""
+        influence = None if self._influences is None else self._influences.to_json(self._files)
+        duplicates = None if self._duplicates is None else self._duplicates.to_json(self._files)
+        notices = influence_doubts(influence, several_files=len(self._files) > 1)
+        if self._duplicates is not None and duplicates is not None:
+            notices += self._duplicates.doubts(duplicates)
+        return {"influence": influence, "duplicates": duplicates}, notices
+
+
+def _has_leverage(model: Model) -> bool:
+    """Whether the fit is linear in the target, and small enough."""
+    config: dict[str, Any] = model.config
+    plain = config.get("loss", "squared") == "squared" and not config.get("l1")
+    return plain and len(model.representation.features) <= MOST_FEATURES and len(model.moments[Role.TRAINING].mean) > 1
+
+
+def _roles(model: Model, source: Source) -> Roles | None:
+    """Those of the training, if these are its rows; None where that cannot be asked."""
+    settings = {name: model.config[name] for name in OF_ROLES if model.config.get(name) is not None}
+    column = settings.get("key") or settings.get("group") or settings.get("time")
+    if column is not None and column not in source.schema.names:
+        return None
+    if settings.get("time") is not None and not source.repeatable and not source.files:
+        return None
+    try:
+        return make_roles(source, TrainConfig.from_mapping(settings))
+    except InputError:  # times that are none: these are other rows
+        return None

@@ -1,0 +1,118 @@
+"""Every fault that a generator plants is named, with its column, its count and its first row; a sound table has none."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+
+import gradline as gl
+from faults import FAULTS, as_table, sound
+from gradline.errors import DataError
+from gradline.splits.roles import RowRoles
+from reference import fit
+
+EXPECTED = {"grouped_levels", "left_out_identifier"}  # facts about the representation, not doubts
+
+
+def told(columns, **settings):
+    return [n for n in fit(as_table(columns), "y", **settings).notices if n.code not in EXPECTED]
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("plant", FAULTS, ids=lambda f: f.__name__)
+def test_a_planted_fault_is_named(plant, seed):
+    planted = plant(np.random.default_rng([seed, 97]))
+    found = told(planted.table, **(planted.settings or {}))
+    mine = [n for n in found if (n.code, n.column) == (planted.code, planted.column)]
+    assert len(mine) == 1, [(n.code, n.column, n.message) for n in found]
+    for words in planted.words:
+        assert words in mine[0].message
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_sound_table_has_no_notice(seed):
+    assert told(sound(np.random.default_rng([seed, 11]))) == []
+
+
+def large(rng, m):
+    x = rng.normal(size=m)
+    return {"x": x, "y": 2 * x + rng.normal(size=m)}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("settings", [{}, {"folds": 3}], ids=str)
+def test_rows_of_a_table_of_several_blocks_are_found_where_they_stand(seed, settings):
+    rng = np.random.default_rng([seed, 5])
+    m = 300_000
+    training = np.flatnonzero(RowRoles(0, 0.1, 0.1).assign(0, 0, m, None) == 0)
+    few, big, far, still = (np.sort(rng.choice(training, count, replace=False)) for count in (9, 4, 1, 3))
+    table = large(rng, m) | {
+        "size": rng.integers(0, 30, m).astype(str).astype(object),
+        "big": rng.integers(0, 9_000, m),
+        "far": rng.exponential(size=m),
+        "still": np.full(m, 4.0),
+    }
+    table["size"][few] = "unknown"
+    table["big"][big] = 2**60 + 1
+    table["far"][far] = -1e9
+    table["still"][still] = 5.0
+    found = {n.code: n for n in told(table, **settings) if n.column != "big" or n.code == "past_2_53"}
+    assert f"9 rows, first at row {few[0]:,}," in found["text_numbers"].message
+    assert f"4 rows (first at row {big[0]:,})" in found["past_2_53"].message
+    assert f"row {far[0]:,} (far = -1e+09)" in found["row_decides"].message
+    assert found["nearly_constant"].column == "still"
+
+
+def test_copies_in_a_large_table_are_estimated():
+    rng = np.random.default_rng(2)
+    table = {name: np.tile(values, 20) for name, values in large(rng, 2_000).items()}
+    (notice,) = [n for n in told(table) if n.code == "duplicate_rows"]
+    assert "an estimate" in notice.message
+    about = int(re.search(r"about ([\d,]+) rows", notice.message)[1].replace(",", ""))
+    assert about >= 30_000
+    assert "metrics are too good" in notice.message
+
+
+def test_a_value_whose_square_overflows_is_an_error_with_its_row():
+    table = large(np.random.default_rng(0), 500)
+    row = int(np.flatnonzero(RowRoles(0, 0.1, 0.1).assign(0, 0, 500, None) == 0)[77])
+    table["x"][row] = -1e300
+    with pytest.raises(DataError, match=rf"column 'x' .*-1e\+300 in row {row:,}, counted from 0"):
+        fit(as_table(table), "y")
+
+
+def test_of_very_many_notices_of_a_code_the_others_are_counted():
+    rng = np.random.default_rng(0)
+    table = large(rng, 400)
+    for j in range(12):
+        table[f"big{j}"] = rng.integers(2**55, 2**58, 400)
+    found = [n for n in told(table) if n.code == "past_2_53"]
+    assert len(found) == 7
+    assert "7 more" in found[-1].message or "6 more" in found[-1].message
+
+
+def test_several_targets_have_their_own_notices():
+    rng = np.random.default_rng(1)
+    table = large(rng, 400)
+    table |= {"z": rng.normal(size=400), "copy": 3 * table["y"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gl.GradlineWarning)
+        models = gl.train(as_table(table), ["y", "z"])
+    assert [n.column for n in models["y"].notices if n.code == "target_copy"] == ["copy"]
+    assert [n for n in models["z"].notices if n.code == "target_copy"] == []
+
+
+@pytest.mark.parametrize(
+    "settings", [{"weight": "w"}, {"missing": "drop"}, {"l1": 0.01}, {"loss": "huber"}, {"log_target": True}], ids=str
+)
+def test_the_detectors_run_with_every_setting(settings):
+    rng = np.random.default_rng(3)
+    table = sound(rng, m=500) | {"w": rng.uniform(0.5, 2, 500)}
+    table["y"] = table["y"] - table["y"].min() + 10
+    table["leak"] = np.round(table["y"], 1) + 0.0
+    table["hole"] = np.where(rng.random(500) < 0.1, np.nan, rng.normal(size=500))
+    codes = {(n.code, n.column) for n in told(table, **settings)}
+    assert {c for c in codes if c[1] == "leak"} & {("near_target", "leak"), ("target_transformed", "leak")}
