@@ -94,7 +94,7 @@ def _open(path: Path, root: Path | None) -> _File:
         with pq.ParquetFile(path) as file:
             schema = without_views(file.schema_arrow.empty_table()).schema
             return _File(path, file.metadata, schema, _partitions(path, root))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(path, error) from error
 
 

@@ -93,7 +93,7 @@ def text_codes(values: pa.Array) -> tuple[tuple[str, ...], np.ndarray[Any, np.dt
         if len(kept) < len(texts):  # a dictionary may hold what no row has, or no row of this block
             order = pc.take(order, as_arrow(kept))
             rank[:-1][as_numpy(order)] = np.arange(len(kept))
-    return tuple(pc.take(texts, order).to_pylist()), rank[codes]
+    return tuple(_texts(pc.take(texts, order))), rank[codes]
 
 
 def _plain_dictionary(values: pa.Array) -> bool:
@@ -208,3 +208,12 @@ def _date_parts(name: str, values: pa.Array, kind: Kind, first_row: int) -> tupl
         parts.append(("hour", microseconds % DAY_MICROSECONDS // (DAY_MICROSECONDS // 24), HOURS))
     codes = [(part, np.where(missing, -1, code).astype(np.intp), levels) for part, code, levels in parts]
     return number, [CategoryColumn(f"{name}.{part}", code, levels, False) for part, code, levels in codes]
+
+
+def _texts(values: pa.Array) -> list[str]:
+    """Texts as Python's. Raises DataError for bytes that are none, as a damaged file holds them."""
+    try:
+        texts: list[str] = values.to_pylist()
+    except UnicodeDecodeError as error:
+        raise DataError(f"a text is not UTF-8: {error}.", "is the file damaged?") from error
+    return texts
