@@ -38,10 +38,13 @@ _integers = np.frompyfunc(int, 1, 1)
 
 @dataclass(frozen=True)
 class ExactMoments:
-    """sums: of p features and then the target, about `shift` (p+1,)."""
+    """sums: of p features and then the target, about `shift` (p+1,).  unit: a power of two near the target's deviation, so that its
+    size, like that of a feature, takes none of the bits.
+    """
 
     sums: ExactSums
     shift: FloatArray
+    unit: float = 1.0
 
     @cached_property
     def weight(self) -> Fraction:
@@ -83,7 +86,7 @@ class ExactMoments:
     def loss(self, coordinates: Coordinates, penalty: FloatArray) -> QuadraticLoss:
         """J in some coordinates, each number as the sum of two float64; penalty: (p,) λ of each weight."""
         p = len(coordinates.mean)
-        scale, centre, bits = np.append(coordinates.scale, 1.0), np.append(coordinates.centre, 0.0), BITS
+        scale, centre, bits = np.append(coordinates.scale, self.unit), np.append(coordinates.centre, 0.0), BITS
         spread = self.spread(scale, bits)
         offset = np.array([_fixed(o, bits) for o in self.offsets(centre, scale)], dtype=object)
         product: Integers = (offset[:, None] * offset) >> bits
@@ -99,6 +102,9 @@ class ExactMoments:
         exact = spread, offset, hessian, linear
         high = LowParts(*(_floats(a, bits) for a in exact))
         low = LowParts(*(_floats(a - _fixed_floats(h, bits), bits) for a, h in zip(exact, high, strict=True)))
+        for part in (high, low):  # in the target's own unit
+            for of_target in (part.spread[p], part.spread[:, p], part.offset[p:], part.linear):
+                of_target *= self.unit
         return QuadraticLoss(high.spread, high.offset, high.hessian, high.linear, penalty, coordinates.intercept, low)
 
 
@@ -153,12 +159,13 @@ def minimise(moments: ExactMoments, coordinates: Coordinates, penalty: FloatArra
         basis = np.linalg.svd(root[:, :p])[2][p - left_out :]
         basic = np.array([float(v) for v in slopes])
         slopes = [Fraction(float(v)) for v in basic - basis.T @ (basis @ basic)]
-    coefficients = [v / Fraction(s) for v, s in zip(slopes, coordinates.scale.tolist(), strict=True)]
+    unit = Fraction(moments.unit)
+    coefficients = [v * unit / Fraction(s) for v, s in zip(slopes, coordinates.scale.tolist(), strict=True)]
     intercept = Fraction(0)
     if coordinates.intercept:
         intercept = moments.mean[p] - sum((c * m for c, m in zip(coefficients, moments.mean, strict=False)), Fraction(0))
     left = second[p, p] - explained
-    minimum = 0.0 if _nothing(left, second[p, p]) else left / (2 << BITS)
+    minimum = 0.0 if _nothing(left, second[p, p]) else left / (2 << BITS) * moments.unit**2
     return ExactMinimum(coefficients, intercept, minimum, root, left_out)
 
 
@@ -172,7 +179,7 @@ def combinations(moments: ExactMoments, coordinates: Coordinates, perturbation: 
 
 def _second(moments: ExactMoments, coordinates: Coordinates) -> tuple[Integers, Integers]:
     """The second moments of the columns and the target, (p+1, p+1), about the means where there is an intercept, and the offsets."""
-    scale = np.append(coordinates.scale, 1.0)
+    scale = np.append(coordinates.scale, moments.unit)
     offset = np.array([_fixed(o, BITS) for o in moments.offsets(np.append(coordinates.centre, 0.0), scale)], dtype=object)
     spread = moments.spread(scale, BITS)
     return (spread if coordinates.intercept else spread + ((offset[:, None] * offset) >> BITS)), offset

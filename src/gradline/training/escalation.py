@@ -198,7 +198,8 @@ def _exact_moments(
         return {role: a[role].plus(b[role]) if role in a and role in b else {**a, **b}[role] for role in {**a, **b}}
 
     sums = engine.map_merge(blocks, compute, merge) or {}
-    return {role: ExactMoments(each, shift) for role, each in sums.items()}
+    unit = float(np.ldexp(1.0, np.frexp(problem.target_deviation)[1]))
+    return {role: ExactMoments(each, shift, unit) for role, each in sums.items()}
 
 
 def _other_rows(problem: Problem, exact: dict[Role, ExactMoments]) -> Role | None:
