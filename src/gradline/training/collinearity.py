@@ -195,6 +195,7 @@ def _inflation(problem: Problem, solution: Solution, inexact: np.ndarray[tuple[i
         values, vectors = np.linalg.eigh(correlations(problem))
         null = int(np.count_nonzero(values <= 8.0 * p * EPSILON * values[-1]))
         inexact = inexact | (np.abs(vectors[:, :null]) > MEMBER).any(axis=1)
+    values = np.maximum(values, EPSILON**2)  # a curvature that rounding made negative is a small one
     inflation: FloatArray = (vectors[:p, null:] ** 2 / values[null:]).sum(axis=1)
     return np.where(inexact, np.inf, np.maximum(inflation, 1.0))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -121,8 +122,9 @@ def bounded(notices: Sequence[Notice], most: int = MOST_OF_A_CODE) -> tuple[Noti
     """The first few of each code, and a word on the others of it."""
     kept: list[Notice] = []
     more: dict[str, list[Notice]] = {}
+    counts = Counter(notice.code for notice in notices)
     for notice in notices:
-        if sum(each.code == notice.code for each in kept) < most + 1:
+        if counts[notice.code] <= most + 1 or sum(each.code == notice.code for each in kept) < most:
             kept.append(notice)
         else:
             more.setdefault(notice.code, []).append(notice)
