@@ -206,3 +206,16 @@ def test_files_in_any_order_do_not_go_back_in_time(tmp_path):
     assert "1 row (first at row 150)" in notices[0].message
     notices = fit([str(tmp_path / f"{n}.parquet") for n in "ab"], "y", time="t").notices
     assert "time_backwards" not in {n.code for n in notices}
+
+
+def test_a_line_with_a_little_noise_in_few_rows_is_no_leak():
+    rng = np.random.default_rng(15)
+    x = np.arange(60.0)
+    assert codes({"x": x, "y": 2 * x + rng.uniform(-0.9, 0.9, 60)}) == set()
+
+
+@pytest.mark.parametrize("m", [60, 100])
+def test_a_function_of_the_target_is_found_in_few_rows(m):
+    rng = np.random.default_rng(16)
+    y = rng.normal(size=m)
+    assert ("target_transformed", "x") in codes({"x": np.exp(y), "z": rng.normal(size=m), "y": y})

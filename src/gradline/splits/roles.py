@@ -67,7 +67,6 @@ def value_hashes(seed: int, values: pa.Array) -> Hashes:
     Whole numbers hash as integers, other numbers by their bits, text and all else by its characters; null has one hash.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     salt = mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64))
     values = _canonical(values)
@@ -81,7 +80,7 @@ def value_hashes(seed: int, values: pa.Array) -> Hashes:
         large = (number >= 2.0**63) & (number < 2.0**64)  # whole numbers that only unsigned integers hold
         bits[large] = number[large].astype(np.uint64)
     else:
-        bits = _text_hashes(pc.fill_null(values, ""))
+        bits = _text_hashes(values)  # whatever stands where a value is null: its hash is replaced
     hashes = mix(bits ^ salt)
     if values.null_count:
         hashes[as_numpy(values.is_null())] = mix(salt ^ _STEP)[0]

@@ -115,7 +115,9 @@ def table_doubts(
     notices = leaks(problem, found, sample, reader, sources)
     notices += faults(found, sample, frozenset(used), config.target, config.weight)
     notices += doubtful_texts(found, sample, texts)
-    return notices + doubtful_split(found, sample, reader.roles, config, [*used, config.target], list(reader.decoder.kinds))
+    told = {notice.column for notice in notices}
+    groups = [name for name in reader.decoder.kinds if name not in told]
+    return notices + doubtful_split(found, sample, reader.roles, config, [*used, config.target], groups)
 
 
 def bounded(notices: Sequence[Notice], most: int = MOST_OF_A_CODE) -> tuple[Notice, ...]:

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 COPY = 1e-11  # 1 − |r|, up to which a column is the target in another unit, rounded to five digits or more
 NEAR_CORRELATION = 0.9999  # |r|, from which one column alone is suspiciously good
-RANK_CORRELATION = 0.9995  # of a monotone function, and of a sample; such a law of nature is told of as well
+RANK_CORRELATION = 0.9995  # with the target's size or distance, from which a column is suspicious
 RANKED_ROWS = 50
+SURE_ROWS = 120  # in which the noise that leaves all ranks as they are leaves r > 0.9999
+UNEVEN = 0.1  # |y − between its neighbours| to |its neighbours' difference|
+STRAIGHT = 0.9995  # |r|
 FIRST_RANKED = 100  # rows that tell of most columns that there is no such law
 FIRST_CORRELATION = 0.98
 EXPLAINED = 0.9995  # of the target's variance, by the means of a category's levels
@@ -170,8 +173,9 @@ def transformed_targets(sample: SampledRows, told: Collection[str | None] = ()) 
         if name in told or len(x) < RANKED_ROWS or len(np.unique(x)) < len(x) / 4:
             continue
         for what, yardstick in yardsticks.items():
-            rank = rank_correlation(x, yardstick[present])
-            if abs(rank) > RANK_CORRELATION:
+            z = yardstick[present]
+            rank = rank_correlation(x, z)
+            if abs(rank) > (NEAR_CORRELATION if yardstick is y else RANK_CORRELATION) and (len(x) >= SURE_ROWS or _smooth(x, z)):
                 text = (
                     f"{name!r} goes {'up' if rank > 0 else 'down'} with the target ({what}) in nearly every pair of rows (rank correlation {rank:.5f} "
                     f"in {sample.described}): is it a function of the target, its logarithm or square say? If so, "
@@ -180,6 +184,18 @@ def transformed_targets(sample: SampledRows, told: Collection[str | None] = ()) 
                 notices.append(Notice("target_transformed", name.removesuffix(".days"), text))
                 break
     return notices
+
+
+def _smooth(x: FloatArray, y: FloatArray) -> bool:
+    """Whether y is a curve in x: of a few rows, a line with little noise beside their distances ranks them as well."""
+    if abs(np.corrcoef(x, y)[0, 1]) > STRAIGHT:
+        return False
+    order = np.argsort(x, kind="stable")
+    x, y = x[order], y[order]
+    step = x[2:] - x[:-2]
+    share = np.divide(x[1:-1] - x[:-2], step, out=np.full(len(step), 0.5), where=step > 0.0)
+    across = y[2:] - y[:-2]
+    return bool(np.median(np.abs(y[1:-1] - y[:-2] - share * across)) < UNEVEN * np.median(np.abs(across)))
 
 
 def _candidates(sample: SampledRows, yardsticks: Sequence[FloatArray]) -> list[str]:
