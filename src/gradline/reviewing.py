@@ -13,7 +13,7 @@ from gradline.evaluation.influence import MOST_FEATURES, Influences, influence_d
 from gradline.representation.decode import as_numbers
 from gradline.representation.features import Representation
 from gradline.training.config import TrainConfig
-from gradline.training.trainer import make_roles
+from gradline.training.roles import make_roles
 from gradline.types import Kind, Role
 
 if TYPE_CHECKING:

@@ -137,15 +137,15 @@ def test_one_feature_in_closed_form():
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
-    """Of 400 tables the 95% interval holds the slope in 95%: within the binomial law's own 99.9% band."""
+    """Of 200 tables the 95% interval holds the slope in 95%: within the binomial law's own 99.9% band."""
     rng = np.random.default_rng(11)
     held = 0
-    for _ in range(400):
+    for _ in range(200):
         X = rng.normal(size=(15, 2))
         y = X @ [1.0, -2.0] + rng.normal(size=15)
         entry = gl.train(X, y, **ALL).result["inference"]["coefficients"]["x1"]
         held += entry["low"] <= -2.0 <= entry["high"]
-    assert 365 <= held <= 393
+    assert 179 <= held <= 198
 
 
 @pytest.mark.parametrize(

@@ -103,8 +103,10 @@ class ExactMoments:
         high = LowParts(*(_floats(a, bits) for a in exact))
         low = LowParts(*(_floats(a - _fixed_floats(h, bits), bits) for a, h in zip(exact, high, strict=True)))
         for part in (high, low):  # in the target's own unit
-            for of_target in (part.spread[p], part.spread[:, p], part.offset[p:], part.linear):
-                of_target *= self.unit
+            np.multiply(part.linear, self.unit, out=part.linear)
+            part.offset[p] *= self.unit
+            part.spread[p] *= self.unit
+            part.spread[:, p] *= self.unit
         return QuadraticLoss(high.spread, high.offset, high.hessian, high.linear, penalty, coordinates.intercept, low)
 
 

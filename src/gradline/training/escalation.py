@@ -26,7 +26,7 @@ from gradline.training.wide import WideProblem
 from gradline.types import Block, Notice, Part, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from gradline.inputs.source import Source
     from gradline.maths.engine import Engine
@@ -73,8 +73,9 @@ def escalated(
     representation: Representation,
     problem: Problem,
     found: Survey,
+    on_rows: Callable[[int], None] = lambda rows: None,
 ) -> Escalation:
-    """The problem from exact moments, where those of the first read do not do."""
+    """The problem from exact moments, where those of the first read do not do. on_rows: is told how many rows a second read has read."""
     moments_alone = config.oracle not in ("streamed", "minibatch") and config.loss == "squared" and config.l1 == 0.0
     if not moments_alone or config.scaling != "standard":
         return Escalation(problem, problem)
@@ -91,7 +92,9 @@ def escalated(
     why = None if kept else _why_not(source, problem)
     if why is None:
         blocks = _sampled(found) if kept else source.blocks(reader.columns)
-        exact = _exact_moments(engine, blocks, found.sample.roles if kept else None, reader, representation, problem)
+        exact = _exact_moments(
+            engine, blocks, found.sample.roles if kept else None, reader, representation, problem, on_rows=on_rows
+        )
         other = _other_rows(problem, exact)
         if other is None:
             refine = digits < LEAST_DIGITS or _left_to_us(config)
@@ -177,6 +180,7 @@ def _exact_moments(
     representation: Representation,
     problem: Problem,
     features: IntArray | None = None,
+    on_rows: Callable[[int], None] = lambda rows: None,
 ) -> dict[Role, ExactMoments]:
     """Exact moments by role. roles: of the rows of the only block, where its row numbers do not tell.  features: only of these."""
     chosen = np.arange(len(problem.names)) if features is None else features
@@ -195,7 +199,9 @@ def _exact_moments(
         return found
 
     def merge(a: dict[Role, ExactSums], b: dict[Role, ExactSums]) -> dict[Role, ExactSums]:
-        return {role: a[role].plus(b[role]) if role in a and role in b else {**a, **b}[role] for role in {**a, **b}}
+        both = {role: a[role].plus(b[role]) if role in a and role in b else {**a, **b}[role] for role in {**a, **b}}
+        on_rows(sum(each.rows for each in both.values()))
+        return both
 
     sums = engine.map_merge(blocks, compute, merge) or {}
     unit = float(np.ldexp(1.0, np.frexp(problem.target_deviation)[1]))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gradline.arrays import flat_column
 from gradline.errors import DataError, UsageError, plural
 from gradline.inputs.sparse import SparseSource
 from gradline.maths.compensated import LEAST_VARIANCE
@@ -27,7 +26,7 @@ from gradline.oracles.sparse import SparseStore
 from gradline.oracles.streamed import StreamedOracle
 from gradline.representation.decode import DATE_PARTS, Decoder
 from gradline.representation.features import Limits, Representation, represent
-from gradline.splits.roles import Folds, RowRoles, ValueRoles, time_ordinals, time_roles
+from gradline.splits.roles import Folds
 from gradline.training.cadence import EVERY_STEP, batch_cadence
 from gradline.training.collinearity import Collinearity, collinearity
 from gradline.training.columns import feature_kinds, make_contract, source_columns, target_kind
@@ -42,6 +41,7 @@ from gradline.training.judge import Solved, observer
 from gradline.training.loop import descend
 from gradline.training.plan import make_plan
 from gradline.training.prepared import Prepared, Progress
+from gradline.training.roles import make_roles
 from gradline.training.rows import RowReader, SparseReader
 from gradline.training.sparse import prepare_sparse, read_sparse
 from gradline.training.stopping import Budget, stopping
@@ -59,7 +59,6 @@ if TYPE_CHECKING:
     from gradline.maths.engine import Engine
     from gradline.maths.oracle import Oracle
     from gradline.representation.sparse import SparseRepresentation
-    from gradline.splits.roles import Roles
     from gradline.training.checkpoint import Checkpoints
     from gradline.training.config import TrainConfig
     from gradline.training.judge import Judge
@@ -301,7 +300,7 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         return prepare_dense(config, engine, found, reader, representation, coordinates, stores, kinds, notices)
     moments = {role: _feature_moments(m, training, representation, config.target) for role, m in found.moments.items()}
     posed = pose(representation.names, moments, coordinates, config.penalty)
-    escalation = escalated(source, config, engine, reader, representation, posed, found)
+    escalation = escalated(source, config, engine, reader, representation, posed, found, progress.rows)
     problem, notices = escalation.problem, [*notices, *escalation.notices]
     start = np.zeros(coordinates.size)
     store = noise = None
@@ -356,21 +355,6 @@ def _coordinates(config: TrainConfig, representation: Representation) -> Coordin
     mean = np.array([f.mean for f in representation.features])
     deviation = np.array([f.deviation for f in representation.features])
     return Coordinates.of(config.scaling, mean, deviation, intercept=config.intercept)
-
-
-def make_roles(source: Source, config: TrainConfig) -> Roles:
-    """Which rows are held out. By time, the column of times is read first."""
-    column = config.key or config.group
-    if column is not None:
-        return ValueRoles(column, config.seed, config.validation, config.test)
-    if config.time is None:
-        return RowRoles(config.seed, config.validation, config.test)
-    if not source.repeatable and not source.files:
-        raise UsageError(f"--time needs to read the times first, and {source.name} can be read only once.", "write it to a file.")
-    read = [(b.first_row, time_ordinals(flat_column(b.load(), config.time), config.time)) for b in source.blocks([config.time])]
-    times = np.concatenate([np.zeros(0), *(each for _, each in read)])
-    starts = np.cumsum([0, *(len(each) for _, each in read)])[:-1][[row == 0 for row, _ in read]]  # of the files
-    return time_roles(config.time, times, config.validation, config.test, starts.tolist())
 
 
 def _training_moments(found: Survey, source: Source, config: TrainConfig) -> Moments:
