@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import warnings
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,8 @@ import pytest
 import gradline as gl
 from gradline.errors import DataError
 from gradline.inputs.opening import open_source
+from gradline.training.escalation import needed
+from gradline.types import Notice
 from reference import exact_least_squares, fit
 from reference_sets import all_sets, digits
 
@@ -275,3 +278,10 @@ def test_trusted_digits_promise_no_digit_that_rounding_has_taken():
     assert np.median([o.actual - o.promised for o in said]) < 3.0
     assert min(o.computed for o in said) > 14.0
     assert np.median([o.ceiling for o in found if o.promised is None]) < 1.0
+
+
+@pytest.mark.parametrize(("digits", "told"), [(None, True), (5.9, True), (6.0, False)])
+def test_exact_moments_that_cannot_be_had_are_told_of_only_where_digits_lack(digits, told):
+    certificate = replace(fit(np.arange(50.0)[:, None], np.arange(50.0) % 7, **ALL).certificate, trusted_digits=digits)
+    word, other = Notice("not_escalated", None, "a word"), Notice("few_rows", None, "another")
+    assert needed([word, other], certificate) == ([word, other] if told else [other])

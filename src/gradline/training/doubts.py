@@ -10,6 +10,7 @@ import numpy as np
 from gradline.errors import plural
 from gradline.maths.certificate import rounding_of_fit
 from gradline.training.columns import source_columns
+from gradline.training.escalation import FEW_DIGITS
 from gradline.training.faults import faults
 from gradline.training.leaks import leaks, linear_leaks
 from gradline.training.rows import SparseReader
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from gradline.training.rows import RowReader
     from gradline.training.survey import Survey
 
-FEW_DIGITS = 6.0
 FAR_FROM_MINIMUM = 1e-3  # relative gap
 MOST_OF_A_CODE = 5  # notices, and one that counts the others
 MOST_LISTED = 50

@@ -26,9 +26,10 @@ from gradline.training.wide import WideProblem
 from gradline.types import Block, Notice, Part, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from gradline.inputs.source import Source
+    from gradline.maths.certificate import Certificate
     from gradline.maths.engine import Engine
     from gradline.maths.problem import Problem
     from gradline.maths.slices import ExactSums
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from gradline.training.survey import Survey
     from gradline.types import FloatArray, IntArray
 
+FEW_DIGITS = 6.0  # that are to be trusted, below which there is a warning
 LEAST_DIGITS = 10.0  # of the coefficients, that the rounding of the moments must leave; the loop's own tolerance
 FEW_FEATURES = 32  # whose exact moments take a moment
 MOST_FEATURES = 256  # the elimination in whole numbers takes (features / 100)³ tenths of a second
@@ -156,6 +158,13 @@ def refined(problem: Problem | WideProblem, plan: Plan, descent: Descent) -> Des
     if problem.solution.null:  # along the flat directions the loop's own
         return descent._replace(theta=descent.theta - problem.solution.distance(descent.theta))
     return descent._replace(theta=problem.exact.theta, theta_low=problem.exact.theta_low)
+
+
+def needed(notices: Sequence[Notice], certificate: Certificate) -> list[Notice]:
+    """Those notices without the word that exact moments are not to be had, where the certificate finds enough digits all the same."""
+    digits = certificate.trusted_digits
+    enough = digits is not None and digits >= FEW_DIGITS
+    return [notice for notice in notices if notice.code != "not_escalated" or not enough]
 
 
 def _left_to_us(config: TrainConfig) -> bool:

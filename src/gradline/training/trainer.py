@@ -34,7 +34,7 @@ from gradline.training.cross_validation import CrossValidation, cross_validate
 from gradline.training.dense import is_wide, prepare_dense, read_dense, refuse_dense
 from gradline.training.doubts import bounded, data_doubts, run_doubts, table_doubts
 from gradline.training.elastic import ElasticNet, elastic_plan
-from gradline.training.escalation import escalated, refined, staged
+from gradline.training.escalation import escalated, needed, refined, staged
 from gradline.training.examples import stored_examples, streamed_oracle
 from gradline.training.general import GeneralProblem, general_plan, pose_general
 from gradline.training.judge import Solved, observer
@@ -171,7 +171,7 @@ def train(
         certificate,
         found,
         prepared.reader,
-        bounded([*prepared.notices, *notices]),
+        bounded([*needed(prepared.notices, certificate), *notices]),
         judge,
         prepared.stores,
         prepared.cross_validation,
