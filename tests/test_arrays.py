@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gradline.arrays import as_arrow, as_numpy
@@ -29,8 +30,11 @@ def test_a_column_in_pieces_is_one_array():
     np.testing.assert_array_equal(as_numpy(pa.chunked_array([[1.5], [], [2.5, 3.5]])), [1.5, 2.5, 3.5])
 
 
-def test_a_training_run_does_not_import_pandas(tmp_path):
-    (tmp_path / "t.csv").write_text("x,c,y\n" + "".join(f"{i},{'ab'[i % 2]},{2 * i + i % 3}\n" for i in range(200)))
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_training_run_does_not_import_pandas(kind, tmp_path):
+    rows = [(i, "ab"[i % 2], 2 * i + i % 3) for i in range(5_000)]
+    (tmp_path / "t.csv").write_text("x,c,y\n" + "".join(f"{x},{c},{y}\n" for x, c, y in rows))
+    pq.write_table(pa.table(dict(zip("xcy", map(list, zip(*rows, strict=True)), strict=True))), tmp_path / "t.parquet")
     code = f"""
 import sys
 
@@ -40,7 +44,7 @@ class Watch:
 
 sys.meta_path.insert(0, Watch())
 from gradline.cli.main import main
-sys.argv = ["gradline", "train", {str(tmp_path / "t.csv")!r}, "--target", "y", "--out", {str(tmp_path / "run")!r}]
+sys.argv = ["gradline", "train", {str(tmp_path / f"t.{kind}")!r}, "--target", "y", "--out", {str(tmp_path / "run")!r}]
 try:
     main()
 except SystemExit as end:

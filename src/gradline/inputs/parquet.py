@@ -92,7 +92,7 @@ def _damaged(path: Path, error: Exception) -> SourceError:
 def _open(path: Path, root: Path | None) -> _File:
     try:
         with pq.ParquetFile(path) as file:
-            schema = without_views(file.schema_arrow.empty_table()).schema
+            schema = without_views(pa.Table.from_batches([], file.schema_arrow)).schema
             return _File(path, file.metadata, schema, _partitions(path, root))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(path, error) from error
