@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import gradline as gl
 from gradline.errors import ModelFileError
 from gradline.model.file import VERSION, read_model
 from gradline.model.model import load
@@ -311,5 +312,20 @@ def test_a_zip_that_unpacks_to_more_than_it_states_is_refused_before_it_fills_th
 def test_an_encrypted_member_is_refused(whole, tmp_path):
     at = whole.index(b"PK\x01\x02")
     (tmp_path / "m").write_bytes(whole[:6] + b"\x01" + whole[7 : at + 8] + b"\x01" + whole[at + 9 :])
+    with pytest.raises(ModelFileError):
+        load(tmp_path / "m")
+
+
+@pytest.mark.filterwarnings("ignore::gradline.errors.GradlineWarning")
+@pytest.mark.parametrize("edit", [1e-3, 1e308])
+def test_a_signed_file_whose_refined_digits_are_not_those_of_its_coefficients_is_refused(edit, tmp_path):
+    x = np.array([[1.0, 2.0], [2.0, 1.0], [4.0, 3.0], [7.0, 5.0], [9.0, 1e-3], [3.0, 8.0]])
+    gl.train(x, x @ [1.0, 3.0] + [1.0, -1.0, 0.5, 0.0, 2.0, 1.0], validation=0.0, test=0.0).save(tmp_path / "m")
+    members = members_of((tmp_path / "m").read_bytes())
+    document = json.loads(members["model.json"])
+    assert len(document["theta_low"]) == 3
+    document["theta_low"][0] = edit
+    members["model.json"] = json.dumps(document, ensure_ascii=False).encode()
+    (tmp_path / "m").write_bytes(zipped(signed(members)))
     with pytest.raises(ModelFileError):
         load(tmp_path / "m")

@@ -167,7 +167,7 @@ def _model(document: Json, members: dict[str, bytes]) -> Model:
     theta_low = None if low is None else np.array(low, dtype=np.float64)
     if theta_low is not None and theta_low.shape != theta.shape:
         raise ValueError(f"theta_low has shape {theta_low.shape}, not {theta.shape}")
-    _check_parameters(theta, coordinates, representation.names, document["result"])
+    _check_parameters(theta, theta_low, coordinates, representation.names, document["result"])
     if any(array(f"moments-{label}-mean.npy").shape[1] == 1 for label in document["moments"]):
         measured = ()  # of more features than have moments
     raw = tuple(RawColumn(name, Part.VALUE) for name in (*measured, contract.target))
@@ -217,12 +217,22 @@ def _sparse(features: np.ndarray[Any, Any], ranges: np.ndarray[Any, Any]) -> Spa
     return SparseRepresentation(SparseFeatures(columns.astype(np.intp), mean, deviation), len(minimum), minimum, maximum)
 
 
-def _check_parameters(theta: np.ndarray[Any, Any], coordinates: Coordinates, names: tuple[str, ...], result: Json) -> None:
+def _check_parameters(
+    theta: np.ndarray[Any, Any],
+    low: np.ndarray[Any, Any] | None,
+    coordinates: Coordinates,
+    names: tuple[str, ...],
+    result: Json,
+) -> None:
     """Raise ValueError where the coefficients that are shown are not those that predict."""
     if not np.all(coordinates.deviation > 0.0):
         raise ValueError("there are features without a deviation")
+    try:
+        user = coordinates.to_user(theta, low)
+    except OverflowError as error:
+        raise ValueError("the coefficients are past float64") from error
     with np.errstate(all="ignore"):
-        made = coordinates.to_user(theta).coefficients * coordinates.deviation
+        made = user.coefficients * coordinates.deviation
         stated = np.array(list(result["coefficients"].values())) * coordinates.deviation
     if tuple(result["coefficients"]) != names or not np.allclose(stated, made, rtol=1e-9, atol=1e-9 * np.abs(made).max()):
         raise ValueError("the coefficients are not those of theta")
