@@ -138,7 +138,8 @@ def infer(
         back = np.append(-coordinates.mean / deviation, 1.0)  # b in the user's units, of θ in standard coordinates
         estimate = np.append(estimate, user.intercept)
         standard_error = np.append(standard_error, np.sqrt(max(float(back @ covariance @ back), 0.0)))
-    unknown = np.array([name in not_identifiable for name in problem.names] + [bool(not_identifiable)] * coordinates.intercept)
+    flat = set(not_identifiable)
+    unknown = np.array([name in flat for name in problem.names] + [bool(not_identifiable)] * coordinates.intercept)
     standard_error = np.where(unknown, np.nan, standard_error)
     used = freedom if sandwich is None or sandwich.clusters is None else sandwich.clusters - 1
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -9,6 +9,7 @@ import numpy as np
 from gradline.report import charts
 from gradline.report.cells import Cell, Table, cell
 from gradline.report.numerals import UNKNOWN, count, number, plural, signed
+from gradline.report.sentences import RESTS_ON
 from gradline.types import Part
 
 if TYPE_CHECKING:
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
 SHOWN = 30
 MOST = 2_000
 SMALLEST_P = 0.001
-RESTS_ON = {
-    "classical": "if the rows are independent and their errors have one variance",
-    "HC0": "if the rows are independent, whatever the variance of each error (HC0, for many rows)",
-    "HC1": "if the rows are independent, whatever the variance of each error (HC1)",
-    "HC2": "if the rows are independent, whatever the variance of each error (HC2)",
-    "HC3": "if the rows are independent, whatever the variance of each error (HC3)",
-    "clustered": "if the groups are independent of each other, whatever happens within them",
-}
 
 
 def tables(model: Model) -> list[Table]:

@@ -24,6 +24,14 @@ HELD_OUT = {
     "validation": "that training did not learn from",
     "train": "that it was trained on (none is held out: expect larger errors on new rows)",
 }
+RESTS_ON = {
+    "classical": "if the rows are independent and their errors have one variance",
+    "HC0": "if the rows are independent, whatever the variance of each error (HC0, for many rows)",
+    "HC1": "if the rows are independent, whatever the variance of each error (HC1)",
+    "HC2": "if the rows are independent, whatever the variance of each error (HC2)",
+    "HC3": "if the rows are independent, whatever the variance of each error (HC3)",
+    "clustered": "if the groups are independent of each other, whatever happens within them",
+}
 
 
 class Verdict(NamedTuple):

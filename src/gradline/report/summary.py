@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradline.errors import plural, printable
-from gradline.report.sentences import free_is_near
+from gradline.report.sentences import RESTS_ON, free_is_near
 from gradline.training.stopping import StopReason
 
 if TYPE_CHECKING:
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 SHOWN_COEFFICIENTS = 12
 MOST_COEFFICIENTS = 2_000
-ERRORS = {
-    "classical": "of independent rows with errors of one variance (--errors HC3: of any variance)",
-    "clustered": "of independent groups",
-} | {kind: f"of independent rows, whatever the variance of their errors ({kind})" for kind in ("HC0", "HC1", "HC2", "HC3")}
 SHOWN_ROWS = 5
 HIGH_INFLATION = 10.0  # of a coefficient's variance: the usual limit
 PLAIN_WIDTH = 1_000  # where the output is no terminal nothing is wrapped
@@ -126,7 +122,8 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
         between = [] if inference is None else [_between(inference, name) or ""]
         cells: list[Text | str] = [number(coefficients[name]), *between, _per(model, features[name]), number(effect[name])]
         table.add_row(_text(name), *cells, *([doubtful.get(name, "")] if doubtful else []))
-    table.add_row(_text("intercept"), number(model.intercept), "")
+    own = [] if inference is None or inference["intercept"] is None else [_interval(inference["intercept"]) or ""]
+    table.add_row(_text("intercept"), number(model.intercept), *own)
     lines: list[Any] = [table]
     if len(order) > len(shown):
         lines.append(
@@ -137,7 +134,7 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
             )
         )
     if inference is not None:
-        lines.append(_text(f"95% interval: {ERRORS[inference['errors']]}", style="dim"))
+        lines.append(_text(f"95% interval: {RESTS_ON[inference['errors']]}", style="dim"))
     references = model.result["references"]
     if references:
         lines.append(_text("compared with " + ", ".join(f"{c}={level}" for c, level in references.items()), style="dim"))
@@ -148,7 +145,10 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
 
 def _between(inference: Json | None, name: str) -> str | None:
     """The interval of a coefficient; None where there is none."""
-    found = {"low": None} if inference is None else inference["coefficients"][name]
+    return None if inference is None else _interval(inference["coefficients"][name])
+
+
+def _interval(found: Json) -> str | None:
     return None if found["low"] is None else f"{number(found['low'])} to {number(found['high'])}"
 
 
