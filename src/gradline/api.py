@@ -200,7 +200,8 @@ def run(
     engine = ThreadEngine(config.threads)
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
         found = fit(source, config, engine, progress, checkpoints, read)
-        retransformation, training_mean, metrics, sampled, inference = measure(found, source, config, engine)
+        retransformation, training_mean, metrics, sampled, inference, unknown = measure(found, source, config, engine)
+    notices = (*found.notices, *unknown)
     user = found.problem.coordinates.to_user(found.descent.theta, found.descent.theta_low)
     survey = found.survey
     result: Json = {
@@ -232,7 +233,7 @@ def run(
         "metrics": metrics,
         "inference": None if inference is None else inference.to_json(),
         "cross_validation": None if found.cross_validation is None else found.cross_validation.to_json(),
-        "warnings": [notice.to_json() for notice in found.notices],
+        "warnings": [notice.to_json() for notice in notices],
         "seconds": time.perf_counter() - start,
     }
     kind = SparseModel if isinstance(found.representation, SparseRepresentation) else Model
@@ -249,7 +250,7 @@ def run(
         found.survey.moments if kind is SparseModel else found.problem.moments,
         _history(found),
         sampled,
-        found.notices,
+        notices,
         theta_low=found.descent.theta_low,
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradline.arrays import flat_column
-from gradline.errors import UsageError
+from gradline.errors import DataError, UsageError
 from gradline.evaluation import metrics as measured
 from gradline.evaluation import retransformation as retransform
 from gradline.evaluation.inference import infer
@@ -18,7 +18,7 @@ from gradline.representation.decode import as_numbers
 from gradline.representation.features import Representation
 from gradline.training.rows import RowReader
 from gradline.training.survey import SAMPLE_ROWS
-from gradline.types import Block, Decoded, Role
+from gradline.types import Block, Decoded, Notice, Role
 
 if TYPE_CHECKING:
     from gradline.evaluation.inference import Inference
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 class Measured(NamedTuple):
     """retransformation: the way back from a log target.  training_mean: of the target, in its unit, where that is known.
     metrics: by role, and the baseline's.  inference: of the coefficients, None where there is none.
+    notices: why what was asked for is not known.
     """
 
     retransformation: Retransformation | None
@@ -39,15 +40,20 @@ class Measured(NamedTuple):
     metrics: Json
     sampled: Sampled
     inference: Inference | None = None
+    notices: tuple[Notice, ...] = ()
 
 
 def measure(found: Fit, source: Source, config: TrainConfig, engine: Engine) -> Measured:
     """Measure a fit on the rows of every role."""
-    inference = _inferred(found, source, config, engine)
+    notices: tuple[Notice, ...] = ()
+    try:
+        inference = _inferred(found, source, config, engine)
+    except DataError as error:  # of the clusters: that must not cost the model
+        inference, notices = None, (Notice("errors_not_known", config.group, f"{error.message} {error.hint or ''}".strip()),)
     if found.stores:
-        return _from_rows(found)._replace(inference=inference)
+        return _from_rows(found)._replace(inference=inference, notices=notices)
     retransformation, training_mean, metrics = _from_moments(found, source, config, engine)
-    return Measured(retransformation, training_mean, metrics, _sampled(found, config, retransformation), inference)
+    return Measured(retransformation, training_mean, metrics, _sampled(found, config, retransformation), inference, notices)
 
 
 def check_errors(source: Source, config: TrainConfig) -> None:

@@ -199,3 +199,11 @@ def test_what_cannot_be_is_refused_before_the_read():
         gl.train(table, "y", errors="clustered", **ALL)
     with pytest.raises(UsageError, match="only once"):
         gl.train(pa.RecordBatchReader.from_batches(table.schema, table.to_batches()), "y", errors="HC1", **ALL)
+
+
+def test_clusters_that_cannot_be_cost_no_model():
+    table = made(6)
+    one = table.set_column(table.column_names.index("group"), "group", pa.array([1] * len(table)))
+    model = trained(one, "clustered")
+    assert model.result["inference"] is None
+    assert [w["column"] for w in model.warnings if w["code"] == "errors_not_known"] == ["group"]
