@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from gradline.arrays import flat_column
+from gradline.assessing import assess, check_assessment
 from gradline.engines.threads import ThreadEngine
 from gradline.errors import GradlineWarning, UsageError
 from gradline.evaluation import metrics as measured
@@ -175,6 +176,7 @@ def runs(
 
     for config in configs:
         check_errors(source, config)
+        check_assessment(source, config)
     read = None
     if not isinstance(source, SparseSource):  # whose rows are kept, not its moments
         with threadpool_limits(limits=1):
@@ -201,7 +203,8 @@ def run(
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
         found = fit(source, config, engine, progress, checkpoints, read)
         retransformation, training_mean, metrics, sampled, inference, unknown = measure(found, source, config, engine)
-    notices = (*found.notices, *unknown)
+        assessment = assess(found, source, config, engine, retransformation, (progress or Progress()).rows)
+    notices = (*found.notices, *unknown, *assessment.notices)
     user = found.problem.coordinates.to_user(found.descent.theta, found.descent.theta_low)
     survey = found.survey
     result: Json = {
@@ -233,6 +236,7 @@ def run(
         "metrics": metrics,
         "inference": None if inference is None else inference.to_json(),
         "cross_validation": None if found.cross_validation is None else found.cross_validation.to_json(),
+        "assessment": assessment.document,
         "warnings": [notice.to_json() for notice in notices],
         "seconds": time.perf_counter() - start,
     }

@@ -156,6 +156,13 @@ OPTIONS = (
         help="Standard errors of the coefficients; the robust ones read the data once more.",
     ),
     click.option(
+        "--assess",
+        type=_choice("assess"),
+        default="auto",
+        show_default=True,
+        help="What the errors mean, by one more read of the rows; auto: where there are few.",
+    ),
+    click.option(
         "--on-divergence",
         type=_choice("on_divergence"),
         default="stop",

@@ -73,6 +73,13 @@ class ErrorSums:
         self._absolute += float(np.abs(error).sum() if weight is None else np.abs(error) @ weight)
         self._largest = max(self._largest, float(np.abs(error).max()))
 
+    def plus(self, other: ErrorSums) -> None:
+        """The rows of another, after these."""
+        if other._moments is not None:
+            self._moments = other._moments if self._moments is None else merge(self._moments, other._moments)
+        self._absolute += other._absolute
+        self._largest = max(self._largest, other._largest)
+
     def metrics(self) -> Metrics | None:
         """The metrics of all rows so far; None without a row."""
         moments = self._moments

@@ -36,6 +36,7 @@ CHOICES = {
     "schedule": ("constant", "inverse_time", "cosine", "backtracking"),
     "on_divergence": ("stop", "shrink"),
     "errors": ("classical", "HC0", "HC1", "HC2", "HC3", "clustered"),
+    "assess": ("auto", "yes", "no"),
 }
 FOLDS = 5  # where λ is to be chosen and nothing is said
 MOST_FOLDS = 100  # each has moments of its own
@@ -67,6 +68,7 @@ class TrainConfig:
     at most `tolerance` of the first); several: whichever comes first.  max_steps, max_epochs, max_seconds: budgets.
     checkpoint_steps, checkpoint_seconds: how often where the loop stands is written beside the run directory.
     errors: of the coefficients: `classical`, or robust by another read: `HC0` … `HC3`, `clustered` by `group`.
+    assess: whether what the errors mean is found out by one more read of the rows: `yes`, `no`, or `auto`, where there are few.
     on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.
     force: run a learning rate past its limit.  threads: workers (None: one a core).
     header, delimiter, decimal: how CSV is written, where that is not to be found out.
@@ -115,6 +117,7 @@ class TrainConfig:
     checkpoint_seconds: float = 60.0
     seed: int = 0
     errors: str = "classical"
+    assess: str = "auto"
     on_divergence: str = "stop"
     force: bool = False
     threads: int | None = None
