@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gradline.model.model import HISTORY_COLUMNS
-from gradline.report import charts, coefficients, sentences
+from gradline.report import assumptions, charts, coefficients, sentences
 from gradline.report.cells import Cell, Table, cell, counted
 from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared, visible
 from gradline.report.path_chart import path_chart
@@ -80,6 +80,7 @@ def render(model: Model) -> str:
         metrics=_metrics(model),
         coefficients=coefficients.tables(model),
         uncertain=coefficients.uncertain(model),
+        assumptions=assumptions.table(model),
         references=_references(model),
         certificate=_certificate(model),
         plan=_plan(model),
