@@ -37,6 +37,7 @@ MOST_FEATURES = 300  # the cost is n p²
 PANEL_VALUES = 1 << 20  # of the design at once
 TENTHS = 10
 LEAST_ROWS = 30
+EXACT = 1e-12  # of the target: smaller errors are rounding
 
 
 class _Gram(NamedTuple):
@@ -59,14 +60,14 @@ def check_assumptions(
     files: Sequence[str] = (),
     log_target: bool = False,
 ) -> Json | None:
-    """The entry `assessment.assumptions`, of the training rows; None where there are too few rows, or too many features. time: (n,) of the column of times, None without one."""
+    """The entry `assessment.assumptions`, of the training rows; None where there are too few rows, too many features, or no errors. time: (n,) of the column of times, None without one."""
     k = problem.coordinates.size
     if len(rows.y) < max(LEAST_ROWS, 2 * k) or k > MOST_FEATURES:
         return None
     e = rows.y - rows.score
     u = e if rows.weight is None else e * np.sqrt(rows.weight)  # of one variance, if the weights are right
     square = float(u @ u)
-    if square <= 0.0:
+    if np.sqrt(square / len(u)) <= EXACT * float(np.abs(rows.y).max()):
         return None
     deviation = float(np.sqrt(square / len(u)))
     u = u / deviation
@@ -136,7 +137,7 @@ def _left(gram: _Gram) -> FloatArray:
 
 def _linearity(rows: KeptRows, u: FloatArray, grams: tuple[_Gram, _Gram], k: int, unit: float) -> Json:
     n, left = len(u), _left(grams[0])
-    explained = float(left[:2, 2] @ np.linalg.pinv(left[:2, :2], hermitian=True) @ left[:2, 2])
+    explained = max(float(left[:2, 2] @ np.linalg.pinv(left[:2, :2], hermitian=True) @ left[:2, 2]), 0.0)
     freedom = n - k - 2
     rest = max(float(left[2, 2]) - explained, 0.0)
     f = explained / 2.0 / (rest / freedom) if rest > 0.0 else np.inf
