@@ -13,10 +13,11 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from gradline.api import evaluate, train
     from gradline.errors import GradlineError, GradlineWarning, InputError
+    from gradline.exporting import export_model
     from gradline.model.model import Model, load
     from gradline.training.stopping import Step, StopReason
 
-__all__ = ["GradlineError", "GradlineWarning", "InputError", "Model", "Step", "StopReason", "evaluate", "load", "train"]
+__all__ = ["GradlineError", "GradlineWarning", "InputError", "Model", "Step", "StopReason", "evaluate", "export_model", "load", "train"]
 
 _HOMES = {
     "GradlineError": "gradline.errors",
@@ -26,6 +27,7 @@ _HOMES = {
     "Step": "gradline.training.stopping",
     "StopReason": "gradline.training.stopping",
     "evaluate": "gradline.api",
+    "export_model": "gradline.exporting",
     "load": "gradline.model.model",
     "train": "gradline.api",
 }

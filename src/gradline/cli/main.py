@@ -24,6 +24,7 @@ VERBS = {
     "evaluate": ("gradline.cli.use", "Measure a model's errors on data that hold the target."),
     "show": ("gradline.cli.use", "Show a model: what it learned, how good it is, whether to trust it."),
     "report": ("gradline.cli.use", "Write a run's report.html again."),
+    "export": ("gradline.cli.export", "Write a model as SQL, a Python function, JSON or ONNX, and check it there."),
 }
 
 

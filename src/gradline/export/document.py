@@ -27,11 +27,16 @@ def document_of(formula: Formula) -> Json:
         "version": VERSION,
         "made_by": f"gradline {__version__}",
         "target": {"name": formula.target, "unit": formula.unit},
-        "decisions": {name: word for name, word in asdict(formula.decisions).items() if name in ("null", "unseen", "out_of_range")},
+        "decisions": {
+            name: word for name, word in asdict(formula.decisions).items() if name in ("null", "unseen", "out_of_range")
+        },
         "columns": [_column(column) for column in formula.columns.values()],
         "intercept": formula.intercept,
         "terms": [_term(term) for term in formula.terms],
-        "output": {"transform": None if formula.factor is None else "exp", "factor": 1.0 if formula.factor is None else formula.factor},
+        "output": {
+            "transform": None if formula.factor is None else "exp",
+            "factor": 1.0 if formula.factor is None else formula.factor,
+        },
     }
 
 

@@ -12,20 +12,15 @@ has one case for each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from gradline.errors import UsageError
-from gradline.representation.features import Representation
-from gradline.types import Kind, Part, RawColumn
+from gradline.types import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gradline.inputs.contract import ColumnContract, Decisions
-    from gradline.model.model import Model
+    from gradline.inputs.contract import Decisions
 
 VALUE, DAYS = "value", "days"  # the numbers that a column has
 TEXT, MONTH, WEEKDAY, HOUR = "text", "month", "weekday", "hour"  # the categories
@@ -186,126 +181,6 @@ class Formula:
 def number_of(column: Column) -> Read:
     """The number that a column has."""
     return Read(column.name, DAYS if column.kind in DATES else VALUE)
-
-
-def formula_of(model: Model) -> Formula:
-    """The formula of a model. Raises UsageError where it has none that other engines can compute."""
-    representation = model.representation
-    if not isinstance(representation, Representation):
-        raise UsageError(
-            "a model of a sparse table has columns without names, which no export can read.", "predict with gradline predict."
-        )
-    w, b = model.coordinates.weights_and_bias(model.theta)
-    slopes, centre = w / model.coordinates.scale, model.coordinates.centre  # (p,)
-    position = {(f.column, f.part, f.level): j for j, f in enumerate(representation.features)}
-    made: set[int] = set()
-
-    def number_term(name: str, number: Number) -> NumberTerm | None:
-        value, indicator = position.get((name, Part.VALUE, "")), position.get((name, Part.MISSING, ""))
-        made.update(j for j in (value, indicator) if j is not None)
-        if value is None and indicator is None:
-            return None
-        shifted = 0.0 if indicator is None else float(slopes[indicator])
-        constant = 0.0 if indicator is None else -float(slopes[indicator] * centre[indicator])
-        slope, mean = (0.0, 0.0) if value is None else (float(slopes[value]), float(representation.features[value].mean))
-        at = 0.0 if value is None else float(centre[value])
-        constants.append(constant)
-        return NumberTerm(number, slope, at, slope * (mean - at) + shifted)
-
-    def category_term(name: str, read: Read) -> CategoryTerm | None:
-        scheme = representation.schemes.get(name)
-        own = [j for j, f in enumerate(representation.features) if f.column == name]
-        if scheme is None or not own:
-            return None
-        made.update(own)
-        base = -float(slopes[own] @ centre[own])
-
-        levels = (scheme.reference, *(f.level for f in representation.features if f.column == name and f.part is Part.LEVEL))
-        raws = [*(RawColumn(name, Part.LEVEL, level) for level in levels), RawColumn(name, Part.OTHER), RawColumn(name, Part.MISSING)]
-        effect = [base] * len(raws)
-        for j, group in enumerate(representation.groups(raws)):
-            for i in group:
-                effect[i] = base + float(slopes[j])
-        *known, otherwise, missing = effect
-        effects = dict(zip(levels, known, strict=True))
-        missing = missing if read.part == TEXT else base  # of a date's parts the indicator is that of its days
-        return CategoryTerm(read, effects, otherwise, missing)
-
-    constants = [float(b)]
-    columns: dict[str, Column] = {}
-    terms: list[Term] = []
-    for name, contract in model.contract.columns.items():
-        column = _column(contract, model.contract.decisions)
-        found: list[Term | None] = []
-        if column.kind is Kind.TEXT:
-            found.append(category_term(name, Read(name, TEXT)))
-        else:
-            read = number_of(column)
-            found.append(number_term(f"{name}.{DAYS}" if read.part == DAYS else name, read))
-        if column.kind in DATES:
-            found += [category_term(f"{name}.{part}", Read(name, part)) for part in (MONTH, WEEKDAY, HOUR)]
-        needed = [term for term in found if term is not None]
-        terms += needed
-        if needed or _decides(column, model.contract.decisions):
-            columns[name] = column
-    unknown = [f.name for j, f in enumerate(representation.features) if j not in made]
-    if unknown:
-        raise UsageError(
-            f"the feature {unknown[0]!r} is made in a way that no export writes down yet.", "predict with gradline predict."
-        )
-    columns, terms = _with_plain_texts(columns, terms)
-    factor = None if model.retransformation is None else model.retransformation.factor
-    target = model.contract
-    intercept = float(np.sum(np.array(constants)))
-    return Formula(target.target, target.target_unit, columns, tuple(terms), intercept, factor, target.decisions)
-
-
-def _column(contract: ColumnContract, decisions: Decisions) -> Column:
-    levels = None
-    complete = contract.levels is not None and contract.distinct is not None and contract.distinct <= len(contract.levels)
-    if decisions.unseen == "error" and complete and contract.levels is not None:
-        levels = tuple(contract.levels)
-    return Column(
-        contract.name, contract.kind, contract.stored, contract.unit, contract.minimum, contract.maximum, levels
-    )
-
-
-def _decides(column: Column, decisions: Decisions) -> bool:
-    """Whether a column without a feature decides over predictions all the same."""
-    bounded = column.minimum is not None and decisions.out_of_range == "error"
-    return decisions.null != "impute" or bounded or column.levels is not None
-
-
-def _with_plain_texts(columns: dict[str, Column], terms: list[Term]) -> tuple[dict[str, Column], list[Term]]:
-    """The levels of numbers that were declared text in one way of writing. Raises UsageError where engines write texts differently."""
-    changed: list[Term] = []
-    for term in terms:
-        if isinstance(term, CategoryTerm) and term.category.part == TEXT:
-            column = columns[term.category.column]
-            if column.source not in TEXT_FROM:
-                raise UsageError(
-                    f"column {column.name!r} is {column.source} that was declared text, and engines write such texts differently.",
-                    "train with it as it is stored, or as text in the data itself.",
-                )
-            if column.compares_numbers:
-                effects = {_plain(column.name, level): effect for level, effect in term.effects.items()}
-                levels = None if column.levels is None else tuple(_plain(column.name, level) for level in column.levels)
-                columns = columns | {column.name: replace(column, levels=levels)}
-                changed.append(replace(term, effects=effects))
-                continue
-        changed.append(term)
-    return columns, changed
-
-
-def _plain(name: str, level: str) -> str:
-    """`plain_number` of a level. Raises UsageError where it is none that engines compare exactly."""
-    found = plain_number(level)
-    if found is None:
-        raise UsageError(
-            f"column {name!r} holds numbers that were declared text, and {level[:40]!r} is none that engines compare exactly.",
-            "store the column as text and train again.",
-        )
-    return found
 
 
 def plain_number(text: str) -> str | None:

@@ -96,7 +96,11 @@ def _missing_word(column: Column, formula: Formula) -> str:
             case CategoryTerm():
                 pass
             case _:
-                if isinstance(term.number, Product) and term.number.level is not None and term.number.level.of.column == column.name:
+                if (
+                    isinstance(term.number, Product)
+                    and term.number.level is not None
+                    and term.number.level.of.column == column.name
+                ):
                     levels.add(term.number.level.level)
     word = ""
     while word in levels:
@@ -263,7 +267,9 @@ class _Graph:
             u = self._node("Max", above(knot), self._constant(0.0))
             return self._node("Mul", self._node("Mul", u, u), u)
 
-        line = self._node("Mul", self._constant((last - t) * (before - t)), self._node("Sum", above(t), above(before), above(last)))
+        line = self._node(
+            "Mul", self._constant((last - t) * (before - t)), self._node("Sum", above(t), above(before), above(last))
+        )
         bent = self._node("Mul", cube(before), self._constant((last - t) / (last - before)))
         beyond = self._node("GreaterOrEqual", x, self._constant(last))
         value = self._node("Where", beyond, line, self._node("Sub", cube(t), bent))
@@ -330,9 +336,7 @@ class _Graph:
             found.append(self._node("And", outside, self._node("Not", self._missing(column.name))))
         for column in self._formula.listed:
             levels = [level.encode(errors="backslashreplace") for level in column.levels or ()]
-            one = self._node(
-                "LabelEncoder", column.name, keys_strings=levels, values_int64s=[1] * len(levels), default_int64=0
-            )
+            one = self._node("LabelEncoder", column.name, keys_strings=levels, values_int64s=[1] * len(levels), default_int64=0)
             unknown = self._node("Equal", one, self._whole(0))
             found.append(self._node("And", unknown, self._node("Not", self._missing(column.name))))
         return found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gradline.export.document import document_of
@@ -50,14 +50,11 @@ def _literal(value: Any) -> str:
     """Of a list, an entry a line."""
     if not isinstance(value, list):
         return ascii(value)
-    return "\n".join(["[", *(f"        {ascii(entry)}," for entry in value), "    ]"])
+    return "\n".join(["[", *(f"        {entry!a}," for entry in value), "    ]"])
 
 
 def values_of(path: Path, rows: list[dict[str, Any]]) -> list[float | None]:
     """The predictions of an export to Python."""
-    spec = importlib.util.spec_from_file_location("exported", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType("exported")
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)  # noqa: S102
     return [module.predict(row) for row in rows]

@@ -47,9 +47,9 @@ def score(formula: dict[str, Any], row: Any) -> float | None:
 
 def _check(column: dict[str, Any], value: Any, decisions: dict[str, str]) -> None:
     """Raise ValueError where a value breaks the contract and its decision is `error`."""
-    if decisions["out_of_range"] == "error" and column["minimum"] is not None:
-        if not column["minimum"] <= _number(column, value) <= column["maximum"]:
-            raise ValueError(f"column {column['name']!r} is {value!r}, outside the training range")
+    within = column["minimum"] is None or column["minimum"] <= _number(column, value) <= column["maximum"]
+    if decisions["out_of_range"] == "error" and not within:
+        raise ValueError(f"column {column['name']!r} is {value!r}, outside the training range")
     if column["levels"] is not None and value not in column["levels"]:
         raise ValueError(f"column {column['name']!r} is {value!r}, which training had not")
 

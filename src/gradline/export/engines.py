@@ -1,0 +1,107 @@
+"""The engines that exports are for, as the check of an export uses them: each computes the predictions of some rows."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gradline.arrays import as_arrow, as_numpy
+from gradline.errors import GradlineError, UsageError
+from gradline.export.sql import quoted
+from gradline.inputs.query import connect, first_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from gradline.export.formula import Formula
+    from gradline.types import FloatArray
+
+INSTALL_POSTGRES = "pip install 'gradline[databases]'"
+
+
+class Found(NamedTuple):
+    """Predictions of an engine, (n,), NaN where it gives none; `engine` with its version. None where the engine is not to be had,
+    for a `reason`.
+    """
+
+    engine: str
+    predicted: FloatArray | None
+    reason: str | None = None
+
+
+def in_duckdb(expression: str, table: pa.Table) -> Found:
+    """An SQL expression in DuckDB."""
+    import duckdb
+
+    order = _free("row", table)
+    with connect() as connection:
+        connection.register("rows", table.append_column(order, as_arrow(np.arange(table.num_rows))))
+        try:
+            found = connection.sql(f"SELECT {expression} AS prediction FROM rows ORDER BY {quoted(order)}").to_arrow_table()
+        except duckdb.Error as error:
+            raise GradlineError(f"DuckDB refuses the expression: {first_lines(error)}") from error
+    return Found(f"DuckDB {duckdb.__version__}", as_numpy(found.column("prediction"), null=np.nan))
+
+
+def in_postgres(expression: str, table: pa.Table, database: str | None) -> Found:
+    """An SQL expression in PostgreSQL: the rows are put into a temporary table of that session."""
+    if database is None:
+        return Found("PostgreSQL", None, "no database was given: --db postgresql://…")
+    try:
+        import adbc_driver_postgresql.dbapi as adbc
+    except ImportError:
+        return Found("PostgreSQL", None, f"its driver is not installed: {INSTALL_POSTGRES}")
+    order, name = _free("row", table), f"gradline_{secrets.token_hex(8)}"
+    numbered = table.append_column(order, as_arrow(np.arange(table.num_rows)))
+    try:
+        with adbc.connect(database) as connection, connection.cursor() as cursor:
+            cursor.adbc_ingest(name, numbered, mode="create", temporary=True)
+            cursor.execute(f"SELECT {expression} AS prediction FROM {name} ORDER BY {quoted(order)}")
+            found = cursor.fetch_arrow_table().column("prediction")
+            cursor.execute("SHOW server_version")
+            version = cursor.fetchone()
+    except adbc.Error as error:
+        raise UsageError(f"PostgreSQL: {str(error).splitlines()[0]}", "is --db the address of a server that is up?") from error
+    return Found(f"PostgreSQL {version[0] if version else ''}".strip(), as_numpy(found, null=np.nan))
+
+
+def in_python(path: Path, table: pa.Table) -> Found:
+    """A module's `predict` in this Python."""
+    from gradline.export.python import values_of
+
+    return Found(f"Python {platform.python_version()}", _floats(values_of(path, table.to_pylist())))
+
+
+def in_reader(text: str, table: pa.Table) -> Found:
+    """A JSON document, by the reader of this package."""
+    from gradline.export.document import values_of
+
+    return Found("gradline.export.runtime", _floats(values_of(text, table.to_pylist())))
+
+
+def in_onnxruntime(model: bytes, formula: Formula, table: pa.Table) -> Found:
+    """An ONNX model in onnxruntime."""
+    from gradline.export.onnx import INSTALL, values_of
+
+    try:
+        import onnxruntime
+    except ImportError:
+        return Found("onnxruntime", None, f"it is not installed: {INSTALL}")
+    return Found(f"onnxruntime {onnxruntime.__version__}", values_of(model, formula, table))
+
+
+def _floats(values: list[Any]) -> FloatArray:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _free(name: str, table: pa.Table) -> str:
+    """A name that no column has, however it is written."""
+    taken = {column.casefold() for column in table.column_names}
+    while name in taken:
+        name += "_"
+    return name
