@@ -63,7 +63,7 @@ def in_postgres(expression: str, table: pa.Table, database: str | None) -> Found
             cursor.adbc_ingest(name, numbered, mode="create", temporary=True)
             cursor.execute(f"SELECT {expression} AS prediction FROM {name} ORDER BY {quoted(order)}")
             found = cursor.fetch_arrow_table().column("prediction")
-            cursor.execute("SHOW server_version")
+            cursor.execute("SELECT current_setting('server_version')")
             version = cursor.fetchone()
     except adbc.Error as error:
         raise UsageError(f"PostgreSQL: {str(error).splitlines()[0]}", "is --db the address of a server that is up?") from error

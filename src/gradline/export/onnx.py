@@ -1,7 +1,7 @@
 """The export to ONNX: a graph of standard operators in float64, from the columns to the prediction.
 
-One input a column, of shape (rows,): numbers, booleans, times and durations float64 with NaN where missing; text a string, with a word
-that no level is where missing (most often the empty one); dates int64 days and timestamps int64 microseconds since 1970 in UTC, with the
+One input a column, of shape (rows,): numbers, booleans, times and durations float64 with NaN where missing; text a string, the
+noncharacter U+FFFF where missing; dates int64 days and timestamps int64 microseconds since 1970 in UTC, with the
 least int64 where missing (what NumPy's datetime64 are). The model's metadata say it by column.
 
 A category is a LabelEncoder (of the standard's domain ai.onnx.ml) from texts to positions, and a Gather of its effect. A row that the
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 OPSET, ML_OPSET, IR_VERSION = 19, 2, 9
 DAY = 86_400_000_000
 LEAST = -(2**63)
+NO_TEXT = "\uffff"  # Unicode promises that it is no character
 INSTALL = "pip install 'gradline[onnx]'"
 
 
@@ -87,7 +88,7 @@ def _form(column: Column, formula: Formula) -> Json:
 
 
 def _missing_word(column: Column, formula: Formula) -> str:
-    """A text that is no level."""
+    """A text that no column has: the empty one may be a level that training had not."""
     levels = set(column.levels or ())
     for term in formula.terms:
         match term:
@@ -102,9 +103,9 @@ def _missing_word(column: Column, formula: Formula) -> str:
                     and term.number.level.of.column == column.name
                 ):
                     levels.add(term.number.level.level)
-    word = ""
+    word = NO_TEXT
     while word in levels:
-        word = f"({word or 'missing'})"
+        word += NO_TEXT
     return word
 
 
