@@ -86,7 +86,7 @@ class Product(NamedTuple):
 
 
 class Logarithm(NamedTuple):
-    """The natural logarithm. Of what has none there is no prediction, and an error where the engine can give one."""
+    """The natural logarithm. Where there is none there is no prediction, or an error in Python."""
 
     of: Read
 

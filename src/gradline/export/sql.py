@@ -60,7 +60,8 @@ class _Duckdb:
         return parts[0] if len(parts) == 1 else "(" + " || chr(0) || ".join(parts) + ")"
 
     def is_nan(self, real: str) -> str:
-        return f"isnan({real})"
+        # not isnan(x): DuckDB 2.0 takes it for false where a Parquet file's least and largest values are no NaN (its issue 25521)
+        return f"(NOT isfinite({real}) AND NOT isinf({real}))"
 
     def seconds(self, value: str) -> str:
         return f"epoch({value})"
@@ -321,7 +322,8 @@ class _Writer:
                 product = "(" + " * ".join(powers) + ")"
                 return product if level is None else f"CASE WHEN {self._has(level)} THEN {product} ELSE {engine.number(0.0)} END"
             case Logarithm(of):
-                return f"ln({self._read(of)})"
+                x = self._read(of)
+                return f"CASE WHEN {x} > {engine.number(0.0)} THEN ln({x}) END"
             case Spline(of, knots, term):
                 return self._spline(self._read(of), knots, term)
 
