@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from gradline.model.model import Model, load
     from gradline.training.stopping import Step, StopReason
 
-__all__ = ["GradlineError", "GradlineWarning", "InputError", "Model", "Step", "StopReason", "evaluate", "export_model", "load", "train"]
+__all__ = [
+    "GradlineError",
+    "GradlineWarning",
+    "InputError",
+    "Model",
+    "Step",
+    "StopReason",
+    "evaluate",
+    "export_model",
+    "load",
+    "train",
+]
 
 _HOMES = {
     "GradlineError": "gradline.errors",

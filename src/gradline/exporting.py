@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -149,14 +150,9 @@ def _rows(model: Model, check: Any, out: Path, settings: Json) -> _Rows:
         return _Rows(None, None, "the model was trained on a table in memory; give rows with --check DATA.")
     if isinstance(words, str | Path):
         words = [words]
-    if isinstance(words, list | tuple) and all(isinstance(word, str | Path) for word in words):
-        try:
-            for file in paths_of(words):
-                if out.exists() and out.samefile(file):
-                    raise UsageError(f"--out {out} is among the rows to check on; it would be replaced.", "give another name.")
-        except InputError:
-            if not trained:
-                raise
+    for file in _files(words):
+        if out.exists() and file.exists() and out.samefile(file):
+            raise UsageError(f"--out {out} is among the rows to check on; it would be replaced.", "give another name.")
     try:
         source = open_source(words, model.read_options(**settings))
         model.contract.check_schema(source.schema, source.name)
@@ -167,6 +163,14 @@ def _rows(model: Model, check: Any, out: Path, settings: Json) -> _Rows:
         return _Rows(
             None, None, f"the data that the model was trained on cannot be read ({error.message}); give rows with --check DATA."
         )
+
+
+def _files(words: Any) -> list[Path]:
+    """The files that words mean, where they mean any that are there."""
+    if isinstance(words, list | tuple) and all(isinstance(word, str | Path) for word in words):
+        with suppress(InputError):
+            return paths_of(words)
+    return []
 
 
 def _parity(model: Model, formula: Formula, engine: str, content: bytes, path: Path, rows: _Rows, database: str | None) -> Json:

@@ -28,7 +28,7 @@ def stranger(table, declared=()):
                 if row[name] is None or name in declared:
                     continue
                 if pa.types.is_string(kind):
-                    row[name] = ("", "never seen", "it's\\a\n\"trap\"")[i % 9 // 3]
+                    row[name] = ("", "never seen", 'it\'s\\a\n"trap"')[i % 9 // 3]
                 elif pa.types.is_floating(kind):
                     row[name] = (1e6, -1e6, float("nan"))[i % 9 // 3]
                 elif pa.types.is_date32(kind):
