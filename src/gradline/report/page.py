@@ -135,7 +135,8 @@ def _rows(model: Model) -> list[str]:
     parts = [f"{count(rows['read'])} rows read"] + [f"{count(rows[role])} {word}" for role, word in ROLES.items()]
     split = model.result.get("split")
     held_out = [f"split {split}"] if split and rows["validation"] + rows["test"] else []
-    return [*parts, f"{count(rows['dropped'])} dropped", *held_out]
+    gap = [f"{count(rows['gap'])} left out (in the gap)"] if rows.get("gap") else []
+    return [*parts, f"{count(rows['dropped'])} dropped", *gap, *held_out]
 
 
 def _metrics(model: Model) -> list[Table]:

@@ -88,6 +88,8 @@ def _rows(model: Model) -> Text:
         why = "without one of the targets" if model.config.get("other_targets") else "without a target"
         why += "" if model.config["missing"] != "drop" else " or a feature"
         text += f" · {rows['dropped']:,} left out ({why})"
+    if rows.get("gap"):
+        text += f" · {rows['gap']:,} left out (in the gap)"
     return _text(text, style="dim")
 
 
