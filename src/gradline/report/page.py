@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gradline.model.model import HISTORY_COLUMNS
 from gradline.report import charts, coefficients, sentences
 from gradline.report.cells import Cell, Table, cell, counted
+from gradline.report.learning_curve import curve_chart, learned_from_rows
 from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared, visible
 from gradline.report.path_chart import path_chart
 from gradline.training.config import TrainConfig
@@ -61,8 +62,7 @@ def render(model: Model) -> str:
     """The page of a model."""
     from markupsafe import Markup, escape
 
-    path = path_chart(model)
-    shown = [*charts.charts(model), *([path] if path is not None else [])]
+    shown = [*charts.charts(model), *(chart for chart in (path_chart(model), curve_chart(model)) if chart is not None)]
     page = _template().render(
         title=sentences.title(model),
         data=model.data_name,
@@ -71,7 +71,7 @@ def render(model: Model) -> str:
         formula=sentences.formula(model),
         words={
             "What was learned": sentences.learned(model),
-            "How good it is": [*sentences.quality(model), *sentences.cross_validated(model)],
+            "How good it is": [*sentences.quality(model), *sentences.cross_validated(model), *learned_from_rows(model)],
             "Whether to trust it": sentences.trust(model),
         },
         tiles=sentences.tiles(model),

@@ -103,18 +103,18 @@ class CrossValidation:
         """The entry `cross_validation` of the JSON documents."""
         return {
             "folds": self.folds,
-            "repeats": self.repeats,
-            "scheme": "rolling_origin" if self.rolling else "folds",
             "l2": self.l2.tolist(),
             "rmse": [finite_or_none(v) for v in self.rmse],
             "rmse_standard_error": [finite_or_none(v) for v in self.standard_error],
-            "rmse_standard_error_corrected": _finite(self.corrected),
-            "rmse_standard_error_between_repeats": _finite(self.between_repeats),
-            "fold_rmse": _finite(self.each[:, self.best]),
             "chosen": self.chosen,
             "one_standard_error": self.one_standard_error,
             "baseline_rmse": finite_or_none(self.baseline_rmse),
             "r2": finite_or_none(self.r2),
+            "scheme": "rolling_origin" if self.rolling else "folds",
+            "repeats": self.repeats,
+            "rmse_standard_error_corrected": _finite(self.corrected),
+            "rmse_standard_error_between_repeats": _finite(self.between_repeats),
+            "fold_rmse": _finite(self.each[:, self.best]),
             "nested": None if self.nested is None else self.nested.to_json(),
         }
 
