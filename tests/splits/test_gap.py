@@ -40,7 +40,7 @@ def test_without_a_gap_no_row_is_left_out():
 
 
 DAYS = [dt.date(2024, 2, 20) + dt.timedelta(days=i) for i in range(40)]
-MOMENTS = [dt.datetime(2024, 2, 20) + dt.timedelta(hours=i) for i in range(40 * 24)]
+MOMENTS = [dt.datetime.fromisoformat("2024-02-20") + dt.timedelta(hours=i) for i in range(40 * 24)]
 
 
 @pytest.mark.parametrize(
