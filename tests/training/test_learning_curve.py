@@ -101,6 +101,19 @@ def test_shares_with_no_more_rows_than_parameters_are_left_out():
     assert (len(few["rows"]), few["gain"], few["verdict"]) == (1, [], None)
 
 
+def test_shares_that_are_the_same_for_few_groups_stand_there_once():
+    rng = np.random.default_rng(0)
+    x, who = rng.normal(size=600), np.arange(600) % 20
+    table = pa.table({"x": x, "who": who, "y": x + rng.normal(size=600)})
+    rows = fit(table, group="who", learning_curve=True, validation=0.3, test=0, seed=2).result["learning_curve"]["rows"]
+    assert rows == sorted(set(rows))
+    assert 1 < len(rows) < 7
+    assert all(count % 30 == 0 for count in rows)
+    table = pa.table({"x": x, "when": np.arange(600) // 150, "y": x + rng.normal(size=600)})
+    rows = fit(table, time="when", learning_curve=True, validation=0.2, test=0).result["learning_curve"]["rows"]
+    assert rows == [150, 300, 450]
+
+
 # ------------------------------------------------------------------------------------------------------ the noise of a gain
 
 

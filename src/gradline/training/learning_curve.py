@@ -127,7 +127,8 @@ def learning_curve(
     indicators = np.array([feature.part is not Part.VALUE for feature in representation.features])
     least = 2 if config.penalty > 0.0 else len(indicators) + 2
     shares = [*accumulate(parts[:0:-1], merge)]  # of the last 64th, 32nd, …, half
-    shares = [share for share in [*shares, training] if share.rows >= least and share.weight > 0.0]
+    each = {share.rows: share for share in [*shares, training]}  # of few groups or times some shares are the same
+    shares = [share for share in each.values() if share.rows >= least and share.weight > 0.0]
 
     def point(share: Moments) -> tuple[_Point, ...]:
         own = features(share, share)
