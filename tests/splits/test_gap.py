@@ -54,6 +54,7 @@ MOMENTS = [dt.datetime.fromisoformat("2024-02-20") + dt.timedelta(hours=i) for i
         *((pa.array(MOMENTS, pa.timestamp(unit)), "12h", 12) for unit in ("s", "ms", "us", "ns")),
         (pa.array(MOMENTS, pa.timestamp("us", "UTC")), "2d", 48),
         (pa.array([each.isoformat() for each in MOMENTS]), "90m", 1),
+        (pa.array([str(day) for day in DAYS]).dictionary_encode(), "7d", 7),
         (pa.array(range(100)), "7", 7),
         (pa.array(np.arange(100) / 10.0), "0.75", 7),
     ],
