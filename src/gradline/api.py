@@ -159,7 +159,16 @@ def checkpoints_of(config: TrainConfig, out: Path, words: Sequence[str] = (), *,
 
 def read_options(config: TrainConfig) -> ReadOptions:
     """How text files are to be read for a training run."""
-    expected = {*config.targets, config.key, config.time, config.group, config.weight, *(config.features or ()), *config.drop}
+    expected = {
+        *config.targets,
+        config.key,
+        config.time,
+        config.group,
+        config.stratify,
+        config.weight,
+        *(config.features or ()),
+        *config.drop,
+    }
     given = config.header, config.delimiter, config.decimal
     return ReadOptions(config.kinds(), frozenset(c for c in expected if c), *given, label=config.target)
 
@@ -211,7 +220,8 @@ def run(
         "rows": {
             "read": survey.read,
             **{role.label: survey.rows(role) for role in Role},
-            "dropped": survey.dropped,
+            "dropped": survey.dropped - survey.gap,
+            "gap": survey.gap,
         },
         "intercept": user.intercept,
         "coefficients": dict(zip(found.representation.names, map(float, user.coefficients), strict=True)),
@@ -236,6 +246,7 @@ def run(
         "metrics": metrics,
         "inference": None if inference is None else inference.to_json(),
         "cross_validation": None if found.cross_validation is None else found.cross_validation.to_json(),
+        "learning_curve": None if found.learning_curve is None else found.learning_curve.to_json(),
         "assessment": assessment.document,
         "warnings": [notice.to_json() for notice in notices],
         "seconds": time.perf_counter() - start,
@@ -304,7 +315,12 @@ def planned(source: Source, config: TrainConfig, progress: Progress | None = Non
         ]
     survey = prepared.survey
     return {
-        "rows": {"read": survey.read, **{role.label: survey.rows(role) for role in Role}, "dropped": survey.dropped},
+        "rows": {
+            "read": survey.read,
+            **{role.label: survey.rows(role) for role in Role},
+            "dropped": survey.dropped - survey.gap,
+            "gap": survey.gap,
+        },
         "features": len(problem.names),
         "plan": prepared.plan.to_json(),
         "curvature_max": problem.solution.curvature_max,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gradline.splits.roles import Roles
     from gradline.types import BoolArray, FloatArray, Json, Notice
 
-OF_ROLES = ("target", "seed", "validation", "test", "key", "group", "time")
+OF_ROLES = ("target", "seed", "validation", "test", "key", "group", "time", "gap", "stratify")
 
 
 class Review:
@@ -92,10 +92,10 @@ def _has_leverage(model: Model) -> bool:
 def _roles(model: Model, source: Source) -> Roles | None:
     """Those of the training, if these are its rows; None where that cannot be asked."""
     settings = {name: model.config[name] for name in OF_ROLES if model.config.get(name) is not None}
-    column = settings.get("key") or settings.get("group") or settings.get("time")
+    column = settings.get("key") or settings.get("group") or settings.get("time") or settings.get("stratify")
     if column is not None and column not in source.schema.names:
         return None
-    if settings.get("time") is not None and not source.repeatable and not source.files:
+    if (settings.get("time") or settings.get("stratify")) is not None and not source.repeatable and not source.files:
         return None
     try:
         return make_roles(source, TrainConfig.from_mapping(settings))

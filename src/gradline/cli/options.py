@@ -48,7 +48,11 @@ OPTIONS = (
     click.option("--test", type=float, default=0.1, show_default=True, help="Share of the rows held out to the end."),
     click.option("--key", metavar="COLUMN", help="Roles by the hash of this column, not of the row number."),
     click.option("--time", metavar="COLUMN", help="Hold out the latest rows by this column."),
+    click.option(
+        "--gap", metavar="G", help="With --time: leave out so much before the rows held out: 7d, 12h, 30m, or a number."
+    ),
     click.option("--group", metavar="COLUMN", help="Keep rows of one value together (a customer)."),
+    click.option("--stratify", metavar="COLUMN", help="The shares held out hold within each level, or tenth, of this column."),
     click.option("--weight", metavar="COLUMN", help="Weights; 2 counts as the row twice."),
     click.option("--scaling", type=_choice("scaling"), default="standard", show_default=True, help="The loop's coordinates."),
     click.option(
@@ -120,7 +124,15 @@ OPTIONS = (
         help="λ of the penalty (λ/2)‖w‖², in the loop's coordinates; auto: the best by cross-validation.",
     ),
     click.option("--l2-path", type=int, default=100, show_default=True, metavar="N", help="Values of λ that --l2 auto tries."),
-    click.option("--folds", type=int, default=0, metavar="K", help="Cross-validate on K folds. Default: none; 5 for --l2 auto."),
+    click.option(
+        "--folds",
+        type=int,
+        default=0,
+        metavar="K",
+        help="Cross-validate on K folds, with --time at K rolling origins. Default: none; 5 for --l2 auto.",
+    ),
+    click.option("--repeats", type=int, default=1, show_default=True, metavar="R", help="Divide into folds R times."),
+    click.option("--learning-curve", is_flag=True, help="The error by the number of training rows, from the same read."),
     click.option("--l1", type=float, default=0.0, show_default=True, help="λ₁ of the penalty λ₁‖w‖₁: sets coefficients to zero."),
     click.option("--intercept/--no-intercept", default=True, help="Whether to fit b."),
     click.option(

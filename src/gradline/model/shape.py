@@ -75,18 +75,41 @@ LOSS = {
     "mean": Maybe(Each(GIVEN)),
     "share_below": Maybe(Each(GIVEN)),
 }
+NESTED = {
+    "folds": int,
+    "l2": [NUMBER],
+    "rmse": GIVEN,
+    "rmse_standard_error": GIVEN,
+    "baseline_rmse": GIVEN,
+    "r2": GIVEN,
+}
+LEARNING_CURVE = {
+    "order": str,
+    "l2": NUMBER,
+    "rows": [int],
+    **{name: [GIVEN] for name in ("train_rmse", "validation_rmse", "gain", "gain_standard_error")},
+    "validation_rows": int,
+    "verdict": WORD,
+}
 VALIDATED = {
     "folds": int,
     "l2": [NUMBER],
     "rmse": [GIVEN],
     "rmse_standard_error": [GIVEN],
+    **{
+        name: Maybe((None, [GIVEN]))
+        for name in ("rmse_standard_error_corrected", "rmse_standard_error_between_repeats", "fold_rmse")
+    },
+    "repeats": Maybe(int),
+    "scheme": Maybe(str),
+    "nested": Maybe((None, NESTED)),
     "chosen": NUMBER,
     "one_standard_error": NUMBER,
     "baseline_rmse": GIVEN,
     "r2": GIVEN,
 }
 RESULT = {
-    "rows": {"read": int, "train": int, "validation": int, "test": int, "dropped": int},
+    "rows": {"read": int, "train": int, "validation": int, "test": int, "dropped": int, "gap": Maybe(int)},
     "intercept": NUMBER,
     "coefficients": Each(NUMBER),
     "references": Each(str),
@@ -100,6 +123,7 @@ RESULT = {
     "certificate": CERTIFICATE,
     "metrics": {**BY_ROLE, "baseline": BY_ROLE, "scale": Maybe(str), "log_scale": Maybe({**BY_ROLE, "baseline": BY_ROLE})},
     "cross_validation": (None, VALIDATED),
+    "learning_curve": Maybe((None, LEARNING_CURVE)),
     "warnings": [NOTICE],
     "seconds": NUMBER,
 }

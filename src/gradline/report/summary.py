@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gradline.errors import plural, printable
-from gradline.report.sentences import RESTS_ON, free_is_near, violated
+from gradline.report.learning_curve import learned_from_rows
+from gradline.report.sentences import RESTS_ON, folds_of, free_is_near, violated
 from gradline.training.stopping import StopReason
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ def print_summary(model: Model, path: Path, *, every: bool = False) -> None:
     if (folds := _folds(model)) is not None:
         console.print(folds)
         console.print()
+    for sentence in learned_from_rows(model):
+        rows = Table.grid(padding=(0, 2))
+        rows.add_row(Text("Rows    "), _text(sentence))
+        console.print(rows)
+        console.print()
     trust = Table.grid(padding=(0, 2))  # wraps under its own first column
     trust.add_row(Text("Trust   "), _trust(model))
     console.print(trust)
@@ -88,6 +94,8 @@ def _rows(model: Model) -> Text:
         why = "without one of the targets" if model.config.get("other_targets") else "without a target"
         why += "" if model.config["missing"] != "drop" else " or a feature"
         text += f" · {rows['dropped']:,} left out ({why})"
+    if rows.get("gap"):
+        text += f" · {rows['gap']:,} left out (in the gap)"
     return _text(text, style="dim")
 
 
@@ -211,7 +219,12 @@ def _folds(model: Model) -> Text | None:
     log = f" of log({model.contract.target})" if model.config.get("log_target") else ""
     chosen = number(found["chosen"]) if found["chosen"] else "0"
     r2 = "" if found["r2"] is None else f", R² {found['r2']:.4f}"
-    text = _text(f"Folds     RMSE{log} {rmse} ± {error} over {found['folds']} folds (always the mean {mean}){r2}")
+    text = _text(
+        f"Folds     RMSE{log} {rmse} ± {error} over {folds_of(found).partition(' of ')[0].partition(' in ')[0]} (always the mean {mean}){r2}"
+    )
+    if (nested := found.get("nested")) is not None:
+        over = f" over {nested['folds']} of them" if nested["folds"] != found["folds"] * found.get("repeats", 1) else ""
+        text.append(f"\n          {number(nested['rmse'])}{over} where λ is chosen without the rows it is judged on")
     if len(found["l2"]) == 1:
         return text.append(f"\n          at λ = {chosen}")
     if not found["chosen"]:
@@ -325,6 +338,11 @@ def print_evaluation(model: Model, document: Json) -> None:
         console.print(
             _text(f"these are the training rows; largest Cook's distances: {', '.join(rows[:SHOWN_ROWS])}", style="dim")
         )
+        left_out = influence["leave_one_out"]["rmse"]
+        if left_out is not None:
+            console.print(
+                _text(f"each of them predicted from all others (leave-one-out): RMSE {number(left_out)}{unit}", style="dim")
+            )
     if (copies := document["duplicates"]) is not None and copies["rows"]:
         about = "about " if copies["estimate"] else ""
         first = f"first at row {copies['first']['row']:,}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradline.errors import UsageError, did_you_mean
 from gradline.kinds import declared_kinds
+from gradline.splits.gap import parsed_gap
 
 if TYPE_CHECKING:
     from gradline.types import Json, Kind
@@ -39,7 +40,7 @@ CHOICES = {
     "assess": ("auto", "yes", "no"),
 }
 FOLDS = 5  # where λ is to be chosen and nothing is said
-MOST_FOLDS = 100  # each has moments of its own
+MOST_FOLDS = 100  # of all repeats together: each has moments of its own
 L2_PATH = 100
 STOPS = ("certificate", "gap", "improvement", "validation", "gradient")
 
@@ -52,7 +53,8 @@ class TrainConfig:
     is missing the row is left out.  features, drop: columns to use, or to leave out (default: all but the special ones).
     types: declared kinds, {"zip": "text"}.  units: {"distance": "miles"}.
     validation, test: shares of the rows held out.  key, group: columns whose values decide a row's role.  time: the latest
-    rows are held out.  weight: column of weights.
+    rows are held out.  gap: rows of so long a time before them are used for nothing, in units of `time` or as `7d`, `12h`, `30m`.
+    stratify: the shares hold within each level or tenth of this column.  weight: column of weights.
     scaling: `standard` or `none`.  missing, unseen, out_of_range: decisions of the contract.
     min_level_rows, max_levels: when levels of a category are grouped.  log_target: train on log(target).
     loss: `squared`, `huber` (linear beyond `huber_delta` target units; None: 1.345 robust deviations of the residuals) or `pinball` (the
@@ -62,7 +64,9 @@ class TrainConfig:
     schedule: how α changes with the steps, to `max_steps`; `backtracking`: by a line search, and `learning_rate` is its first trial.
     l2, l1: λ and λ₁ of (λ/2)‖w‖² and λ₁‖w‖₁ in the loop's coordinates; l2 None (`auto`): chosen by cross-validation from
     `l2_path` values and 0.
-    folds: into how many the training rows are divided for cross-validation; 0: none, or FOLDS where λ is to be chosen.
+    folds: into how many the training rows are divided for cross-validation; 0: none, or FOLDS where λ is to be chosen; with `time`
+    how many origins there are, each judged on the rows that follow it.  repeats: how many such divisions.
+    learning_curve: the errors of models of a 64th of the training rows, a 32nd, … all of them.
     stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `gap` (relative gap ≤ `tolerance`) or
     `improvement` (relative improvement of J below `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept) or `gradient` (its norm
     at most `tolerance` of the first); several: whichever comes first.  max_steps, max_epochs, max_seconds: budgets.
@@ -84,7 +88,9 @@ class TrainConfig:
     test: float = 0.1
     key: str | None = None
     time: str | None = None
+    gap: str | None = None
     group: str | None = None
+    stratify: str | None = None
     weight: str | None = None
     scaling: str = "standard"
     missing: str = "impute"
@@ -106,6 +112,8 @@ class TrainConfig:
     l2_path: int = L2_PATH
     l1: float = 0.0
     folds: int = 0
+    repeats: int = 1
+    learning_curve: bool = False
     intercept: bool = True
     stop: tuple[str, ...] = ("certificate",)
     tolerance: float = 1e-9
@@ -183,6 +191,7 @@ class TrainConfig:
             "threads": 1,
             "l2_path": 2,
             "folds": 0,
+            "repeats": 1,
         }.items():
             value = getattr(self, name)
             if value is not None and value < least:
@@ -191,10 +200,24 @@ class TrainConfig:
             raise UsageError(f"--decimal {self.decimal!r} is no decimal mark.", "give . or ,")
         if sum(column is not None for column in (self.key, self.time, self.group)) > 1:
             raise UsageError("--key, --time and --group each decide the rows' roles; only one can.")
+        self._check_split()
         self._check_errors()
         self._check_folds()
         self._check_targets()
         self.kinds()
+
+    def _check_split(self) -> None:
+        if self.gap is not None:
+            parsed_gap(self.gap)
+            if self.time is None:
+                raise UsageError("--gap is a time before the rows held out by --time, which is not given.", "--time COLUMN.")
+        if self.stratify is None:
+            return
+        for name in ("key", "time", "group"):
+            if getattr(self, name) is not None:
+                raise UsageError(
+                    f"--stratify and --{name} do not go together: {_EXCLUDES[name]}", f"leave --stratify or --{name} out."
+                )
 
     def _check_errors(self) -> None:
         if self.errors == "classical":
@@ -213,19 +236,30 @@ class TrainConfig:
             raise UsageError("--l2-path is for --l2 auto, and λ is given.", "--l2 auto, or leave it out.")
         if self.folds == 1 or self.folds > MOST_FOLDS:
             raise UsageError(f"--folds {self.folds} cannot be.", f"give 2 to {MOST_FOLDS}, or 0 for no cross-validation.")
-        if not self.fold_count:
+        if self.repeats > 1:
+            self._check_repeats()
+        if not self.fold_count and not self.learning_curve:
             return
-        asked = "--l2 auto" if self.l2 is None else "--folds"
+        if self.learning_curve and not self.validation:
+            raise UsageError("--learning-curve is judged on the validation rows, and none are held out.", "--validation 0.1.")
+        asked = "--l2 auto" if self.l2 is None else "--folds" if self.fold_count else "--learning-curve"
+        does = "cross-validates squared error" if self.fold_count else "is of squared error"
         if self.loss != "squared" or self.l1 > 0.0:
             other = "--l1" if self.l1 > 0.0 else f"--loss {self.loss}"
             raise UsageError(
-                f"{asked} cross-validates squared error with the penalty (λ/2)‖w‖² from the moments; {other} has no such path.",
+                f"{asked} {does} with the penalty (λ/2)‖w‖² from the moments; {other} has no such path.",
                 f"leave {other} out, or {asked} and judge by the validation rows.",
             )
+
+    def _check_repeats(self) -> None:
+        if not self.fold_count:
+            raise UsageError("--repeats repeats cross-validation, and there are no folds.", "--folds 5.")
         if self.time is not None:
+            raise UsageError("--repeats divides the rows anew by a hash; by time they have one order.", "leave --repeats out.")
+        if self.fold_count * self.repeats > MOST_FOLDS:
             raise UsageError(
-                f"{asked} divides the rows by a hash: with --time, folds would learn from later rows and be judged on earlier ones.",
-                f"leave {asked} out and judge by the validation rows, or --key instead of --time.",
+                f"--folds {self.fold_count} --repeats {self.repeats} are {self.fold_count * self.repeats} folds, and each has moments of its own.",
+                f"give at most {MOST_FOLDS} in all.",
             )
 
     @property
@@ -242,7 +276,7 @@ class TrainConfig:
 
     def with_penalty(self, l2: float) -> TrainConfig:
         """The same settings, λ having been chosen."""
-        return replace(self, l2=l2, l2_path=L2_PATH)
+        return replace(self, l2=l2, l2_path=L2_PATH, folds=self.fold_count)
 
     def _check_targets(self) -> None:
         for target in self.targets:
@@ -272,6 +306,8 @@ class TrainConfig:
         """From names and values, with lists for tuples and `auto` for a learning rate or λ that is to be chosen."""
         known = {f.name for f in fields(cls)}
         values = dict(settings)
+        if isinstance(values.get("gap"), int | float) and not isinstance(values["gap"], bool):
+            values["gap"] = f"{values['gap']}"
         for name in values:
             if name not in known:
                 raise UsageError(f"there is no setting {name!r}.", did_you_mean(name, known))
@@ -296,6 +332,11 @@ class TrainConfig:
         return configs
 
 
+_EXCLUDES = {  # why a share cannot hold within strata
+    "key": "rows of one value have one role, in whatever stratum they are.",
+    "group": "rows of one value have one role, in whatever stratum they are.",
+    "time": "the latest rows are held out, in whatever stratum they are.",
+}
 _CHOSEN = ("learning_rate", "l2")  # None is a value of theirs: to be chosen
 _NUMBERS = (
     "validation",
@@ -321,9 +362,10 @@ _INTEGERS = (
     "threads",
     "l2_path",
     "folds",
+    "repeats",
 )
 _LISTS = ("other_targets", "features", "drop", "stop")
-_FLAGS = ("log_target", "intercept", "force", "header")
+_FLAGS = ("log_target", "intercept", "force", "header", "learning_curve")
 _MAPPINGS = ("types", "units")
 
 
