@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from gradline.errors import UsageError, did_you_mean
 from gradline.kinds import declared_kinds
+from gradline.representation.expressions import MOST_POWER, parse
 
 if TYPE_CHECKING:
+    from gradline.representation.expressions import Expression
     from gradline.types import Json, Kind
 
 AUTO = "auto"
@@ -49,6 +51,7 @@ class TrainConfig:
 
     target: the column to predict.  other_targets: those that share its rows in a run of several: no feature, and where one of them
     is missing the row is left out.  features, drop: columns to use, or to leave out (default: all but the special ones).
+    derive: numbers computed from columns, see `gradline.representation.expressions`.  degree: all powers up to it of every number.
     types: declared kinds, {"zip": "text"}.  units: {"distance": "miles"}.
     validation, test: shares of the rows held out.  key, group: columns whose values decide a row's role.  time: the latest
     rows are held out.  weight: column of weights.
@@ -62,6 +65,8 @@ class TrainConfig:
     l2, l1: λ and λ₁ of (λ/2)‖w‖² and λ₁‖w‖₁ in the loop's coordinates; l2 None (`auto`): chosen by cross-validation from
     `l2_path` values and 0.
     folds: into how many the training rows are divided for cross-validation; 0: none, or FOLDS where λ is to be chosen.
+    search: look for derived numbers that lower the cross-validated error, and propose them.  degree_curve: the error of each polynomial
+    degree up to it; 0: none.
     stop: `certificate` (relative gap ≤ 1e-12 and coefficients within 1e-10) or `gap` (relative gap ≤ `tolerance`) or
     `improvement` (relative improvement of J below `tolerance` for `patience` steps) or `validation` (the validation loss likewise, and its best step kept) or `gradient` (its norm
     at most `tolerance` of the first); several: whichever comes first.  max_steps, max_epochs, max_seconds: budgets.
@@ -76,6 +81,8 @@ class TrainConfig:
     other_targets: tuple[str, ...] | None = None
     features: tuple[str, ...] | None = None
     drop: tuple[str, ...] = ()
+    derive: tuple[str, ...] = ()
+    degree: int = 1
     types: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     validation: float = 0.1
@@ -104,6 +111,8 @@ class TrainConfig:
     l2_path: int = L2_PATH
     l1: float = 0.0
     folds: int = 0
+    search: bool = False
+    degree_curve: int = 0
     intercept: bool = True
     stop: tuple[str, ...] = ("certificate",)
     tolerance: float = 1e-9
@@ -180,6 +189,8 @@ class TrainConfig:
             "threads": 1,
             "l2_path": 2,
             "folds": 0,
+            "degree": 1,
+            "degree_curve": 0,
         }.items():
             value = getattr(self, name)
             if value is not None and value < least:
@@ -191,6 +202,7 @@ class TrainConfig:
         self._check_errors()
         self._check_folds()
         self._check_targets()
+        self._check_derived()
         self.kinds()
 
     def _check_errors(self) -> None:
@@ -224,6 +236,35 @@ class TrainConfig:
                 f"{asked} divides the rows by a hash: with --time, folds would learn from later rows and be judged on earlier ones.",
                 f"leave {asked} out and judge by the validation rows, or --key instead of --time.",
             )
+
+    def _check_derived(self) -> None:
+        for name in ("degree", "degree_curve"):
+            if getattr(self, name) > MOST_POWER:
+                raise UsageError(
+                    f"{_flag(name)} {getattr(self, name)} is past {MOST_POWER}.",
+                    "a spline bends as much: --derive 'spline(column,5)'.",
+                )
+        if self.degree_curve == 1:
+            raise UsageError("--degree-curve 1 compares nothing.", "give the largest degree to try: --degree-curve 4.")
+        if len(self.expressions()) < len(self.derive):
+            keys = [parse(text).key for text in self.derive]
+            twice = next(text for i, text in enumerate(self.derive) if keys[i] in keys[:i])
+            raise UsageError(f"--derive {twice!r} is there twice.", "name it once; a*b is b*a.")
+        if (self.search or self.degree_curve) and (self.loss != "squared" or self.l1 > 0.0 or self.l2 != 0.0):
+            asked = "--search" if self.search else "--degree-curve"
+            other = f"--loss {self.loss}" if self.loss != "squared" else "--l1" if self.l1 > 0.0 else "--l2"
+            raise UsageError(f"{asked} compares least-squares fits; {other} is another.", f"leave {other} out of the search.")
+        if (self.search or self.degree_curve) and self.time is not None:
+            asked = "--search" if self.search else "--degree-curve"
+            raise UsageError(
+                f"{asked} divides the rows by a hash: with --time, folds would learn from later rows and be judged on earlier ones.",
+                f"leave {asked} out and judge by the validation rows, or --key instead of --time.",
+            )
+
+    def expressions(self) -> dict[object, Expression]:
+        """The derived numbers by what makes two of them the same. Raises UsageError."""
+        found = [parse(text) for text in self.derive]
+        return {expression.key: expression for expression in found}
 
     @property
     def fold_count(self) -> int:
@@ -318,9 +359,11 @@ _INTEGERS = (
     "threads",
     "l2_path",
     "folds",
+    "degree",
+    "degree_curve",
 )
-_LISTS = ("other_targets", "features", "drop", "stop")
-_FLAGS = ("log_target", "intercept", "force", "header")
+_LISTS = ("other_targets", "features", "drop", "derive", "stop")
+_FLAGS = ("log_target", "intercept", "force", "header", "search")
 _MAPPINGS = ("types", "units")
 
 
@@ -330,7 +373,7 @@ def _check_types(values: Mapping[str, Any]) -> None:
         if value is None or name in _LISTS:
             fits, wanted = (
                 value is None or (isinstance(value, tuple) and all(isinstance(v, str) for v in value)),
-                f"a list of {'names' if name == 'stop' else 'column names'}",
+                f"a list of {'names' if name == 'stop' else 'expressions' if name == 'derive' else 'column names'}",
             )
         elif name in _NUMBERS:
             fits, wanted = isinstance(value, int | float) and not isinstance(value, bool), "a number"

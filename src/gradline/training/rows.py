@@ -85,7 +85,7 @@ class RowReader:
         for other in others:
             kept &= ~np.isnan(other)
         weight = self._weight(table, block.first_row)
-        decoded = self.decoder.decode(table, block.first_row)
+        decoded = self.decoder.columns(table, block.first_row)
         without = table.num_rows - int(np.count_nonzero(kept))
         beside = _nulls(decoded, ~kept) if without else {}
         if self.missing != "impute":
@@ -100,6 +100,7 @@ class RowReader:
             decoded, y, roles, row = decoded.take(kept), y[kept], roles[kept], row[kept]
             weight = None if weight is None else weight[kept]
             folds = None if folds is None else folds[kept]
+        decoded = self.decoder.derive(decoded, row)
         more = tuple(NumberColumn(name, v[kept], Part.TARGET) for name, v in zip(self.others, others, strict=True))
         return Rows(decoded, y, weight, roles, row, table.num_rows, dropped, table, kept, more, folds, without, beside)
 
