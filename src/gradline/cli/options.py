@@ -37,6 +37,13 @@ OPTIONS = (
         help="Columns to leave out (what is not known in time).",
     ),
     click.option(
+        "--derive",
+        multiple=True,
+        metavar="EXPR",
+        help="A number computed from columns: distance^2, a*b, (a-1000)^2, log(a), spline(a,4); one each.",
+    ),
+    click.option("--degree", type=int, default=1, show_default=True, metavar="N", help="All powers up to N of every number."),
+    click.option(
         "--types",
         multiple=True,
         callback=parameters.pairs,
@@ -133,6 +140,8 @@ OPTIONS = (
     ),
     click.option("--repeats", type=int, default=1, show_default=True, metavar="R", help="Divide into folds R times."),
     click.option("--learning-curve", is_flag=True, help="The error by the number of training rows, from the same read."),
+    click.option("--search", is_flag=True, help="Propose derived numbers that lower the cross-validated error beyond its noise."),
+    click.option("--degree-curve", type=int, default=0, metavar="N", help="The cross-validated error of each degree up to N."),
     click.option("--l1", type=float, default=0.0, show_default=True, help="λ₁ of the penalty λ₁‖w‖₁: sets coefficients to zero."),
     click.option("--intercept/--no-intercept", default=True, help="Whether to fit b."),
     click.option(

@@ -30,7 +30,7 @@ from gradline.model.shape import check_document, float_array, parsed
 from gradline.model.sparse import SparseModel
 from gradline.representation.features import Representation
 from gradline.representation.sparse import SparseFeatures, SparseRepresentation
-from gradline.types import Notice, Part, RawColumn, Role
+from gradline.types import Kind, Notice, Part, RawColumn, Role
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,6 +156,7 @@ def _model(document: Json, members: dict[str, bytes]) -> Model:
         measured: tuple[str, ...] = ()  # the moments are of the target alone
     else:
         representation = Representation.from_json(document["representation"])
+        _check_derived(representation, contract, len(document["representation"].get("derived", ())))
         mean = np.array([f.mean for f in representation.features])
         deviation = np.array([f.deviation for f in representation.features])
         measured = representation.names
@@ -215,6 +216,22 @@ def _sparse(features: np.ndarray[Any, Any], ranges: np.ndarray[Any, Any]) -> Spa
     if columns.size and columns[-1] >= len(minimum):
         raise ValueError(f"there is no sparse column {columns[-1]:.0f}")
     return SparseRepresentation(SparseFeatures(columns.astype(np.intp), mean, deviation), len(minimum), minimum, maximum)
+
+
+def _check_derived(representation: Representation, contract: Contract, stated: int) -> None:
+    """Raise ValueError where a number is derived of what the contract does not hold, or is no feature, or a feature is of no column."""
+    known = {name for each in representation.derived for name in each.names}
+    known |= {f"{name}.days" if column.kind in (Kind.DATE, Kind.TIMESTAMP) else name for name, column in contract.columns.items()}
+    strange = [f.name for f in representation.features if f.part is Part.VALUE and f.column not in known]
+    if strange or len(representation.derived) != stated:
+        raise ValueError(f"what the features are derived of is not what they are: {strange[:1]}")
+    for each in representation.derived:
+        for operand in each.expression.columns:
+            column = contract.columns.get(operand) or contract.columns.get(operand.rpartition(".")[0])
+            if column is None or (column.kind is Kind.TEXT) != (operand == each.category and operand == column.name):
+                raise ValueError(f"{each.expression} is made of {operand!r}, which the contract does not have as such")
+            if operand != column.name and column.kind not in (Kind.DATE, Kind.TIMESTAMP):
+                raise ValueError(f"{each.expression} is made of a part of {column.name!r}, which is {column.kind}")
 
 
 def _check_parameters(

@@ -187,8 +187,9 @@ class Model:
         return ReadOptions(kinds=kinds, expected=frozenset(self.contract.columns), **(saved | settings))
 
     def decoder(self) -> Decoder:
-        """What decodes the contract's columns."""
-        return Decoder({name: column.kind for name, column in self.contract.columns.items()})
+        """What decodes the contract's columns, and derives what the representation derives of them."""
+        derived = self.representation.derived if isinstance(self.representation, Representation) else ()
+        return Decoder({name: column.kind for name, column in self.contract.columns.items()}, derived=derived)
 
     def predictions(self, source: Source, keep: tuple[str, ...] = ()) -> Iterator[Predictions]:
         """Predictions block by block, with the columns `keep` beside; the contract is checked on the way."""
@@ -198,7 +199,8 @@ class Model:
         self._last_notices.clear()
         for block in source.blocks(list(dict.fromkeys([*decoder.kinds, *keep]))):
             table = block.load()
-            decoded, unpredicted = check.apply(decoder.decode(table, block.first_row), block.first_row)
+            decoded, unpredicted = check.apply(decoder.columns(table, block.first_row), block.first_row)
+            decoded = decoder.derive(decoded, np.arange(block.first_row, block.first_row + table.num_rows))
             predicted = self._scored(decoded)
             if unpredicted is not None:
                 predicted[unpredicted] = np.nan

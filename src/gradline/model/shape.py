@@ -146,9 +146,10 @@ CONTRACT = {
 }
 FEATURE = {"name": str, "column": str, "part": str, "level": str, "mean": NUMBER, "deviation": NUMBER}
 SCHEME = {"reference": str, "missing": str, "other": bool, "grouped": int}
+DERIVED = {"expression": str, "knots": [NUMBER], "category": WORD, "levels": [str]}
 DOCUMENT = {
     "contract": CONTRACT,
-    "representation": (None, {"features": [FEATURE], "categories": Each(SCHEME)}),
+    "representation": (None, {"features": [FEATURE], "categories": Each(SCHEME), "derived": Maybe([DERIVED])}),
     "coordinates": {"name": str, "intercept": bool},
     "theta": [NUMBER],
     "theta_low": Maybe((None, [NUMBER])),
