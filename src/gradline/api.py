@@ -256,6 +256,8 @@ def run(
         sampled,
         notices,
         theta_low=found.descent.theta_low,
+        intervals=assessment.intervals,
+        policy=assessment.policy,
     )
 
 

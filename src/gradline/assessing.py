@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gradline.calibrating import calibrate
+from gradline.deciding import decide
 from gradline.errors import UsageError
 from gradline.evaluation.kept_rows import read_kept
 from gradline.inputs.sparse import SparseSource
@@ -18,9 +20,11 @@ from gradline.types import Notice, Role
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gradline.decisions.policy import Policy
     from gradline.evaluation.kept_rows import Assessed
     from gradline.inputs.source import Source
     from gradline.maths.engine import Engine
+    from gradline.model.intervals import Intervals
     from gradline.model.model import Retransformation
     from gradline.training.config import TrainConfig
     from gradline.training.trainer import Fit
@@ -32,21 +36,31 @@ SMALL = 20_000_000  # rows times columns, up to which another read goes without 
 class Assessment(NamedTuple):
     """What the rows say of the model. document: the entry `assessment` of the JSON documents, None where it was not made.
 
-    by_role: the rows themselves.
+    by_role: the rows themselves.  intervals, policy: what the model predicts beside, None where there is none.
     """
 
     document: Json | None
     notices: tuple[Notice, ...] = ()
     by_role: Mapping[Role, Assessed] = {}
+    intervals: Intervals | None = None
+    policy: Policy | None = None
 
 
 def check_assessment(source: Source, config: TrainConfig) -> None:
     """Raise UsageError, before the first read, where the rows are to be assessed and cannot be read again."""
-    if config.assess != "yes":
+    if not _asked(config):
         return
     if isinstance(source, SparseSource) or not (source.repeatable or source.files):
         why = "is sparse" if isinstance(source, SparseSource) else "can be read only once"
-        raise UsageError(f"--assess yes reads the rows again, and {source.name} {why}.", "--assess no.")
+        if config.assess == "yes":
+            raise UsageError(f"--assess yes reads the rows again, and {source.name} {why}.", "--assess no.")
+        option = "--event" if config.event is not None else f"--interval {config.interval}"
+        raise UsageError(f"{option} needs the rows a second time, and {source.name} {why}.", f"leave {option} out.")
+
+
+def _asked(config: TrainConfig) -> bool:
+    """Whether the rows have to be assessed for what was asked for."""
+    return config.assess == "yes" or config.interval not in ("auto", "none") or config.event is not None
 
 
 def assess(
@@ -68,7 +82,12 @@ def assess(
     document: Json = {
         "rows": {role.label: {"rows": each.rows.of, "kept": len(each.rows.actual)} for role, each in by_role.items()},
     }
-    return Assessment(document, tuple(notices), by_role)
+    validated = found.cross_validation
+    calibrated = calibrate(found, source, config, engine, by_role, config.penalty if validated is None else validated.chosen)
+    decided = decide(config, by_role, calibrated)
+    document |= {"intervals": calibrated.document, "decision": decided.document}
+    notices += [*calibrated.notices, *decided.notices]
+    return Assessment(document, tuple(notices), by_role, calibrated.intervals, decided.policy)
 
 
 def _wanted(found: Fit, source: Source, config: TrainConfig) -> bool:
@@ -77,7 +96,7 @@ def _wanted(found: Fit, source: Source, config: TrainConfig) -> bool:
     if isinstance(source, SparseSource) or not (source.repeatable or source.files):
         return False
     assert isinstance(found.reader, RowReader)
-    return config.assess == "yes" or found.survey.read * len(found.reader.columns) <= SMALL
+    return _asked(config) or found.survey.read * len(found.reader.columns) <= SMALL
 
 
 def _score(found: Fit, decoded: Decoded) -> FloatArray:
