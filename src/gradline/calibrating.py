@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gradline.types import Json
 
 CLOSE = 1e-6  # deviations of the target, within which the loop must be of the minimum for leave-one-out fits to be those of its loss
+IMPROVED = 1e-6  # of the pinball loss by a step, below which the fit of a quantile ends
 UNSETTLED = ("max_steps", "max_epochs", "max_seconds", "diverged", "monitor")
 
 
@@ -180,7 +181,8 @@ def quantile_config(config: TrainConfig, level: float, l2: float) -> TrainConfig
         optimizer="auto",
         learning_rate=None,
         schedule="constant",
-        stop=("certificate",),
+        stop=("certificate", "improvement"),  # coverage is calibrated whatever the fit: its last digits would cost most of the time
+        tolerance=IMPROVED,
         on_divergence="stop",
         max_steps=None,
         max_epochs=None,

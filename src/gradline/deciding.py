@@ -117,13 +117,13 @@ def _curve(found: Cuts, costs: Costs, chosen: int | None) -> Json:
     return {name: [finite_or_none(float(value)) for value in values] for name, values in columns.items()}
 
 
-def doubts(policy: Policy, own: Outcome, document: Json) -> list[Notice]:
+def doubts(policy: Policy, own: Outcome, document: Json, rows: str = "the test rows") -> list[Notice]:
     """Where the policy is worth nothing, or does not keep what was asked for."""
     notices = []
     asked = {"precision": own.precision, "recall": own.recall}.get(policy.chosen_by)
     if asked is not None and asked.value is not None and asked.high is not None and policy.required is not None and asked.high < policy.required:
         text = (
-            f"the threshold was chosen for a {policy.chosen_by} of {policy.required:g}, and on the test rows it is {asked.value:.3g} ({asked.low:.3g} to {asked.high:.3g}). "
+            f"the threshold was chosen for a {policy.chosen_by} of {policy.required:g}, and on {rows} it is {asked.value:.3g} ({asked.low:.3g} to {asked.high:.3g}). "
             "Ask for more than you need, or hold out more rows."
         )
         notices.append(Notice("decision_short", None, text))
@@ -135,7 +135,7 @@ def doubts(policy: Policy, own: Outcome, document: Json) -> list[Notice]:
             saving = document["saving"][rule]
             if saving["low"] is not None and saving["low"] <= 0.0:
                 text = (
-                    f"the policy is no better than to {rule} act, beyond noise: on the test rows it saves {saving['value']:.3g} a row ({saving['low']:.3g} to {saving['high']:.3g}). "
+                    f"the policy is no better than to {rule} act, beyond noise: on {rows} it saves {saving['value']:.3g} a row ({saving['low']:.3g} to {saving['high']:.3g}). "
                     "Hold out more rows, or do without the model."
                 )
                 return [*notices, Notice("decision_no_better", None, text)]
@@ -143,7 +143,7 @@ def doubts(policy: Policy, own: Outcome, document: Json) -> list[Notice]:
     base, precision = (own.hits + own.misses) / own.weight if own.weight else None, own.precision
     if base is not None and precision.value is not None and precision.low is not None and precision.low <= base:
         text = (
-            f"of the test rows that the policy acts on {precision.value:.1%} have the event (at least {precision.low:.1%}), and of all rows {base:.1%}: it picks no better than chance, beyond noise. "
+            f"of {rows} that the policy acts on {precision.value:.1%} have the event (at least {precision.low:.1%}), and of all rows {base:.1%}: it picks no better than chance, beyond noise. "
             "Hold out more rows, or do without the model."
         )
         notices.append(Notice("decision_no_better", None, text))

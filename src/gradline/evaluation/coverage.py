@@ -61,11 +61,8 @@ def counted(rows: KeptRows, seed: int) -> IntArray:
     return np.asarray(np.sort(at[order[first]]))
 
 
-def judged(covered: BoolArray, calibrated: int | None, coverage: float) -> Coverage:
-    """Whether so many are covered as belongs; `calibrated`: by how many rows, None where that has no law of its own."""
-    rows, hits = len(covered), int(np.count_nonzero(covered))
-    if calibrated is None:
-        return Coverage(rows, hits, binomial_band(rows, coverage, LEVEL))
+def judged(hits: int, rows: int, calibrated: int, coverage: float) -> Coverage:
+    """Whether so many of the rows are covered as belongs, by intervals that so many others calibrated (of jackknife+ that law is near)."""
     return Coverage(rows, hits, coverage_band(rows, calibrated, decimal(coverage), LEVEL))
 
 
@@ -100,11 +97,12 @@ def _segment(at: IntArray, covered: BoolArray, width: FloatArray) -> Json:
     return {"rows": len(at), "coverage": float(covered[at].mean()), "width": finite_or_none(float(width[at].mean()))}
 
 
-def measure(rows: KeptRows, bounds: Bounds, normal: Bounds, calibrated: int | None, coverage: float, seed: int) -> tuple[Json, list[Notice]]:
+def measure(rows: KeptRows, bounds: Bounds, normal: Bounds, calibrated: int, coverage: float, seed: int) -> tuple[Json, list[Notice]]:
     """What the rows of a role say of their intervals, in the target's unit, beside those of normal errors."""
     at = np.arange(len(rows.y)) if rows.weight is None else np.flatnonzero(rows.weight > 0.0)
     covered, width = bounds.covers(rows.actual), bounds.high - bounds.low
-    own = judged(covered[counted(rows, seed)], calibrated, coverage)
+    drawn = counted(rows, seed)
+    own = judged(int(np.count_nonzero(covered[drawn])), len(drawn), calibrated, coverage)
     parts, levels = along(rows.predicted[at], covered[at], width[at]), by_level(rows, at, covered[at], width[at])
     document = {
         "rows": len(at),

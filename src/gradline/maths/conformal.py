@@ -10,13 +10,16 @@ show is beta-binomial. (Vovk, Gammerman & Shafer 2005; Vovk, ACML 2012; Angelopo
 from __future__ import annotations
 
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     from gradline.types import FloatArray
+
+
+FAR = 12.0  # standard deviations, beyond which a band does not reach
 
 
 class Bounds(NamedTuple):
@@ -80,23 +83,32 @@ def coverage_band(measured: int, rows: int, coverage: Fraction, level: float) ->
     k = rank(rows, coverage)
     if k > rows:
         return Band(1.0, 1.0, level)
-    c = np.arange(measured)
+    share = k / (rows + 1)
+    first, last = _window(measured, share, share * (1.0 - share) * (1.0 / measured + 1.0 / (rows + 2)))
+    c = np.arange(first, last)
     steps = np.log(measured - c) - np.log(c + 1) + np.log(k + c) - np.log(rows - k + measured - c)
-    return _band(steps, measured, level)
+    return _band(first, steps, measured, level)
 
 
 def binomial_band(measured: int, coverage: float, level: float) -> Band:
     """Where the share of `measured` independent rows lies, each covered with the same probability."""
-    c = np.arange(measured)
-    return _band(np.log(measured - c) - np.log(c + 1) + np.log(coverage / (1.0 - coverage)), measured, level)
+    first, last = _window(measured, coverage, coverage * (1.0 - coverage) / measured)
+    c = np.arange(first, last)
+    return _band(first, np.log(measured - c) - np.log(c + 1) + np.log(coverage / (1.0 - coverage)), measured, level)
 
 
-def _band(steps: FloatArray, measured: int, level: float) -> Band:
-    """From log P(c + 1) − log P(c), (m,)."""
+def _window(measured: int, share: float, variance: float) -> tuple[int, int]:
+    """The counts beyond which there is nothing: of ten million rows all would take seconds."""
+    reach = FAR * sqrt(variance) + FAR**2 / measured
+    return max(floor(measured * (share - reach)), 0), min(ceil(measured * (share + reach)), measured)
+
+
+def _band(first: int, steps: FloatArray, measured: int, level: float) -> Band:
+    """From log P(c + 1) − log P(c) of the counts c from `first` on."""
     log = np.concatenate([[0.0], np.cumsum(steps)])
     p = np.exp(log - log.max())
     p /= p.sum()
     tail = (1.0 - level) / 2.0
     low = int(np.searchsorted(np.cumsum(p), tail, side="right"))  # P(C < low) ≤ tail
-    high = measured - int(np.searchsorted(np.cumsum(p[::-1]), tail, side="right"))
-    return Band(low / measured, high / measured, level)
+    high = len(p) - 1 - int(np.searchsorted(np.cumsum(p[::-1]), tail, side="right"))
+    return Band((first + low) / measured, (first + high) / measured, level)
