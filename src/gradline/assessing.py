@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gradline.arrays import flat_column
 from gradline.calibrating import calibrate
 from gradline.deciding import decide
 from gradline.errors import UsageError
+from gradline.evaluation.assumptions import check_assumptions
 from gradline.evaluation.kept_rows import read_kept
 from gradline.inputs.sparse import SparseSource
 from gradline.maths.problem import Problem
 from gradline.representation.features import Representation
+from gradline.splits.roles import TimeRoles, time_ordinals
 from gradline.training.rows import RowReader
 from gradline.types import Notice, Role
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gradline.decisions.policy import Policy
-    from gradline.evaluation.kept_rows import Assessed
+    from gradline.evaluation.kept_rows import Assessed, KeptRows
     from gradline.inputs.source import Source
     from gradline.maths.engine import Engine
     from gradline.model.intervals import Intervals
@@ -78,16 +81,40 @@ def assess(
     counts = {role: found.survey.rows(role) for role in Role}
     to_target = partial(_to_target, factor=None if retransformation is None else retransformation.factor)
     by_role = read_kept(source, found.reader, partial(_score, found), to_target, counts, config.seed, engine, on_rows)
-    notices: list[Notice] = []
     document: Json = {
         "rows": {role.label: {"rows": each.rows.of, "kept": len(each.rows.actual)} for role, each in by_role.items()},
+        "assumptions": _assumptions(found, source, config, by_role[Role.TRAINING].rows),
     }
     validated = found.cross_validation
     calibrated = calibrate(found, source, config, engine, by_role, config.penalty if validated is None else validated.chosen)
     decided = decide(config, by_role, calibrated)
     document |= {"intervals": calibrated.document, "decision": decided.document}
-    notices += [*calibrated.notices, *decided.notices]
-    return Assessment(document, tuple(notices), by_role, calibrated.intervals, decided.policy)
+    notices = (*calibrated.notices, *decided.notices)
+    return Assessment(document, notices, by_role, calibrated.intervals, decided.policy)
+
+
+def _assumptions(found: Fit, source: Source, config: TrainConfig, rows: KeptRows) -> Json | None:
+    """Of least squares: what the standard errors rest on."""
+    problem, representation, reader = found.problem, found.representation, found.reader
+    if config.loss != "squared" or config.l1 > 0.0:
+        return None
+    assert isinstance(problem, Problem)
+    assert isinstance(representation, Representation)
+    assert isinstance(reader, RowReader)
+    time = None
+    if isinstance(reader.roles, TimeRoles):
+        time = time_ordinals(flat_column(rows.table, reader.roles.column), reader.roles.column)
+    penalty = config.penalty if found.cross_validation is None else found.cross_validation.chosen
+    return check_assumptions(
+        rows,
+        problem,
+        representation,
+        found.descent.theta,
+        penalty,
+        time=time,
+        files=[file.name for file in source.files],
+        log_target=config.log_target,
+    )
 
 
 def _wanted(found: Fit, source: Source, config: TrainConfig) -> bool:

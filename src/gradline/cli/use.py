@@ -204,15 +204,21 @@ def show(model: str, as_json: bool) -> int:
 
 @click.command()
 @click.argument("run")
-@click.option("--out", type=click.Path(path_type=Path), metavar="F.html", help="Default: report.html in the run directory.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="F",
+    help="An .html page, or .md for a model card. Default: both, in the run directory.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def report(run: str, out: Path | None, as_json: bool) -> int:
     """Write the report of RUN (a run directory or model file) again."""
     from gradline.cli.terminal import print_json
     from gradline.errors import UsageError, printable
     from gradline.model.model import load
+    from gradline.report.card import card
     from gradline.report.page import render
-    from gradline.report.run import REPORT
+    from gradline.report.run import CARD, REPORT
     from gradline.storage import RUN_MARKER, atomic_file
 
     trained = load(run)
@@ -220,8 +226,12 @@ def report(run: str, out: Path | None, as_json: bool) -> int:
     model_file = Path(run) / RUN_MARKER if Path(run).is_dir() else Path(run)
     if path.exists() and path.samefile(model_file):
         raise UsageError(f"the report would replace the model {path}.", "choose another place with --out.")
-    with atomic_file(path) as staging:
-        staging.write_text(render(trained), encoding="utf-8")
+    made = {path: card(trained) if path.suffix == ".md" else render(trained)}
+    if out is None and Path(run).is_dir():
+        made[path.with_name(CARD)] = card(trained)
+    for place, text in made.items():
+        with atomic_file(place) as staging:
+            staging.write_text(text, encoding="utf-8")
     if as_json:
         print_json({"report": str(path)})
     else:

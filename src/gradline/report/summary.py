@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradline.errors import plural, printable
-from gradline.report.sentences import RESTS_ON, free_is_near
+from gradline.report.sentences import RESTS_ON, free_is_near, violated
 from gradline.training.stopping import StopReason
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
         units = _per_unit(model, names[0])
         line = Text.assemble("Learned   ", (printable(formula), "bold green"), printable(f"   ({units})") if units else "")
         interval = _between(model.result.get("inference"), names[0])
-        return [line, *([_text(f"          slope {interval} (95% interval)", "dim")] if interval else [])]
+        below = [_text(f"          slope {interval} (95% interval)", "dim")] if interval else []
+        return [line, *below, *(Text("          ").append(text) for text in _violated(model))]
     features = {f.name: f for f in model.representation.features}
     effect = {name: coefficients[name] * features[name].deviation for name in names}
     order = sorted(names, key=lambda name: -abs(effect[name]))
@@ -135,12 +136,19 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
         )
     if inference is not None:
         lines.append(_text(f"95% interval: {RESTS_ON[inference['errors']]}", style="dim"))
+        lines += _violated(model)
     references = model.result["references"]
     if references:
         lines.append(_text("compared with " + ", ".join(f"{c}={level}" for c, level in references.items()), style="dim"))
     if model.retransformation is not None:
         lines.append(_text(f"of log({contract.target}): +0.01 is about +1 % of {contract.target}", style="dim"))
     return lines
+
+
+def _violated(model: Model) -> list[Text]:
+    """What the intervals rest on and does not hold."""
+    found = violated(model)
+    return [_text(f"✗ not so: {'; '.join(each['finding'] for each in found)}", style="yellow")] if found else []
 
 
 def _between(inference: Json | None, name: str) -> str | None:
