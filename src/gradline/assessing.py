@@ -76,7 +76,7 @@ def assess(
 ) -> Assessment:
     """Assess a fit by one more read, where that was asked for or costs little."""
     if not _wanted(found, source, config):
-        return Assessment(None)
+        return Assessment(None, _left_out(config))
     assert isinstance(found.reader, RowReader)
     counts = {role: found.survey.rows(role) for role in Role}
     to_target = partial(_to_target, factor=None if retransformation is None else retransformation.factor)
@@ -115,6 +115,16 @@ def _assumptions(found: Fit, source: Source, config: TrainConfig, rows: KeptRows
         files=[file.name for file in source.files],
         log_target=config.log_target,
     )
+
+
+def _left_out(config: TrainConfig) -> tuple[Notice, ...]:
+    """What was asked for, of a table that is not assessed."""
+    asked = [] if config.interval in ("auto", "none") else [f"--interval {config.interval}"]
+    asked += [] if config.event is None else [f"--event {config.event!r}"]
+    if not asked:
+        return ()
+    text = f"{' and '.join(asked)} cannot be had: tables of so many features are not assessed. Choose fewer with --features."
+    return (Notice("not_assessed", None, text),)
 
 
 def _wanted(found: Fit, source: Source, config: TrainConfig) -> bool:

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from gradline.training.trainer import Fit
     from gradline.types import Json
 
-CLOSE = 1e-6  # deviations of the target, within which the loop must be of the minimum for leave-one-out fits to be those of its loss
+CLOSE = (
+    1e-6  # deviations of the target, within which the loop must be of the minimum for leave-one-out fits to be those of its loss
+)
 IMPROVED = 1e-6  # of the pinball loss by a step, below which the fit of a quantile ends
 UNSETTLED = ("max_steps", "max_epochs", "max_seconds", "diverged", "monitor")
 
@@ -71,7 +73,11 @@ def calibrate(
         residual = np.abs(held_out.y - held_out.score)[at]
         intervals = Intervals(CONFORMAL, config.coverage, len(at), quantile(residual, decimal(config.coverage)))
     notices += _doubts(intervals, config, held_out)
-    bounds = {role: _bounds(found, intervals, each.rows, log_target=config.log_target) for role, each in by_role.items() if role is not Role.TRAINING}
+    bounds: dict[Role, Bounds] = {
+        role: _bounds(found, intervals, each.rows, log_target=config.log_target)
+        for role, each in by_role.items()
+        if role is not Role.TRAINING
+    }
     test: Json | None = None
     if Role.TEST in by_role:
         rows = by_role[Role.TEST].rows
@@ -101,7 +107,9 @@ def _chosen(found: Fit, config: TrainConfig, by_role: Mapping[Role, Assessed]) -
         reason = _not_left_out(found, config, n)
         if reason is None:
             return _Choice(JACKKNIFE)
-        notices.append(Notice("interval_method", None, f"jackknife+ cannot be had: {reason}. The intervals are split conformal instead."))
+        notices.append(
+            Notice("interval_method", None, f"jackknife+ cannot be had: {reason}. The intervals are split conformal instead.")
+        )
     held_out = by_role[Role.VALIDATION].rows if Role.VALIDATION in by_role else None
     at = 0 if held_out is None else len(counted(held_out, config.seed))
     needed, level = rows_needed(decimal(config.coverage)), f"{100 * config.coverage:g}%"
@@ -112,7 +120,11 @@ def _chosen(found: Fit, config: TrainConfig, by_role: Mapping[Role, Assessed]) -
     if asked == "auto":
         return _Choice(None, few)
     notices.append(
-        Notice("interval_infinite", None, f"{few}: no finite interval holds so much. Hold out more (--validation), ask for less (--coverage), or use --interval jackknife+.")
+        Notice(
+            "interval_infinite",
+            None,
+            f"{few}: no finite interval holds so much. Hold out more (--validation), ask for less (--coverage), or use --interval jackknife+.",
+        )
     )
     return _Choice(None, few, tuple(notices))
 
@@ -153,7 +165,9 @@ def _quantiles(
         for level in (tail, 1 - tail)
     ]
     notices = []
-    unsettled = [each.descent.reason.to_json()["message"] for each in fits if each.descent.reason.to_json()["reason"] in UNSETTLED]
+    unsettled = [
+        each.descent.reason.to_json()["message"] for each in fits if each.descent.reason.to_json()["reason"] in UNSETTLED
+    ]
     if unsettled:
         text = f"a fit of the quantiles ended early ({unsettled[0]}): the coverage is calibrated all the same, the intervals may be wider than they need be."
         notices.append(Notice("interval_fit", None, text))
@@ -181,7 +195,10 @@ def quantile_config(config: TrainConfig, level: float, l2: float) -> TrainConfig
         optimizer="auto",
         learning_rate=None,
         schedule="constant",
-        stop=("certificate", "improvement"),  # coverage is calibrated whatever the fit: its last digits would cost most of the time
+        stop=(
+            "certificate",
+            "improvement",
+        ),  # coverage is calibrated whatever the fit: its last digits would cost most of the time
         tolerance=IMPROVED,
         on_divergence="stop",
         max_steps=None,

@@ -121,7 +121,13 @@ def doubts(policy: Policy, own: Outcome, document: Json, rows: str = "the test r
     """Where the policy is worth nothing, or does not keep what was asked for."""
     notices = []
     asked = {"precision": own.precision, "recall": own.recall}.get(policy.chosen_by)
-    if asked is not None and asked.value is not None and asked.high is not None and policy.required is not None and asked.high < policy.required:
+    if (
+        asked is not None
+        and asked.value is not None
+        and asked.high is not None
+        and policy.required is not None
+        and asked.high < policy.required
+    ):
         text = (
             f"the threshold was chosen for a {policy.chosen_by} of {policy.required:g}, and on {rows} it is {asked.value:.3g} ({asked.low:.3g} to {asked.high:.3g}). "
             "Ask for more than you need, or hold out more rows."

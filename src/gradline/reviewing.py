@@ -116,7 +116,9 @@ class Beside:
             own = judged(self._covered, self._rows, made.rows, made.coverage)
             share, width = own.share, finite_or_none(self._width / self._rows)
             intervals = {"method": made.method, "nominal": made.coverage, "rows": self._rows, "coverage": share, "width": width}
-            intervals |= {"expected": None if self._grouped else own.to_json()}  # of rows that belong together chance has no such law
+            intervals |= {
+                "expected": None if self._grouped else own.to_json()
+            }  # of rows that belong together chance has no such law
             notices += [] if self._grouped else low_coverage(own, made.coverage, "these rows")
         if (policy := self._policy) is not None and self._own.weight:
             decision = {**policy.to_json(), "rows": int(self._own.weight), **compared(policy.costs, self._own, self._naive)}

@@ -169,7 +169,9 @@ OPTIONS = (
         show_default=True,
         help="Prediction intervals: calibrated on the validation rows, by leaving out each training row, or around two fitted quantiles.",
     ),
-    click.option("--coverage", type=float, default=0.9, show_default=True, help="Share of the rows that the intervals are to hold."),
+    click.option(
+        "--coverage", type=float, default=0.9, show_default=True, help="Share of the rows that the intervals are to hold."
+    ),
     click.option(
         "--event", metavar='">15"', help="What to foresee of the target; a threshold is chosen to act on. Also <, >=, <=."
     ),

@@ -1,7 +1,7 @@
 """What a policy comes to on some rows: hits, false alarms, misses and their cost, each with an interval, beside doing nothing clever.
 
-    precision = hits/acted,   recall = hits/events    with Wilson's intervals (JASA 22, 1927)
-    cost a row, and how much less it is than another policy's on the same rows: mean ± z s/√n
+precision = hits/acted,   recall = hits/events    with Wilson's intervals (JASA 22, 1927)
+cost a row, and how much less it is than another policy's on the same rows: mean ± z s/√n
 """
 
 from __future__ import annotations
@@ -36,10 +36,15 @@ class Outcome(NamedTuple):
     def of(cls, acted: BoolArray, happened: BoolArray, weight: FloatArray | None = None, groups: int | None = None) -> Outcome:
         """From the rows, (n,) each."""
         heavy = np.ones(len(acted)) if weight is None else weight
-        parts = [float(heavy[a & h].sum()) for a, h in ((acted, happened), (acted, ~happened), (~acted, happened), (~acted, ~happened))]
         square = float(heavy @ heavy)
         worth = float(heavy.sum()) ** 2 / square if square > 0.0 else 0.0
-        return cls(*parts, worth if groups is None else min(worth, float(groups)))
+        return cls(
+            float(heavy[acted & happened].sum()),
+            float(heavy[acted & ~happened].sum()),
+            float(heavy[~acted & happened].sum()),
+            float(heavy[~acted & ~happened].sum()),
+            worth if groups is None else min(worth, float(groups)),
+        )
 
     def plus(self, other: Outcome) -> Outcome:
         """Of these rows and others."""

@@ -254,14 +254,19 @@ def check_settings(config: Any) -> None:
     if None not in given.values():
         raise UsageError("--precision and --recall both choose the threshold.", "give one of them.")
     if not all(isfinite(cost) and cost >= 0.0 for cost in costs) or costs.false_alarm + costs.miss == 0.0:
-        raise UsageError(f"costs of {', '.join(f'{cost:g}' for cost in costs)} are no costs of errors.", "give numbers from 0, not all 0.")
+        raise UsageError(
+            f"costs of {', '.join(f'{cost:g}' for cost in costs)} are no costs of errors.", "give numbers from 0, not all 0."
+        )
     if costs.hit > costs.miss:
         raise UsageError(
-            f"a hit costs {costs.hit:g} and a miss {costs.miss:g}: acting before the event would never pay.", "let --miss-cost be the larger."
+            f"a hit costs {costs.hit:g} and a miss {costs.miss:g}: acting before the event would never pay.",
+            "let --miss-cost be the larger.",
         )
     if config.act_on != "prediction" and config.interval == "none":
         raise UsageError(f"--act-on {config.act_on} needs intervals, and --interval none makes none.", "leave one of them out.")
     if config.assess == "no":
         raise UsageError("--event chooses a threshold by the read that --assess no leaves out.", "leave one of them out.")
     if config.validation == 0.0:
-        raise UsageError("--event chooses a threshold on validation rows, and --validation 0 holds out none.", "--validation 0.1.")
+        raise UsageError(
+            "--event chooses a threshold on validation rows, and --validation 0 holds out none.", "--validation 0.1."
+        )

@@ -55,7 +55,9 @@ def counted(rows: KeptRows, seed: int) -> IntArray:
     at = np.arange(len(rows.y)) if rows.weight is None else np.flatnonzero(rows.weight > 0.0)
     if rows.group is None or not len(at):
         return at
-    key = mix(mix(rows.file[at].astype(np.uint64) ^ np.uint64((seed ^ SALT) & 0xFFFFFFFFFFFFFFFF)) ^ rows.row[at].astype(np.uint64))
+    key = mix(
+        mix(rows.file[at].astype(np.uint64) ^ np.uint64((seed ^ SALT) & 0xFFFFFFFFFFFFFFFF)) ^ rows.row[at].astype(np.uint64)
+    )
     order = np.lexsort((key, rows.group[at]))
     _, first = np.unique(rows.group[at][order], return_index=True)
     return np.asarray(np.sort(at[order[first]]))
@@ -97,7 +99,9 @@ def _segment(at: IntArray, covered: BoolArray, width: FloatArray) -> Json:
     return {"rows": len(at), "coverage": float(covered[at].mean()), "width": finite_or_none(float(width[at].mean()))}
 
 
-def measure(rows: KeptRows, bounds: Bounds, normal: Bounds, calibrated: int, coverage: float, seed: int) -> tuple[Json, list[Notice]]:
+def measure(
+    rows: KeptRows, bounds: Bounds, normal: Bounds, calibrated: int, coverage: float, seed: int
+) -> tuple[Json, list[Notice]]:
     """What the rows of a role say of their intervals, in the target's unit, beside those of normal errors."""
     at = np.arange(len(rows.y)) if rows.weight is None else np.flatnonzero(rows.weight > 0.0)
     covered, width = bounds.covers(rows.actual), bounds.high - bounds.low

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gradline.maths.moments import Moments
     from gradline.model.intervals import Intervals
     from gradline.representation.sparse import SparseRepresentation
-    from gradline.types import BoolArray, Decoded, FloatArray, Json, Notice, Role
+    from gradline.types import Decoded, FloatArray, Json, Notice, Role
 
 HISTORY_COLUMNS = tuple(f.name for f in fields(Step))
 
@@ -205,7 +205,9 @@ class Model:
         if not return_interval:
             return predicted
         bounds = [block.bounds for block in blocks if block.bounds is not None]
-        low, high = (np.concatenate(each) if each else np.zeros(0) for each in zip(*bounds, strict=True)) if bounds else (predicted,) * 2
+        low, high = (
+            (np.concatenate(each) if each else np.zeros(0) for each in zip(*bounds, strict=True)) if bounds else (predicted,) * 2
+        )
         return PredictedIntervals(predicted, low, high)
 
     def decide(self, data: Any) -> pa.BooleanArray:

@@ -130,7 +130,13 @@ DECISION = {
     "curve": (None, dict.fromkeys(("threshold", "acted", "cost", "precision", "recall"), GIVEN_LIST)),
     "test": (
         None,
-        {"rows": int, "of": int, **OUTCOME, **dict.fromkeys(("always", "never", "at_event"), OUTCOME), "saving": dict.fromkeys(("always", "never"), ESTIMATE)},
+        {
+            "rows": int,
+            "of": int,
+            **OUTCOME,
+            **dict.fromkeys(("always", "never", "at_event"), OUTCOME),
+            "saving": dict.fromkeys(("always", "never"), ESTIMATE),
+        },
     ),
 }
 INTERVALS = {"method": str, "coverage": NUMBER, "rows": int, "margin": GIVEN, "constant": GIVEN}

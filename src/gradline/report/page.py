@@ -6,7 +6,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from gradline.report import charts, sentences
+from gradline.report import charts, decisions, intervals, sentences
 from gradline.report.numerals import count, visible
 from gradline.report.path_chart import path_chart
 from gradline.report.sections import ROLES, sections
@@ -51,7 +51,12 @@ def contents(model: Model) -> dict[str, Any]:
         },
         "tiles": sentences.tiles(model),
         "warnings": model.warnings,
-        "charts": [*charts.charts(model), *([path] if path is not None else [])],
+        "charts": [
+            *charts.charts(model),
+            *([path] if path is not None else []),
+            *intervals.charts(model),
+            *decisions.charts(model),
+        ],
         "sections": sections(model),
         "command": "\n".join(visible(line) for line in command(model).split("\n")),
     }

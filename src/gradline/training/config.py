@@ -230,7 +230,9 @@ class TrainConfig:
         if not 0.0 < self.coverage < 1.0:
             raise UsageError(f"--coverage {self.coverage} is not a share of the rows.", "give a number between 0 and 1, as 0.9.")
         if asked and self.assess == "no":
-            raise UsageError(f"--interval {self.interval} is made by the read that --assess no leaves out.", "leave one of them out.")
+            raise UsageError(
+                f"--interval {self.interval} is made by the read that --assess no leaves out.", "leave one of them out."
+            )
         if self.interval in ("conformal", "quantile") and self.validation == 0.0:
             raise UsageError(
                 f"--interval {self.interval} is calibrated on validation rows, and --validation 0 holds out none.",
