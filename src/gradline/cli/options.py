@@ -184,6 +184,31 @@ OPTIONS = (
         help="What the errors mean, by one more read of the rows; auto: where there are few.",
     ),
     click.option(
+        "--interval",
+        type=_choice("interval"),
+        default="auto",
+        show_default=True,
+        help="Prediction intervals: calibrated on the validation rows, by leaving out each training row, or around two fitted quantiles.",
+    ),
+    click.option(
+        "--coverage", type=float, default=0.9, show_default=True, help="Share of the rows that the intervals are to hold."
+    ),
+    click.option(
+        "--event", metavar='">15"', help="What to foresee of the target; a threshold is chosen to act on. Also <, >=, <=."
+    ),
+    click.option(
+        "--act-on",
+        type=_choice("act_on"),
+        default="prediction",
+        show_default=True,
+        help="What has to pass the threshold: the prediction, or a bound of its interval.",
+    ),
+    click.option("--false-alarm-cost", type=float, default=1.0, show_default=True, help="Of acting without the event."),
+    click.option("--miss-cost", type=float, default=1.0, show_default=True, help="Of not acting before the event."),
+    click.option("--hit-cost", type=float, default=0.0, show_default=True, help="Of acting before the event."),
+    click.option("--precision", type=float, metavar="P", help="Choose the threshold for this precision, not for least cost."),
+    click.option("--recall", type=float, metavar="R", help="Choose the threshold for this recall, not for least cost."),
+    click.option(
         "--on-divergence",
         type=_choice("on_divergence"),
         default="stop",

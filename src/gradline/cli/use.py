@@ -46,7 +46,7 @@ def predict(model: str, data: tuple[str, ...], out: Path, keep: tuple[str, ...],
     """Predict with MODEL (a run directory or model file) on DATA, into a file.
 
     The output has the rows' order, the key the model was trained with (else the row number), the kept columns, and
-    `prediction` in the target's unit.
+    `prediction` in the target's unit; `low` and `high` of its interval, if the model has intervals; `decision`, if it has a policy.
     """
     from gradline.cli.terminal import print_json, print_notices
     from gradline.errors import UsageError, did_you_mean, plural, printable
@@ -86,20 +86,29 @@ def _written(trained: Any, source: Any, kept: tuple[str, ...], out: Path, *, num
     from gradline.storage import atomic_file
 
     rows = without = 0
-    column = "prediction" if "prediction" not in kept else "gradline_prediction"
+    kinds = {"prediction": pa.float64()}
+    kinds |= {"low": pa.float64(), "high": pa.float64()} if trained.intervals is not None else {}
+    kinds |= {"decision": pa.bool_()} if trained.policy is not None else {}
+    columns = {name: name if name not in kept else f"gradline_{name}" for name in kinds}
     with atomic_file(out) as staging, _writer(out.suffix, staging) as writer:
-        for block in trained.predictions(source, kept):
+        for block in trained.predictions(source, kept, intervals=True):
             size = len(block.predicted)
             arrays = {"row": as_arrow(np.arange(rows, rows + size))} if numbered and "row" not in kept else {}
             arrays |= {name: block.table.column(name).cast(source.schema.field(name).type) for name in kept}
-            arrays[column] = as_arrow(block.predicted, nan_is_null=True)
+            said = {"prediction": as_arrow(block.predicted, nan_is_null=True)}
+            if block.bounds is not None:
+                finite = [np.where(np.isfinite(each), each, np.nan) for each in block.bounds]
+                said |= {name: as_arrow(each, nan_is_null=True) for name, each in zip(("low", "high"), finite, strict=True)}
+            if trained.policy is not None:
+                said["decision"] = trained.decided(block, trained.policy)
+            arrays |= {columns[name]: values for name, values in said.items()}
             writer.write(pa.table(arrays))
             rows += size
             without += int(np.count_nonzero(np.isnan(block.predicted)))
         if rows == 0:
             arrays = {"row": pa.array([], pa.int64())} if numbered and "row" not in kept else {}
             arrays |= {name: pa.nulls(0, source.schema.field(name).type) for name in kept}
-            writer.write(pa.table({**arrays, column: pa.array([], pa.float64())}))
+            writer.write(pa.table(arrays | {columns[name]: pa.array([], kind) for name, kind in kinds.items()}))
     return {"rows": rows, "rows_without_prediction": without}
 
 

@@ -6,7 +6,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from gradline.report import charts, sentences
+from gradline.report import charts, decisions, intervals, sentences
 from gradline.report.learning_curve import curve_chart, learned_from_rows
 from gradline.report.numerals import count, visible
 from gradline.report.path_chart import path_chart
@@ -52,7 +52,12 @@ def contents(model: Model) -> dict[str, Any]:
         },
         "tiles": sentences.tiles(model),
         "warnings": model.warnings,
-        "charts": [*charts.charts(model), *(chart for chart in further if chart is not None)],
+        "charts": [
+            *charts.charts(model),
+            *(chart for chart in further if chart is not None),
+            *intervals.charts(model),
+            *decisions.charts(model),
+        ],
         "sections": sections(model),
         "command": "\n".join(visible(line) for line in command(model).split("\n")),
     }

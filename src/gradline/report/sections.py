@@ -6,7 +6,8 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradline.model.model import HISTORY_COLUMNS
-from gradline.report import assumptions, coefficients, sentences
+from gradline.report import assumptions, coefficients, dataflow, intervals, sentences
+from gradline.report import decisions as decisions_made
 from gradline.report.cells import Cell, Table, cell, counted
 from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared
 from gradline.report.settings import settings
@@ -68,6 +69,9 @@ def sections(model: Model) -> list[Section]:
             ],
             open=True,
         ),
+        Section("From data to decision", dataflow.parts(model), open=True),
+        Section("Intervals", intervals.parts(model)),
+        Section("Decisions", decisions_made.parts(model)),
         Section("Coefficients", [*coefficients.tables(model), *_of_coefficients(model)], open=True),
         Section("Assumptions", [] if assumed is None else [assumed]),
         Section("Certificate", [_certificate(model)]),

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradline.errors import plural, printable
+from gradline.report import dataflow, decisions, intervals
 from gradline.report.learning_curve import learned_from_rows
 from gradline.report.sentences import RESTS_ON, folds_of, free_is_near, violated
 from gradline.training.stopping import StopReason
@@ -72,6 +73,14 @@ def print_summary(model: Model, path: Path, *, every: bool = False) -> None:
         rows = Table.grid(padding=(0, 2))
         rows.add_row(Text("Rows    "), _text(sentence))
         console.print(rows)
+        console.print()
+    if lines := [*intervals.lines(model), *decisions.lines(model)]:
+        for name, line in lines:
+            console.print(_text(f"{name:10}{line}"))
+        console.print()
+    if every:
+        for name, line in dataflow.steps(model):
+            console.print(_text(f"{name:10}{line}"))
         console.print()
     trust = Table.grid(padding=(0, 2))  # wraps under its own first column
     trust.add_row(Text("Trust   "), _trust(model))
@@ -333,6 +342,8 @@ def print_evaluation(model: Model, document: Json) -> None:
     ):
         table.add_row(label, number(found[key]), number((baseline or {}).get(key)))
     console.print(table)
+    for name, line in [*intervals.measured(model, document), *decisions.measured(model, document)]:
+        console.print(_text(f"{name:10}{line}"))
     if (influence := document["influence"]) is not None:
         rows = [f"row {r['row']:,} ({number(r['cook'], 3)}, leverage {number(r['leverage'], 3)})" for r in influence["rows"]]
         console.print(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from gradline.decisions.policy import check_settings
 from gradline.errors import UsageError, did_you_mean
 from gradline.kinds import declared_kinds
 from gradline.representation.expressions import MOST_POWER, parse
@@ -40,6 +41,8 @@ CHOICES = {
     "on_divergence": ("stop", "shrink"),
     "errors": ("classical", "HC0", "HC1", "HC2", "HC3", "clustered"),
     "assess": ("auto", "yes", "no"),
+    "interval": ("auto", "conformal", "jackknife+", "quantile", "none"),
+    "act_on": ("prediction", "low", "high"),
 }
 FOLDS = 5  # where λ is to be chosen and nothing is said
 MOST_FOLDS = 100  # of all repeats together: each has moments of its own
@@ -78,6 +81,10 @@ class TrainConfig:
     checkpoint_steps, checkpoint_seconds: how often where the loop stands is written beside the run directory.
     errors: of the coefficients: `classical`, or robust by another read: `HC0` … `HC3`, `clustered` by `group`.
     assess: whether what the errors mean is found out by one more read of the rows: `yes`, `no`, or `auto`, where there are few.
+    interval: how prediction intervals of `coverage` are made: `conformal` and `quantile` on the validation rows, `jackknife+` on the training
+    rows; `auto`: conformal, where the rows are assessed and suffice.
+    event: what is to be foreseen of the target, as ">15"; then a threshold for `act_on` (the prediction, or a bound of its interval) is
+    chosen on the validation rows: for least cost of a false alarm, a miss and a hit, or for a `precision` or a `recall`.
     on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.
     force: run a learning rate past its limit.  threads: workers (None: one a core).
     header, delimiter, decimal: how CSV is written, where that is not to be found out.
@@ -135,6 +142,15 @@ class TrainConfig:
     seed: int = 0
     errors: str = "classical"
     assess: str = "auto"
+    interval: str = "auto"
+    coverage: float = 0.9
+    event: str | None = None
+    act_on: str = "prediction"
+    false_alarm_cost: float = 1.0
+    miss_cost: float = 1.0
+    hit_cost: float = 0.0
+    precision: float | None = None
+    recall: float | None = None
     on_divergence: str = "stop"
     force: bool = False
     threads: int | None = None
@@ -194,6 +210,7 @@ class TrainConfig:
             raise UsageError("--key, --time and --group each decide the rows' roles; only one can.")
         self._check_split()
         self._check_errors()
+        self._check_intervals()
         self._check_folds()
         self._check_targets()
         self._check_derived()
@@ -245,6 +262,23 @@ class TrainConfig:
             )
         if self.errors == "clustered" and self.group is None:
             raise UsageError("--errors clustered does not know the clusters.", "name their column: --group.")
+
+    def _check_intervals(self) -> None:
+        asked = self.interval not in (AUTO, "none")
+        if not 0.0 < self.coverage < 1.0:
+            raise UsageError(f"--coverage {self.coverage} is not a share of the rows.", "give a number between 0 and 1, as 0.9.")
+        if asked and self.assess == "no":
+            raise UsageError(
+                f"--interval {self.interval} is made by the read that --assess no leaves out.", "leave one of them out."
+            )
+        if self.interval in ("conformal", "quantile") and self.validation == 0.0:
+            raise UsageError(
+                f"--interval {self.interval} is calibrated on validation rows, and --validation 0 holds out none.",
+                "--validation 0.1, or --interval jackknife+.",
+            )
+        if self.interval == "quantile" and self.log_target:
+            raise UsageError("--interval quantile and --log-target do not go together.", "--interval conformal.")
+        check_settings(self)
 
     def _check_folds(self) -> None:
         if self.l2_path != L2_PATH and self.l2 is not None:
@@ -393,6 +427,12 @@ _NUMBERS = (
     "tolerance",
     "max_seconds",
     "checkpoint_seconds",
+    "coverage",
+    "false_alarm_cost",
+    "miss_cost",
+    "hit_cost",
+    "precision",
+    "recall",
 )
 _INTEGERS = (
     "batch_size",
