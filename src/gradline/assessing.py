@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gradline.decisions.cost import parse_cost
 from gradline.errors import UsageError
 from gradline.evaluation.kept_rows import read_kept
 from gradline.inputs.sparse import SparseSource
 from gradline.maths.problem import Problem
+from gradline.meaning import meaning
 from gradline.representation.features import Representation
 from gradline.training.rows import RowReader
 from gradline.types import Notice, Role
@@ -42,11 +44,16 @@ class Assessment(NamedTuple):
 
 def check_assessment(source: Source, config: TrainConfig) -> None:
     """Raise UsageError, before the first read, where the rows are to be assessed and cannot be read again."""
-    if config.assess != "yes":
+    if config.cost is not None:
+        parse_cost(config.cost)
+    if config.assess != "yes" and config.cost is None:
         return
+    asked = "--assess yes" if config.cost is None else "--cost"
     if isinstance(source, SparseSource) or not (source.repeatable or source.files):
         why = "is sparse" if isinstance(source, SparseSource) else "can be read only once"
-        raise UsageError(f"--assess yes reads the rows again, and {source.name} {why}.", "--assess no.")
+        raise UsageError(
+            f"{asked} reads the rows again, and {source.name} {why}.", "--assess no." if config.cost is None else "leave it out."
+        )
 
 
 def assess(
@@ -68,6 +75,9 @@ def assess(
     document: Json = {
         "rows": {role.label: {"rows": each.rows.of, "kept": len(each.rows.actual)} for role, each in by_role.items()},
     }
+    meant = meaning(found, source, config, by_role)
+    document |= meant.document
+    notices += meant.notices
     return Assessment(document, tuple(notices), by_role)
 
 
@@ -77,7 +87,7 @@ def _wanted(found: Fit, source: Source, config: TrainConfig) -> bool:
     if isinstance(source, SparseSource) or not (source.repeatable or source.files):
         return False
     assert isinstance(found.reader, RowReader)
-    return config.assess == "yes" or found.survey.read * len(found.reader.columns) <= SMALL
+    return config.assess == "yes" or config.cost is not None or found.survey.read * len(found.reader.columns) <= SMALL
 
 
 def _score(found: Fit, decoded: Decoded) -> FloatArray:

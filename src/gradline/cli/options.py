@@ -163,6 +163,12 @@ OPTIONS = (
         help="What the errors mean, by one more read of the rows; auto: where there are few.",
     ),
     click.option(
+        "--cost",
+        metavar="under=A,over=B",
+        help="Of an error a unit, the actual value above or below; or a CSV of error and cost.",
+    ),
+    click.option("--cost-unit", metavar="EUR", help="What --cost is counted in."),
+    click.option(
         "--on-divergence",
         type=_choice("on_divergence"),
         default="stop",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from gradline.decisions.cost import FUNCTION, function_name
 from gradline.errors import UsageError, did_you_mean
 from gradline.kinds import declared_kinds
 
@@ -69,6 +70,8 @@ class TrainConfig:
     checkpoint_steps, checkpoint_seconds: how often where the loop stands is written beside the run directory.
     errors: of the coefficients: `classical`, or robust by another read: `HC0` … `HC3`, `clustered` by `group`.
     assess: whether what the errors mean is found out by one more read of the rows: `yes`, `no`, or `auto`, where there are few.
+    cost: of an error (predicted − actual): `under=3,over=1` a unit, a CSV file with the columns error and cost, or a function of an array of
+    errors.  cost_unit: what it is counted in.
     on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.
     force: run a learning rate past its limit.  threads: workers (None: one a core).
     header, delimiter, decimal: how CSV is written, where that is not to be found out.
@@ -118,6 +121,8 @@ class TrainConfig:
     seed: int = 0
     errors: str = "classical"
     assess: str = "auto"
+    cost: str | Callable[..., Any] | None = None
+    cost_unit: str | None = None
     on_divergence: str = "stop"
     force: bool = False
     threads: int | None = None
@@ -192,6 +197,7 @@ class TrainConfig:
         if sum(column is not None for column in (self.key, self.time, self.group)) > 1:
             raise UsageError("--key, --time and --group each decide the rows' roles; only one can.")
         self._check_errors()
+        self._check_cost()
         self._check_folds()
         self._check_targets()
         self.kinds()
@@ -207,6 +213,12 @@ class TrainConfig:
             )
         if self.errors == "clustered" and self.group is None:
             raise UsageError("--errors clustered does not know the clusters.", "name their column: --group.")
+
+    def _check_cost(self) -> None:
+        if self.cost is None and self.cost_unit is not None:
+            raise UsageError("--cost-unit is the unit of --cost, and none is given.", "--cost under=3,over=1")
+        if self.cost is not None and self.assess == "no":
+            raise UsageError("--cost is measured on the rows, and --assess no does not read them.", "leave one of them out.")
 
     def _check_folds(self) -> None:
         if self.l2_path != L2_PATH and self.l2 is not None:
@@ -265,6 +277,8 @@ class TrainConfig:
         """All settings, for the model and the configuration file; those that are unset are left out."""
         document = {name: value for name, value in asdict(self).items() if value is not None}
         document = document if self.l2 is not None else document | {"l2": AUTO}
+        if callable(self.cost):
+            document["cost"] = FUNCTION + function_name(self.cost)  # its code is not saved
         return {name: list(value) if isinstance(value, tuple) else value for name, value in document.items()}
 
     @classmethod
@@ -343,6 +357,8 @@ def _check_types(values: Mapping[str, Any]) -> None:
             fits, wanted = isinstance(value, bool), "true or false"
         elif name in _MAPPINGS:
             fits, wanted = isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values()), "names and words"
+        elif name == "cost":
+            fits, wanted = isinstance(value, str) or callable(value), "text or a function"
         else:
             fits, wanted = isinstance(value, str), "text"
         if not fits:

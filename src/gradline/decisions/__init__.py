@@ -1,0 +1,1 @@
+"""What an error costs, and what is decided on a score."""
