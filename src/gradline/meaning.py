@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from gradline.training.trainer import Fit
     from gradline.types import FloatArray, Json
 
-LEAST_JUDGING = 30  # units, below which no model is told that it is not better than a baseline
 NO_TEST = "there are no test rows"
 NO_TIME = "the rows have no order in time (--time)"
 
@@ -64,7 +63,7 @@ def meaning(found: Fit, source: Source, config: TrainConfig, by_role: Mapping[Ro
     validation = held_out[Role.VALIDATION].rows if Role.VALIDATION in held_out else None
     baselines = _baselines(found, config, by_role, times, test)
     document["baselines"] = baselines.to_json()
-    notices = baselines.doubts(config.target) if test.bootstrap.units.drawn >= LEAST_JUDGING else []
+    notices = baselines.doubts(config.target)
     mean = _training_mean(by_role)
     if config.cost is not None:
         document["cost"] = expected_cost(parse_cost(config.cost), config.cost_unit, test, mean, validation).to_json()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gradline.representation.features import Representation
     from gradline.types import FloatArray, Json
 
+LEAST_JUDGING = 100  # rows, groups or stretches: of fewer, noise is told only where the model is surely worse
 FLAT = 1e-10  # of a column's largest curvature, below which a direction of its features is left out
 WORDS = {"mean": "always predicting one number", "last_value": "the last value known", "best_column": "the best single column"}
 
@@ -154,6 +155,7 @@ class Baselines:
     """The model beside them, on the judged rows."""
 
     role: Role
+    units: int
     measure: Measure
     model: Interval
     compared: Sequence[Compared]
@@ -174,6 +176,11 @@ class Baselines:
             if each.beaten is not False or each.error is None or self.model.value is None:
                 continue
             name, column = each.baseline.name, each.baseline.column
+            low, value = each.difference.low or 0.0, each.difference.value or 0.0
+            if self.units < LEAST_JUDGING and low <= 0.0:
+                continue  # so few rows hardly tell
+            if name == "best_column" and value < 0.0:
+                continue  # that many columns are a little better than one is often true, and seldom beyond the noise of the test rows
             what = WORDS[name] + (f" ({column})" if column else "")
             difference = each.difference
             text = (
@@ -210,7 +217,13 @@ def compare_baselines(rows: Judged, baselines: Sequence[Baseline], measure: Meas
             error = found.interval(lambda s: measure.of(s[..., 2] / s[..., 0])).value
             difference = found.interval(lambda s: measure.of(s[..., 1] / s[..., 0]) - measure.of(s[..., 2] / s[..., 0]))
             compared.append(Compared(baseline, error, difference))
-    return Baselines(rows.rows.role, measure, of_model.interval(lambda s: measure.of(s[..., 1] / s[..., 0])), compared)
+    return Baselines(
+        rows.rows.role,
+        rows.bootstrap.units.drawn,
+        measure,
+        of_model.interval(lambda s: measure.of(s[..., 1] / s[..., 0])),
+        compared,
+    )
 
 
 def quantile_of(rows: Assessed, quantile: float) -> float:

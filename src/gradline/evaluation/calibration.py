@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TENTHS = 10
 LEAST_ROWS = 50  # below so many no line is judged
-MATERIAL = 0.1  # of a slope off 1, and only if its interval excludes 1
+MATERIAL = 0.1  # about a slope of 1: no matter
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,8 @@ class Calibration:
 
     @property
     def off(self) -> bool:
-        """Whether the slope is materially not 1, and surely so."""
-        if self.slope is None or self.low is None or self.high is None:
-            return False
-        return abs(self.slope - 1.0) >= MATERIAL and not self.low <= 1.0 <= self.high
+        """Whether the slope is surely, and materially, not 1: its interval is past 0.9 or 1.1."""
+        return self.low is not None and self.high is not None and (self.high < 1.0 - MATERIAL or self.low > 1.0 + MATERIAL)
 
     def to_json(self) -> Json:
         """The entry `assessment.calibration`."""

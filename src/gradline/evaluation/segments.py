@@ -38,7 +38,8 @@ FEW_VALUES = 7  # up to so many, a number's values are levels
 MOST_SINGLES = 10  # of which pairs are made
 MOST_TESTED = 15
 MORE = 1.1  # times as much as each of its halves, or a pair says nothing new
-MUCH_WORSE = 1.5  # times the error of all rows: worth a warning
+ALARMING = 2.5  # times the error of all rows: worth a warning; honest tables whose errors grow with the target reach 2.4
+MUCH_WORSE = 1.5  # times as bad as what it overlaps: worth a line of its own
 MUCH_BIAS = 0.1  # of the RMSE: less is not worth a line
 LONGEST_LEVEL = 60
 NO_SEARCH = "there are too few held-out rows to search some and to confirm on others"
@@ -147,7 +148,7 @@ class Segments:
 
     def doubts(self) -> list[Notice]:
         """Where the model errs much more than on average."""
-        bad = [each for each in self.worse if each.ratio is not None and each.ratio >= MUCH_WORSE]
+        bad = [each for each in self.worse if each.ratio is not None and each.ratio >= ALARMING]
         if not bad:
             return []
         worst = max(bad, key=lambda each: each.ratio or 0.0)

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gradline.model.model import HISTORY_COLUMNS
-from gradline.report import charts, coefficients, sentences
+from gradline.report import charts, coefficients, meaning, sentences
 from gradline.report.cells import Cell, Table, cell, counted
 from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared, visible
 from gradline.report.path_chart import path_chart
@@ -62,7 +62,8 @@ def render(model: Model) -> str:
     from markupsafe import Markup, escape
 
     path = path_chart(model)
-    shown = [*charts.charts(model), *([path] if path is not None else [])]
+    calibrated = meaning.calibration_chart(model)
+    shown = [*charts.charts(model), *(chart for chart in (calibrated, path) if chart is not None)]
     page = _template().render(
         title=sentences.title(model),
         data=model.data_name,
@@ -74,6 +75,8 @@ def render(model: Model) -> str:
             "How good it is": [*sentences.quality(model), *sentences.cross_validated(model)],
             "Whether to trust it": sentences.trust(model),
         },
+        meaning=meaning.sentences(model),
+        meaning_sections=meaning.sections(model),
         tiles=sentences.tiles(model),
         warnings=model.warnings,
         charts=shown,
