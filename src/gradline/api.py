@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from gradline.arrays import flat_column
+from gradline.assessing import assess, check_assessment
 from gradline.engines.threads import ThreadEngine
 from gradline.errors import GradlineWarning, UsageError
 from gradline.evaluation import metrics as measured
@@ -23,7 +24,7 @@ from gradline.model.model import HISTORY_COLUMNS, Model
 from gradline.model.sparse import SparseModel
 from gradline.report.run import run_directories, write_run
 from gradline.representation.sparse import SparseRepresentation
-from gradline.reviewing import Review
+from gradline.reviewing import Beside, Review
 from gradline.training.checkpoint import Checkpoints, checkpoint_path
 from gradline.training.collinearity import UNKNOWN
 from gradline.training.config import TrainConfig
@@ -184,6 +185,7 @@ def runs(
 
     for config in configs:
         check_errors(source, config)
+        check_assessment(source, config)
     read = None
     if not isinstance(source, SparseSource):  # whose rows are kept, not its moments
         with threadpool_limits(limits=1):
@@ -210,7 +212,8 @@ def run(
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
         found = fit(source, config, engine, progress, checkpoints, read)
         retransformation, training_mean, metrics, sampled, inference, unknown = measure(found, source, config, engine)
-    notices = (*found.notices, *unknown)
+        assessment = assess(found, source, config, engine, retransformation, (progress or Progress()).rows)
+    notices = (*found.notices, *unknown, *assessment.notices)
     user = found.problem.coordinates.to_user(found.descent.theta, found.descent.theta_low)
     survey = found.survey
     result: Json = {
@@ -244,6 +247,7 @@ def run(
         "inference": None if inference is None else inference.to_json(),
         "cross_validation": None if found.cross_validation is None else found.cross_validation.to_json(),
         "learning_curve": None if found.learning_curve is None else found.learning_curve.to_json(),
+        "assessment": assessment.document,
         "warnings": [notice.to_json() for notice in notices],
         "seconds": time.perf_counter() - start,
     }
@@ -263,6 +267,8 @@ def run(
         sampled,
         notices,
         theta_low=found.descent.theta_low,
+        intervals=assessment.intervals,
+        policy=assessment.policy,
     )
 
 
@@ -360,10 +366,10 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
         from gradline.errors import ContractError, did_you_mean
 
         raise ContractError(f"{source.name} has no column {target!r}, the target.", did_you_mean(target, source.schema.names))
-    errors, review = measured.ErrorSums(), Review(model, source)
+    errors, review, beside = measured.ErrorSums(), Review(model, source), Beside(model)
     read = unpredicted = without = 0
     with threadpool_limits(limits=1):  # of such small products threads would wait for each other
-        for block in model.predictions(source, tuple(dict.fromkeys([target, *review.columns]))):
+        for block in model.predictions(source, tuple(dict.fromkeys([target, *review.columns])), intervals=True):
             actual = as_numbers(target, flat_column(block.table, target), model.contract.target_kind, block.first_row)
             without += int(np.count_nonzero(~np.isfinite(actual)))
             unpredicted += int(np.count_nonzero(np.isfinite(actual) & np.isnan(block.predicted)))
@@ -371,6 +377,7 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
             read += len(actual)
             errors.add(block.predicted[usable], actual[usable])
             review.add(block, actual, usable)
+            beside.add(block, actual, usable)
     found = errors.metrics()
     if found is None:
         from gradline.errors import DataError
@@ -381,7 +388,8 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
     mean = model.result["target"]["training_mean"]
     baseline = None if mean is None else errors.baseline(mean)
     reviewed, doubts = review.to_json()
-    notices = [*model.last_notices, *doubts]
+    found_beside, more = beside.to_json()
+    notices = [*model.last_notices, *doubts, *more]
     if source.files and set(source.files) & {tuple(file) for file in model.files}:
         from gradline.types import Notice
 
@@ -394,5 +402,6 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
         "metrics": found.to_json(),
         "baseline": None if baseline is None else baseline.to_json(),
         **reviewed,
+        **found_beside,
         "warnings": [notice.to_json() for notice in notices],
     }

@@ -498,6 +498,7 @@ def test_the_run_directory_holds_model_history_settings_result_and_report(data, 
     assert sorted(p.name for p in run.iterdir()) == [
         "config.toml",
         "history.parquet",
+        "model-card.md",
         "model.gradline",
         "report.html",
         "result.json",

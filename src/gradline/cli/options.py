@@ -37,6 +37,13 @@ OPTIONS = (
         help="Columns to leave out (what is not known in time).",
     ),
     click.option(
+        "--derive",
+        multiple=True,
+        metavar="EXPR",
+        help="A number computed from columns: distance^2, a*b, (a-1000)^2, log(a), spline(a,4); one each.",
+    ),
+    click.option("--degree", type=int, default=1, show_default=True, metavar="N", help="All powers up to N of every number."),
+    click.option(
         "--types",
         multiple=True,
         callback=parameters.pairs,
@@ -133,6 +140,8 @@ OPTIONS = (
     ),
     click.option("--repeats", type=int, default=1, show_default=True, metavar="R", help="Divide into folds R times."),
     click.option("--learning-curve", is_flag=True, help="The error by the number of training rows, from the same read."),
+    click.option("--search", is_flag=True, help="Propose derived numbers that lower the cross-validated error beyond its noise."),
+    click.option("--degree-curve", type=int, default=0, metavar="N", help="The cross-validated error of each degree up to N."),
     click.option("--l1", type=float, default=0.0, show_default=True, help="λ₁ of the penalty λ₁‖w‖₁: sets coefficients to zero."),
     click.option("--intercept/--no-intercept", default=True, help="Whether to fit b."),
     click.option(
@@ -167,6 +176,44 @@ OPTIONS = (
         show_default=True,
         help="Standard errors of the coefficients; the robust ones read the data once more.",
     ),
+    click.option(
+        "--assess",
+        type=_choice("assess"),
+        default="auto",
+        show_default=True,
+        help="What the errors mean, by one more read of the rows; auto: where there are few.",
+    ),
+    click.option(
+        "--interval",
+        type=_choice("interval"),
+        default="auto",
+        show_default=True,
+        help="Prediction intervals: calibrated on the validation rows, by leaving out each training row, or around two fitted quantiles.",
+    ),
+    click.option(
+        "--coverage", type=float, default=0.9, show_default=True, help="Share of the rows that the intervals are to hold."
+    ),
+    click.option(
+        "--event", metavar='">15"', help="What to foresee of the target; a threshold is chosen to act on. Also <, >=, <=."
+    ),
+    click.option(
+        "--act-on",
+        type=_choice("act_on"),
+        default="prediction",
+        show_default=True,
+        help="What has to pass the threshold: the prediction, or a bound of its interval.",
+    ),
+    click.option("--false-alarm-cost", type=float, default=1.0, show_default=True, help="Of acting without the event."),
+    click.option("--miss-cost", type=float, default=1.0, show_default=True, help="Of not acting before the event."),
+    click.option("--hit-cost", type=float, default=0.0, show_default=True, help="Of acting before the event."),
+    click.option("--precision", type=float, metavar="P", help="Choose the threshold for this precision, not for least cost."),
+    click.option("--recall", type=float, metavar="R", help="Choose the threshold for this recall, not for least cost."),
+    click.option(
+        "--cost",
+        metavar="under=A,over=B",
+        help="Of an error a unit, the actual value above or below; or a CSV of error and cost.",
+    ),
+    click.option("--cost-unit", metavar="EUR", help="What --cost is counted in."),
     click.option(
         "--on-divergence",
         type=_choice("on_divergence"),

@@ -111,6 +111,62 @@ VALIDATED = {
     "baseline_rmse": GIVEN,
     "r2": GIVEN,
 }
+GIVEN_LIST = [GIVEN]
+ESTIMATE = dict.fromkeys(("value", "low", "high"), GIVEN)
+SEGMENT = {"rows": int, "coverage": NUMBER, "width": GIVEN}
+COVERED = {
+    "rows": int,
+    "of": int,
+    "coverage": NUMBER,
+    "width": GIVEN,
+    "expected": {"rows": int, **dict.fromkeys(("coverage", "low", "high", "level"), NUMBER)},
+    "normal": {"coverage": NUMBER, "width": GIVEN},
+    "by_prediction": [{"from": NUMBER, "to": NUMBER, **SEGMENT}],
+    "by_level": [{"column": str, "level": str, **SEGMENT}],
+}
+MADE = {
+    "method": WORD,
+    "asked": str,
+    "coverage": NUMBER,
+    "reason": WORD,
+    "guarantee": Maybe(GIVEN),
+    "rests_on": Maybe(str),
+    "calibrated_on": Maybe(str),
+    "rows": Maybe(int),
+    "margin": Maybe(GIVEN),
+    "test": Maybe((None, COVERED)),
+}
+OUTCOME = {
+    **dict.fromkeys(("hits", "false_alarms", "misses", "rests"), NUMBER),
+    **dict.fromkeys(("cost", "precision", "recall"), ESTIMATE),
+}
+POLICY = {
+    "event": {"relation": str, "value": NUMBER},
+    "act_on": str,
+    "rule": WORD,
+    "threshold": GIVEN,
+    "costs": dict.fromkeys(("false_alarm", "miss", "hit"), NUMBER),
+    "chosen_by": str,
+    "required": GIVEN,
+}
+DECISION = {
+    **POLICY,
+    "reason": WORD,
+    "validation": (None, {"rows": int, "of": int, **OUTCOME}),
+    "curve": (None, dict.fromkeys(("threshold", "acted", "cost", "precision", "recall"), GIVEN_LIST)),
+    "test": (
+        None,
+        {
+            "rows": int,
+            "of": int,
+            **OUTCOME,
+            **dict.fromkeys(("always", "never", "at_event"), OUTCOME),
+            "saving": dict.fromkeys(("always", "never"), ESTIMATE),
+        },
+    ),
+}
+INTERVALS = {"method": str, "coverage": NUMBER, "rows": int, "margin": GIVEN, "constant": GIVEN}
+ASSESSMENT = {"rows": Each({"rows": int, "kept": int}), "intervals": Maybe(MADE), "decision": Maybe((None, DECISION))}
 RESULT = {
     "rows": {"read": int, "train": int, "validation": int, "test": int, "dropped": int, "gap": Maybe(int)},
     "intercept": NUMBER,
@@ -127,6 +183,7 @@ RESULT = {
     "metrics": {**BY_ROLE, "baseline": BY_ROLE, "scale": Maybe(str), "log_scale": Maybe({**BY_ROLE, "baseline": BY_ROLE})},
     "cross_validation": (None, VALIDATED),
     "learning_curve": Maybe((None, LEARNING_CURVE)),
+    "assessment": Maybe((None, ASSESSMENT)),
     "warnings": [NOTICE],
     "seconds": NUMBER,
 }
@@ -149,9 +206,10 @@ CONTRACT = {
 }
 FEATURE = {"name": str, "column": str, "part": str, "level": str, "mean": NUMBER, "deviation": NUMBER}
 SCHEME = {"reference": str, "missing": str, "other": bool, "grouped": int}
+DERIVED = {"expression": str, "knots": [NUMBER], "category": WORD, "levels": [str]}
 DOCUMENT = {
     "contract": CONTRACT,
-    "representation": (None, {"features": [FEATURE], "categories": Each(SCHEME)}),
+    "representation": (None, {"features": [FEATURE], "categories": Each(SCHEME), "derived": Maybe([DERIVED])}),
     "coordinates": {"name": str, "intercept": bool},
     "theta": [NUMBER],
     "theta_low": Maybe((None, [NUMBER])),
@@ -162,6 +220,8 @@ DOCUMENT = {
     "files": [list],
     "moments": Each({"rows": int, "weight": NUMBER}),
     "notices": [NOTICE],
+    "intervals": Maybe((None, INTERVALS)),
+    "policy": Maybe((None, POLICY)),
 }
 
 

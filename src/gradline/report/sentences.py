@@ -34,6 +34,20 @@ RESTS_ON = {
 }
 
 
+def violated(model: Model) -> list[Json]:
+    """Those of the assumptions that the intervals of the coefficients rest on that do not hold."""
+    inference, assessment = model.result.get("inference"), model.result.get("assessment")
+    if inference is None or assessment is None or assessment["assumptions"] is None:
+        return []
+    errors, found = inference["errors"], assessment["assumptions"]
+    rests_on = [
+        "linearity",
+        *(["variance"] if errors == "classical" else []),
+        *(["independence"] if errors != "clustered" else []),
+    ]
+    return [found[name] for name in rests_on if not found[name]["holds"]]
+
+
 class Verdict(NamedTuple):
     """kind: `good`, `doubt` or `bad`."""
 

@@ -44,9 +44,9 @@ class _Found(NamedTuple):
     columns: Diagonal
 
 
-def is_wide(kinds: Mapping[str, Kind]) -> bool:
+def is_wide(kinds: Mapping[str, Kind], derived: int = 0) -> bool:
     """Whether so many columns are numbers that no (p, p) matrix is formed; levels of categories are bounded by their own limit."""
-    return numbers_of(kinds) > MOST_FEATURES
+    return numbers_of(kinds) + derived > MOST_FEATURES
 
 
 def numbers_of(kinds: Mapping[str, Kind]) -> int:
@@ -54,9 +54,9 @@ def numbers_of(kinds: Mapping[str, Kind]) -> int:
     return sum(kind is not Kind.TEXT for kind in kinds.values())
 
 
-def refuse_dense(source: Source, config: TrainConfig, kinds: Mapping[str, Kind]) -> None:
+def refuse_dense(source: Source, config: TrainConfig, kinds: Mapping[str, Kind], derived: int = 0) -> None:
     """Raise UsageError, before the read, for what such a table cannot have."""
-    p = numbers_of(kinds)
+    p = numbers_of(kinds) + derived
     if config.fold_count or config.learning_curve:
         what, flag = ("cross-validation", "--folds") if config.fold_count else ("a learning curve", "--learning-curve")
         raise UsageError(

@@ -89,7 +89,7 @@ class RowReader:
         for other in others:
             kept &= ~np.isnan(other)
         weight = self._weight(table, block.first_row)
-        decoded = self.decoder.decode(table, block.first_row)
+        decoded = self.decoder.columns(table, block.first_row)
         without = table.num_rows - int(np.count_nonzero(kept))
         beside = _nulls(decoded, ~kept) if without else {}
         if self.missing != "impute":
@@ -107,6 +107,7 @@ class RowReader:
             decoded, y, roles, row = decoded.take(kept), y[kept], roles[kept], row[kept]
             weight = None if weight is None else weight[kept]
             parts = tuple(each[kept] for each in parts)
+        decoded = self.decoder.derive(decoded, row)
         more = tuple(NumberColumn(name, v[kept], Part.TARGET) for name, v in zip(self.others, others, strict=True))
         return Rows(decoded, y, weight, roles, row, table.num_rows, dropped, table, kept, more, parts, without, beside, gap)
 

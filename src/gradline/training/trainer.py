@@ -24,12 +24,13 @@ from gradline.oracles.minibatch import Batches, ExampleStore, MiniBatchOracle
 from gradline.oracles.moments import MomentsOracle
 from gradline.oracles.sparse import SparseStore
 from gradline.oracles.streamed import StreamedOracle
-from gradline.representation.decode import DATE_PARTS, Decoder
+from gradline.representation.decode import Decoder
 from gradline.representation.features import Limits, Representation, represent
 from gradline.training.cadence import EVERY_STEP, batch_cadence
 from gradline.training.collinearity import Collinearity, collinearity
-from gradline.training.columns import feature_kinds, make_contract, source_columns, target_kind
+from gradline.training.columns import feature_kinds, made_of, make_contract, source_columns, table_columns, target_kind
 from gradline.training.dense import is_wide, prepare_dense, read_dense, refuse_dense
+from gradline.training.deriving import derivations, resolved
 from gradline.training.doubts import bounded, data_doubts, run_doubts, table_doubts
 from gradline.training.elastic import ElasticNet, elastic_plan
 from gradline.training.escalation import escalated, needed, refined, staged
@@ -162,7 +163,7 @@ def train(
     if isinstance(problem, WideProblem):
         notices += wide_doubts(problem, config)
     else:
-        collinear = collinearity(problem, source_columns(prepared.representation))
+        collinear = collinearity(problem, source_columns(prepared.representation), made_of(prepared.representation))
         notices += data_doubts(problem, certificate, descent, found, collinear)
         notices += table_doubts(problem, prepared.representation, found, prepared.reader, config, texts)
     return Fit(
@@ -184,8 +185,7 @@ def train(
 
 
 def _contract(source: Source, config: TrainConfig, prepared: Prepared) -> Contract:
-    used = {feature.column for feature in prepared.representation.features}
-    kinds = {name: kind for name, kind in prepared.kinds.items() if used & {name, *(f"{name}.{part}" for part in DATE_PARTS)}}
+    kinds = {name: prepared.kinds[name] for name in table_columns(prepared.representation, prepared.kinds)}
     return make_contract(kinds, prepared.survey, config, source)
 
 
@@ -247,14 +247,17 @@ def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, progress: Pro
 def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, progress: Progress) -> Read:
     """The one read, for the targets of all of `configs`. Raises InputError where one of them cannot be trained on."""
     start, config = time.perf_counter(), configs[0]
-    decoder = Decoder(feature_kinds(source, config)[0])
-    wide = is_wide(decoder.kinds)
+    planned = derivations(source, config, feature_kinds(source, config)[0])
+    decoder = Decoder(planned.kinds)
+    wide = is_wide(decoder.kinds, planned.columns)
     for each in configs if wide else ():
-        refuse_dense(source, each, decoder.kinds)
+        refuse_dense(source, each, decoder.kinds, planned.columns)
     split = make_split(source, config)
     others = {target: target_kind(source, config, target) for target in config.targets}
     kind = others.pop(config.target)
     reader = RowReader(decoder, split.roles, config.target, kind, config.weight, config.missing, config.log_target, others)
+    if planned.expressions:
+        reader = replace(reader, decoder=replace(decoder, derived=resolved(source, config, reader, engine, planned)))
     columns = None
     if wide:
         found, columns = read_dense(source, reader, engine, progress.rows)
@@ -271,7 +274,8 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     """Everything before the first step."""
     if isinstance(source, SparseSource):
         return _prepare_sparse(source, config, engine, progress)
-    kinds, notices = feature_kinds(source, config)
+    shown, notices = feature_kinds(source, config)
+    kinds, hidden, _ = derivations(source, config, shown)
 
     # one read: moments by role
     read = read or read_once(source, [config], engine, progress)
@@ -281,7 +285,9 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     # columns become features
     chosen = None if config.features is None else frozenset(config.features)
     limits = Limits.of(training.rows, config.min_level_rows, config.max_levels)
-    representation, left_out = represent(read.columns or training, found.summaries, limits, chosen)
+    representation, left_out = represent(
+        read.columns or training, found.summaries, limits, chosen, reader.decoder.derived, hidden
+    )
     notices += left_out
     if not representation.features:
         why = " ".join(n.message for n in notices) or "choose columns with --features."
@@ -338,6 +344,8 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
 
 
 def _prepare_sparse(source: SparseSource, config: TrainConfig, engine: Engine, progress: Progress) -> Prepared:
+    if config.derive or config.degree > 1 or config.search or config.degree_curve:
+        raise UsageError(f"{source.name} is sparse: numbers are derived of tables of columns.", "put the columns in before.")
     if config.fold_count or config.learning_curve:
         what, flag = ("cross-validation", "--folds") if config.fold_count else ("a learning curve", "--learning-curve")
         raise UsageError(
