@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray, Json
 
 NO_TEST = "there are no test rows"
+OF_A_QUANTILE = "a quantile is predicted, not a mean"
 NO_TIME = "the rows have no order in time (--time)"
 
 
@@ -53,13 +54,14 @@ def meaning(found: Fit, source: Source, config: TrainConfig, by_role: Mapping[Ro
         "calibration": None,
         "segments": None,
         "worst": _worst(by_role, source),
+        "reasons": {},
     }
     for role, rows in judging.items():
         intervals = {name: interval.to_json() for name, interval in metric_intervals(rows).items()}
         document["metrics"][role.label] = intervals | {"resampling": how(rows)}
     test = judging.get(Role.TEST)
     if test is None:
-        return Meaning(document | {"reason": NO_TEST}, [])
+        return Meaning(document | {"reasons": dict.fromkeys(("baselines", "cost", "calibration", "segments"), NO_TEST)}, [])
     validation = held_out[Role.VALIDATION].rows if Role.VALIDATION in held_out else None
     baselines = _baselines(found, config, by_role, times, test)
     document["baselines"] = baselines.to_json()
@@ -71,9 +73,12 @@ def meaning(found: Fit, source: Source, config: TrainConfig, by_role: Mapping[Ro
         line = calibration(test)
         document["calibration"] = line.to_json()
         notices += line.doubts() if config.loss == "squared" else []
+    else:
+        document["reasons"]["calibration"] = OF_A_QUANTILE
     sides = sides_of(validation, test.rows, test.bootstrap.units)
     if sides is None:
-        return Meaning(document | {"segments": {"reason": NO_SEARCH}}, notices)
+        document["reasons"]["segments"] = NO_SEARCH
+        return Meaning(document, notices)
     parts = segments(sides, _shown(found))
     document["segments"] = parts.to_json()
     return Meaning(document, notices + parts.doubts())

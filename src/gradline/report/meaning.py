@@ -139,7 +139,7 @@ def calibration_sentence(model: Model) -> str | None:
 def segment_sentence(model: Model) -> str | None:
     """Where the model is worse than on average."""
     found = assessment(model).get("segments")
-    if not found or "worse" not in found:
+    if not found:
         return None
     tried = f"{count(found['conditions'])} conditions tried, {percent(found['rate'])} risk of a false one in all"
     if not found["worse"]:
@@ -291,9 +291,8 @@ def _calibration(model: Model) -> Section | None:
 def _segments(model: Model) -> Section | None:
     found = assessment(model).get("segments")
     if not found:
-        return None
-    if "worse" not in found:
-        return Section("Where the model is worse", [f"Not searched: {found['reason']}."], [], open=False)
+        reason = (assessment(model).get("reasons") or {}).get("segments")
+        return Section("Where the model is worse", [f"Not searched: {reason}."], [], open=False) if reason else None
     lines = [
         f"{plural(found['conditions'], 'condition')} searched on {plural(found['searched']['rows'], found['searched']['role'] + ' row')}; the most "
         f"striking {count(found['tested'])} tested on {plural(found['confirmed']['rows'], found['confirmed']['role'] + ' row')}, and corrected for "
