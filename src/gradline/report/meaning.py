@@ -89,7 +89,8 @@ def _beside(model: Model) -> str | None:
     best = min(known, key=lambda name: found[name]["error"])
     entry, name = found[best], baseline_name(best, found[best])
     measure = "RMSE" if found["measure"] == "rmse" else "mean pinball loss"
-    than = f"{measure} {number(found['model'])} against {number(entry['error'])}{unit_of(model)} of {name}, the best of the baselines"
+    model_has, other_has = number(found["model"]), number(entry["error"])
+    than = f"The model's {measure} is {model_has}{unit_of(model)}; the best simple prediction, {name}, has {other_has}"
     if entry["better"] is None:
         return f"{than}; the rows are too few to say more."
     between_them = f"the difference is {number(entry['difference']['value'])} ({between(entry['difference'])})"
@@ -243,7 +244,9 @@ def _cost(model: Model) -> Section | None:
 def _of_what(found: Json, model: Model, unit: str) -> str:
     match found["kind"]:
         case "linear":
-            return f"One{unit_of(model) or ' unit'} too low costs {number(found['under'])}{unit}, one too high {number(found['over'])}{unit}."
+            per = f"unit ({unit_of(model).strip()})" if unit_of(model) else "unit"
+            under, over = number(found["under"]), number(found["over"])
+            return f"An error costs {under}{unit} a {per} where the prediction is too low, {over}{unit} where it is too high."
         case "table":
             return (
                 f"The cost of an error is straight between {plural(len(found['points']), 'point')}, and least at the error "

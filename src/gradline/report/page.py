@@ -62,8 +62,10 @@ def render(model: Model) -> str:
     from markupsafe import Markup, escape
 
     path = path_chart(model)
-    calibrated = meaning.calibration_chart(model)
-    shown = [*charts.charts(model), *(chart for chart in (calibrated, path) if chart is not None)]
+    shown = [*charts.charts(model), *([path] if path is not None else [])]
+    if (calibrated := meaning.calibration_chart(model)) is not None:
+        at = next((i for i, chart in enumerate(shown) if chart.id == "effects"), len(shown))  # which has a row of its own
+        shown.insert(at, calibrated)
     page = _template().render(
         title=sentences.title(model),
         data=model.data_name,
