@@ -1,5 +1,7 @@
 """Rows as the read after training keeps them, made by hand."""
 
+from functools import cache
+
 import numpy as np
 import pyarrow as pa
 
@@ -28,8 +30,16 @@ def kept(error, *, actual=None, weight=None, numbers=(), categories=(), role=Rol
     )
 
 
+@cache
+def by_row(n, seed):
+    """Resamples of n rows, drawn once for all tests."""
+    return Bootstrap.of(units_of(n, seed), seed)
+
+
 def judge(rows, seed=0, time=None, over_all=None):
     """The rows with their resamples."""
+    if rows.group is None and time is None:
+        return Judged(rows, by_row(len(rows.actual), seed), over_all)
     units = units_of(len(rows.actual), seed, group=rows.group, time=time, error=rows.error)
     return Judged(rows, Bootstrap.of(units, seed), over_all)
 

@@ -186,6 +186,7 @@ def sides_of(validation: KeptRows | None, test: KeptRows, units: Units) -> Sides
         mine = half[units.of] == 0
         sides = Sides(test, everything[mine], test, everything[~mine], units)
     enough = len(sides.at) >= 2 * LEAST_ROWS and len(sides.on) >= 2 * LEAST_ROWS
+    enough &= bool(np.isfinite(sides.search.error).all() and np.isfinite(test.error).all())
     return sides if enough and len(np.unique(units.of[sides.on])) >= 2 * LEAST_UNITS else None
 
 
