@@ -80,6 +80,16 @@ def test_a_model_that_is_not_better_is_told_so_and_one_that_is_better_is_not():
     assert notices(60, -1.0) == ["no_better_than_baseline"]  # but this they do
 
 
+def test_a_column_that_has_moved_since_training_is_not_the_best():
+    rng = np.random.default_rng(5)
+    y = rng.normal(size=1_000)
+    steady, moved = y + 0.8 * rng.normal(size=1_000), y + 0.1 * rng.normal(size=1_000)
+    moved[600:] += 5.0
+    table = pa.table({"steady": steady, "moved": moved, "time": np.arange(1_000), "y": y})
+    model = fit(table, "y", features=["steady", "moved"], time="time", validation=0.2, test=0.2)
+    assert model.result["assessment"]["baselines"]["best_column"]["column"] == "steady"
+
+
 def groups_of(table, features, target):
     """Each column alone, by NumPy: {column: (design, target)}."""
     found = {}

@@ -75,6 +75,8 @@ def test_one_wild_row_makes_no_segment():
     found = searched(6, 600, wild)
     assert not found.worse
     assert not found.biased
+    found = searched(6, 600, lambda e, c: wild(e, c) * np.where(c["shop"] == 2, 4.0, 1.0))
+    assert [each.condition for each in found.worse] == ["shop = c"]  # nor does it hide one
 
 
 def test_levels_are_matched_by_their_text_not_their_code():
