@@ -153,7 +153,7 @@ def test_a_cost_that_cannot_be_is_refused_before_anything_is_read(tmp_path, caps
         assert says in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
     stream = table(200).to_reader()
-    with pytest.raises(UsageError, match="--cost reads the rows again"):
+    with pytest.raises(UsageError, match="--cost needs the rows a second time"):
         fit(stream, "y", cost="under=3,over=1")
 
 

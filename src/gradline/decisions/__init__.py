@@ -1,1 +1,1 @@
-"""What an error costs, and what is decided on a score."""
+"""What to do on a score: events, policies, what they cost. Pure functions of numbers."""

@@ -77,14 +77,15 @@ class Worst(NamedTuple):
         """The largest of both."""
         import pyarrow as pa
 
-        arrays = [np.concatenate(pair) for pair in zip(self[1:], other[1:], strict=True)]
+        arrays: list[Any] = [np.concatenate(pair) for pair in zip(self[1:], other[1:], strict=True)]
         table = pa.concat_tables([self.table, other.table], promote_options="permissive")
         return Worst(table, *arrays).largest()
 
     def largest(self) -> Worst:
         """At most MOST_WORST of them; of equal errors the first."""
         order = np.argsort(-np.abs(self.predicted - self.actual), kind="stable")[:MOST_WORST]
-        return Worst(self.table.take(as_arrow(order)), *(each[order] for each in self[1:]))
+        arrays: list[Any] = [each[order] for each in self[1:]]
+        return Worst(self.table.take(as_arrow(order)), *arrays)
 
 
 class Assessed(NamedTuple):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from gradline.report.cells import Cell, Table, cell, counted
+from gradline.report.cells import Cell, Section, Table, cell, counted
 from gradline.report.charts import Chart, layout_of, target_label
 from gradline.report.coefficients import probability
 from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared, shortened, signed
@@ -29,15 +29,6 @@ MOST_SHOWN = 12  # segments
 LONGEST = 60  # of a value of a worst row
 MOST_COLUMNS = 24
 BASELINES = {"mean": "always predicting one number", "last_value": "the last value known", "best_column": "one column alone"}
-
-
-class Section(NamedTuple):
-    """A fold of the page. lines: sentences above its tables."""
-
-    title: str
-    lines: list[str]
-    tables: list[Table]
-    open: bool = True
 
 
 def assessment(model: Model) -> Json:
@@ -188,7 +179,7 @@ def _metrics(model: Model) -> Section | None:
     ]
     lines += [f"{words.capitalize() if words[0].islower() else words}: {reason}." for words, reason in reasons.items()]
     unit = unit_of(model).strip()
-    return Section("How sure the metrics are", lines, [Table(f"Errors{f', in {unit}' if unit else ''}", head, rows)], open=False)
+    return Section("How sure the metrics are", [*lines, Table(f"Errors{f', in {unit}' if unit else ''}", head, rows)])
 
 
 def _figure(name: str, value: float | None) -> Cell:
@@ -215,9 +206,7 @@ def _baselines(model: Model) -> Section | None:
         numbers = [cell(entry["error"]), cell(difference["value"]), Cell(between(difference), numeric=True)]
         rows.append([Cell(words), *numbers, Cell(better)])
     head = [("prediction", False), (measure, True), ("model less this", True), ("95% interval", True), ("model better", False)]
-    return Section(
-        "Beside simple predictions", [], [Table(f"On the {found['role']} rows{_unit_comma(model)}", head, rows)], open=False
-    )
+    return Section("Beside simple predictions", [Table(f"On the {found['role']} rows{_unit_comma(model)}", head, rows)])
 
 
 def _unit_comma(model: Model) -> str:
@@ -238,7 +227,7 @@ def _cost(model: Model) -> Section | None:
     if found["reason"]:
         lines.append(f"No shift of the predictions was tried: {found['reason']}.")
     head = [("prediction", False), ("a row", True), ("95% interval", True), ("all test rows", True)]
-    return Section("What an error costs", lines, [Table(f"Cost{f', in{unit}' if unit else ''}", head, rows)])
+    return Section("What an error costs", [*lines, Table(f"Cost{f', in{unit}' if unit else ''}", head, rows)], open=True)
 
 
 def _of_what(found: Json, model: Model, unit: str) -> str:
@@ -288,14 +277,14 @@ def _calibration(model: Model) -> Section | None:
         f"intercept {number(intercept['value'])} ({number(intercept['standard_error'], 2)}); of a calibrated model they are 1 and 0."
     ]
     table = Table(f"Predicted and actual {target_label(model)} on the {found['role']} rows", head, rows)
-    return Section("Calibration over the range", lines, [table], open=False)
+    return Section("Calibration over the range", [*lines, table])
 
 
 def _segments(model: Model) -> Section | None:
     found = assessment(model).get("segments")
     if not found:
         reason = (assessment(model).get("reasons") or {}).get("segments")
-        return Section("Where the model is worse", [f"Not searched: {reason}."], [], open=False) if reason else None
+        return Section("Where the model is worse", [f"Not searched: {reason}."]) if reason else None
     lines = [
         f"{plural(found['conditions'], 'condition')} searched on {plural(found['searched']['rows'], found['searched']['role'] + ' row')}; the most "
         f"striking {count(found['tested'])} tested on {plural(found['confirmed']['rows'], found['confirmed']['role'] + ' row')}, and corrected for "
@@ -311,7 +300,7 @@ def _segments(model: Model) -> Section | None:
             lines.append(f"{caption.partition(' (')[0]}: none found.")
             continue
         tables.append(_segments_table(found, some, caption))
-    return Section("Where the model is worse", lines, tables)
+    return Section("Where the model is worse", [*lines, *tables], open=True)
 
 
 def _segments_table(found: Json, some: list[Json], caption: str) -> Table:
@@ -359,7 +348,7 @@ def _worst(model: Model) -> Section | None:
     role = {"train": "training"}.get(found["role"], found["role"])
     lines = ["Rows are numbered from 0. One wrong value, or one column that is not there, often explains several of them."]
     caption = f"The {plural(len(rows), role + ' row')} with the largest errors"
-    return Section("The worst rows", lines, [Table(caption, head, rows)], open=False)
+    return Section("The worst rows", [*lines, Table(caption, head, rows)])
 
 
 def _value(value: object) -> str:

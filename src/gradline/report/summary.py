@@ -9,11 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from gradline.errors import plural, printable
-from gradline.report import meaning
+from gradline.report import dataflow, decisions, intervals, meaning
+from gradline.report.learning_curve import learned_from_rows
 from gradline.report.plain import console as _console
 from gradline.report.plain import number
 from gradline.report.plain import text as _text
-from gradline.report.sentences import RESTS_ON, free_is_near
+from gradline.report.sentences import RESTS_ON, folds_of, free_is_near, violated
 from gradline.training.stopping import StopReason
 
 if TYPE_CHECKING:
@@ -52,6 +53,19 @@ def print_summary(model: Model, path: Path, *, every: bool = False) -> None:
     if (folds := _folds(model)) is not None:
         console.print(folds)
         console.print()
+    for sentence in learned_from_rows(model):
+        rows = Table.grid(padding=(0, 2))
+        rows.add_row(Text("Rows    "), _text(sentence))
+        console.print(rows)
+        console.print()
+    if lines := [*intervals.lines(model), *decisions.lines(model)]:
+        for name, line in lines:
+            console.print(_text(f"{name:10}{line}"))
+        console.print()
+    if every:
+        for name, line in dataflow.steps(model):
+            console.print(_text(f"{name:10}{line}"))
+        console.print()
     trust = Table.grid(padding=(0, 2))  # wraps under its own first column
     trust.add_row(Text("Trust   "), _trust(model))
     console.print(trust)
@@ -73,6 +87,8 @@ def _rows(model: Model) -> Text:
         why = "without one of the targets" if model.config.get("other_targets") else "without a target"
         why += "" if model.config["missing"] != "drop" else " or a feature"
         text += f" · {rows['dropped']:,} left out ({why})"
+    if rows.get("gap"):
+        text += f" · {rows['gap']:,} left out (in the gap)"
     return _text(text, style="dim")
 
 
@@ -87,7 +103,8 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
         units = _per_unit(model, names[0])
         line = Text.assemble("Learned   ", (printable(formula), "bold green"), printable(f"   ({units})") if units else "")
         interval = _between(model.result.get("inference"), names[0])
-        return [line, *([_text(f"          slope {interval} (95% interval)", "dim")] if interval else [])]
+        below = [_text(f"          slope {interval} (95% interval)", "dim")] if interval else []
+        return [line, *below, *(Text("          ").append(text) for text in _violated(model))]
     features = {f.name: f for f in model.representation.features}
     effect = {name: coefficients[name] * features[name].deviation for name in names}
     order = sorted(names, key=lambda name: -abs(effect[name]))
@@ -120,12 +137,19 @@ def _learned(model: Model, *, every: bool) -> list[Any]:
         )
     if inference is not None:
         lines.append(_text(f"95% interval: {RESTS_ON[inference['errors']]}", style="dim"))
+        lines += _violated(model)
     references = model.result["references"]
     if references:
         lines.append(_text("compared with " + ", ".join(f"{c}={level}" for c, level in references.items()), style="dim"))
     if model.retransformation is not None:
         lines.append(_text(f"of log({contract.target}): +0.01 is about +1 % of {contract.target}", style="dim"))
     return lines
+
+
+def _violated(model: Model) -> list[Text]:
+    """What the intervals rest on and does not hold."""
+    found = violated(model)
+    return [_text(f"✗ not so: {'; '.join(each['finding'] for each in found)}", style="yellow")] if found else []
 
 
 def _between(inference: Json | None, name: str) -> str | None:
@@ -202,7 +226,12 @@ def _folds(model: Model) -> Text | None:
     log = f" of log({model.contract.target})" if model.config.get("log_target") else ""
     chosen = number(found["chosen"]) if found["chosen"] else "0"
     r2 = "" if found["r2"] is None else f", R² {found['r2']:.4f}"
-    text = _text(f"Folds     RMSE{log} {rmse} ± {error} over {found['folds']} folds (always the mean {mean}){r2}")
+    text = _text(
+        f"Folds     RMSE{log} {rmse} ± {error} over {folds_of(found).partition(' of ')[0].partition(' in ')[0]} (always the mean {mean}){r2}"
+    )
+    if (nested := found.get("nested")) is not None:
+        over = f" over {nested['folds']} of them" if nested["folds"] != found["folds"] * found.get("repeats", 1) else ""
+        text.append(f"\n          {number(nested['rmse'])}{over} where λ is chosen without the rows it is judged on")
     if len(found["l2"]) == 1:
         return text.append(f"\n          at λ = {chosen}")
     if not found["chosen"]:
@@ -311,11 +340,18 @@ def print_evaluation(model: Model, document: Json) -> None:
     ):
         table.add_row(label, number(found[key]), number((baseline or {}).get(key)))
     console.print(table)
+    for name, line in [*intervals.measured(model, document), *decisions.measured(model, document)]:
+        console.print(_text(f"{name:10}{line}"))
     if (influence := document["influence"]) is not None:
         rows = [f"row {r['row']:,} ({number(r['cook'], 3)}, leverage {number(r['leverage'], 3)})" for r in influence["rows"]]
         console.print(
             _text(f"these are the training rows; largest Cook's distances: {', '.join(rows[:SHOWN_ROWS])}", style="dim")
         )
+        left_out = influence["leave_one_out"]["rmse"]
+        if left_out is not None:
+            console.print(
+                _text(f"each of them predicted from all others (leave-one-out): RMSE {number(left_out)}{unit}", style="dim")
+            )
     if (copies := document["duplicates"]) is not None and copies["rows"]:
         about = "about " if copies["estimate"] else ""
         first = f"first at row {copies['first']['row']:,}"

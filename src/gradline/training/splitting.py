@@ -96,7 +96,7 @@ def disordered_times(roles: TimeRoles) -> list[Notice]:
 
 def uneven_times(found: Survey, roles: TimeRoles, config: TrainConfig) -> list[Notice]:
     """Rows of one time stay together, so that the shares held out can be far from those asked for."""
-    total = found.read - found.dropped
+    total = found.read - found.dropped + found.gap
     shares = {Role.VALIDATION: config.validation, Role.TEST: config.test}
     off = {
         role: share for role, share in shares.items() if abs(found.rows(role) - share * total) > OFF_SHARE * share * total + 1.0
@@ -104,8 +104,9 @@ def uneven_times(found: Survey, roles: TimeRoles, config: TrainConfig) -> list[N
     if not off or total < SHARE_ROWS:
         return []
     words = " and ".join(f"{found.rows(role):,} for {role.name.lower()}, not {100 * share:g}%" for role, share in off.items())
+    gap = f", or {roles.gap_words} of gap hold many ({found.gap:,} rows are left out)" if found.gap else ""
     text = (
-        f"of {total:,} rows there are {words}: many rows have one time at the border, or the last ones have no target. Use a finer time, or "
+        f"of {total:,} rows there are {words}: many rows have one time at the border, or the last ones have no target{gap}. Use a finer time, or "
         "other shares."
     )
     return [Notice("time_ties", roles.column, text)]
