@@ -8,7 +8,15 @@ import numpy as np
 
 from gradline.arrays import flat_column
 from gradline.decisions.cost import parse_cost
-from gradline.evaluation.baselines import Baseline, Measure, all_whole, best_column, compare_baselines, last_values, quantile_of
+from gradline.evaluation.baselines import (
+    Baseline,
+    Measure,
+    best_column,
+    compare_baselines,
+    known_before,
+    last_values,
+    quantile_of,
+)
 from gradline.evaluation.calibration import calibration
 from gradline.evaluation.expected_cost import expected_cost
 from gradline.evaluation.segments import NO_SEARCH, segments, sides_of
@@ -16,7 +24,7 @@ from gradline.evaluation.uncertainty import how, judged, metric_intervals
 from gradline.evaluation.worst_rows import worst_rows
 from gradline.maths.problem import Problem
 from gradline.representation.features import Representation
-from gradline.splits.roles import time_ordinals
+from gradline.splits.roles import TimeRoles, time_ordinals
 from gradline.types import Notice, Role
 
 if TYPE_CHECKING:
@@ -116,7 +124,8 @@ def _baselines(
     constant = _training_mean(by_role) if quantile is None else quantile_of(by_role[Role.TRAINING], quantile)
     rows = test.rows
     baselines = [Baseline("mean", np.full(len(rows.actual), constant))]
-    baselines.append(_last_value(by_role, times))
+    roles = found.reader.roles
+    baselines.append(_last_value(by_role, times, roles.gap if isinstance(roles, TimeRoles) else 0.0))
     assert isinstance(found.problem, Problem)
     assert isinstance(found.representation, Representation)
     best = best_column(found.problem, found.representation)
@@ -130,16 +139,16 @@ def _baselines(
     return compare_baselines(test, baselines, Measure(quantile))
 
 
-def _last_value(by_role: Mapping[Role, Assessed], times: Mapping[Role, FloatArray | None]) -> Baseline:
+def _last_value(by_role: Mapping[Role, Assessed], times: Mapping[Role, FloatArray | None], gap: float) -> Baseline:
     own = times[Role.TEST]
     if own is None:
         return Baseline("last_value", None, NO_TIME)
-    if not all_whole(by_role):
+    earlier = known_before(by_role)
+    if earlier is None:
         return Baseline("last_value", None, "only a sample of the rows is kept, and the row before each is not known")
-    earlier = [role for role in by_role if role is not Role.TEST]
     before = np.concatenate([time for role in earlier if (time := times[role]) is not None])
     values = np.concatenate([by_role[role].rows.actual for role in earlier])
-    return Baseline("last_value", last_values(own, by_role[Role.TEST].rows.actual, before, values))
+    return Baseline("last_value", last_values(own, by_role[Role.TEST].rows.actual, before, values, gap))
 
 
 def _predicted(

@@ -43,6 +43,9 @@ def test_the_last_value_is_that_of_the_latest_time_before():
     for t, value in zip(time, found, strict=True):
         earlier = all_times[all_times < t]
         assert value == pytest.approx(values[all_times == earlier.max()].mean())
+    for t, value in zip(time, last_values(time, actual, before_time, before, 3.0), strict=True):  # a target is known three later
+        earlier = all_times[all_times < t - 3.0]
+        assert value == pytest.approx(values[all_times == earlier.max()].mean())
     assert np.isnan(last_values(np.array([1.0]), np.array([2.0]), np.zeros(0), np.zeros(0)))[0]
 
 

@@ -85,7 +85,10 @@ def _beside(model: Model) -> str | None:
     if entry["better"] is None:
         return f"{than}; the rows are too few to say more."
     between_them = f"the difference is {number(entry['difference']['value'])} ({between(entry['difference'])})"
-    return f"{than}: {between_them}{'.' if entry['better'] else ', so the model is not better beyond noise.'}"
+    if entry["better"]:
+        return f"{than}: {between_them}."
+    worse = entry["difference"]["low"] > 0.0
+    return f"{than}: {between_them}, so the model is {'worse' if worse else 'not better beyond noise'}."
 
 
 def baseline_name(name: str, entry: Json) -> str:
