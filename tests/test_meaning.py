@@ -207,3 +207,28 @@ def test_weights_count_as_repeated_rows_in_the_values():
     assert one["cost"]["model"]["total"] == pytest.approx(two["cost"]["model"]["total"], rel=1e-7)
     assert one["cost"]["shifted"]["total"] == pytest.approx(two["cost"]["shifted"]["total"], rel=1e-7)
     assert one["calibration"]["slope"]["value"] == pytest.approx(two["calibration"]["slope"]["value"], rel=1e-7)
+
+
+def test_of_large_tables_a_sample_is_judged_and_it_is_called_one(monkeypatch):
+    monkeypatch.setattr("gradline.evaluation.kept_rows.MOST_KEPT", 400)
+    data = table(12_000)
+    model = fit(data, "y", features=["x", "shop"], cost="under=3,over=1", time="day")
+    found = model.result["assessment"]
+    sure = found["metrics"]["test"]
+    assert sure["resampling"]["sample"] is True
+    assert sure["resampling"]["rows"] == found["rows"]["test"]["kept"] < found["rows"]["test"]["rows"]
+    assert sure["rmse"]["value"] == pytest.approx(model.metrics["test"]["rmse"], rel=1e-9)  # of all rows
+    assert found["baselines"]["last_value"]["error"] is None
+    assert found["cost"]["model"]["total"] == pytest.approx(
+        found["cost"]["model"]["per_row"]["value"] * found["rows"]["test"]["rows"]
+    )
+    assert "from a sample of" in render(model)
+
+
+def test_derived_numbers_are_no_columns_to_search():
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=4_000)
+    data = pa.table({"x": x, "z": rng.normal(size=4_000), "y": x + x**2 + rng.normal(size=4_000) * (1.0 + x**2)})
+    found = fit(data, "y", derive=["x^2"]).result["assessment"]["segments"]["worse"]
+    assert found
+    assert not any("^" in each["condition"] for each in found)

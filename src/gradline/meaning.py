@@ -23,8 +23,10 @@ from gradline.evaluation.segments import NO_SEARCH, segments, sides_of
 from gradline.evaluation.uncertainty import how, judged, metric_intervals
 from gradline.evaluation.worst_rows import worst_rows
 from gradline.maths.problem import Problem
+from gradline.representation.decode import DATE_PARTS
 from gradline.representation.features import Representation
 from gradline.splits.roles import TimeRoles, time_ordinals
+from gradline.training.rows import RowReader
 from gradline.types import Notice, Role
 
 if TYPE_CHECKING:
@@ -83,7 +85,8 @@ def meaning(found: Fit, source: Source, config: TrainConfig, by_role: Mapping[Ro
         notices += line.doubts() if config.loss == "squared" else []
     else:
         document["reasons"]["calibration"] = OF_A_QUANTILE
-    sides = sides_of(validation, test.rows, test.bootstrap.units)
+    searched = None if validation is None else _as_read(found, validation)
+    sides = sides_of(searched, _as_read(found, test.rows), test.bootstrap.units)
     if sides is None:
         document["reasons"]["segments"] = NO_SEARCH
         return Meaning(document, notices)
@@ -104,6 +107,14 @@ def _training_mean(by_role: Mapping[Role, Assessed]) -> float:
 def _worst(by_role: Mapping[Role, Assessed], source: Source) -> Json:
     role = next(role for role in (Role.TEST, Role.VALIDATION, Role.TRAINING) if role in by_role)
     return worst_rows(by_role[role].worst, role, [file.name for file in source.files])
+
+
+def _as_read(found: Fit, rows: KeptRows) -> KeptRows:
+    """Without the numbers that were derived of others: their values say nothing that those do not."""
+    assert isinstance(found.reader, RowReader)
+    read = {*found.reader.decoder.kinds, *(f"{name}.{part}" for name in found.reader.decoder.kinds for part in DATE_PARTS)}
+    numbers = tuple(number for number in rows.decoded.numbers if number.name in read)
+    return rows._replace(decoded=rows.decoded._replace(numbers=numbers))
 
 
 def _shown(found: Fit) -> Callable[[str, float], str]:

@@ -237,15 +237,15 @@ def _of_what(found: Json, model: Model, unit: str) -> str:
     match found["kind"]:
         case "linear":
             per = f"unit ({unit_of(model).strip()})" if unit_of(model) else "unit"
-            under, over = number(found["under"]), number(found["over"])
+            under, over = number(found.get("under")), number(found.get("over"))
             return f"An error costs {under}{unit} a {per} where the prediction is too low, {over}{unit} where it is too high."
         case "table":
             return (
-                f"The cost of an error is straight between {plural(len(found['points']), 'point')}, and least at the error "
-                f"{number(found['least_at'])}."
+                f"The cost of an error is straight between {plural(len(found.get('points') or ()), 'point')}, and least at the error "
+                f"{number(found.get('least_at'))}."
             )
         case _:
-            return f"The cost of an error is that of the Python function {found['name']}; its code is not in the model."
+            return f"The cost of an error is that of the Python function {found.get('name')}; its code is not in the model."
 
 
 def _cost_cells(entry: Json) -> list[Cell]:
