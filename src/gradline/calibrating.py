@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradline.errors import plural
-from gradline.evaluation.coverage import counted, measure
+from gradline.evaluation.coverage import counted, low_coverage, measure, uneven
 from gradline.evaluation.leave_one_out import MOST_ROWS, leave_one_out, too_large
 from gradline.maths.conformal import Bounds, decimal, quantile, quantile_scores, rows_needed
 from gradline.maths.distributions import t_quantile
@@ -83,8 +83,12 @@ def calibrate(
     test: Json | None = None
     if Role.TEST in by_role:
         rows = by_role[Role.TEST].rows
-        test, more = measure(rows, bounds[Role.TEST], _normal(found, rows, config), intervals.rows, config.coverage, config.seed)
-        notices += more
+        tested = measure(rows, bounds[Role.TEST], _normal(found, rows, config), intervals.rows, config.coverage, config.seed)
+        test = tested.document
+        notices += low_coverage(tested.own, config.coverage, "the test rows")
+        if tested.worst is not None and config.interval != "auto":  # whoever did not ask for intervals is told in the report
+            column = tested.worst.get("column")
+            notices.append(Notice("coverage_uneven", column, f"{uneven(tested.worst, config.coverage)}."))
     document = {
         **asked,
         "method": intervals.method,
