@@ -22,7 +22,10 @@ def test_every_figure_is_a_direct_count(weighted):
     policy = Policy(Event(">", 1.0), "prediction", 0.4, COSTS)
     found = compared(COSTS, Outcome.of(policy.acts(score), happened, weight), Outcome.of(score > 1.0, happened, weight))
     heavy = np.ones(400) if weight is None else weight
-    counts, cost = {"hits": 0, "false_alarms": 0, "misses": 0, "rests": 0}, dict.fromkeys(("own", "always", "never", "at_event"), 0.0)
+    counts, cost = (
+        {"hits": 0, "false_alarms": 0, "misses": 0, "rests": 0},
+        dict.fromkeys(("own", "always", "never", "at_event"), 0.0),
+    )
     for s, event, w in zip(score, happened, heavy, strict=True):
         acted = s >= 0.4
         counts["hits" if acted and event else "false_alarms" if acted else "misses" if event else "rests"] += w
@@ -54,7 +57,10 @@ def test_the_cost_has_the_interval_of_a_mean_of_the_rows():
     assert (found.low, found.high) == pytest.approx((cost.mean() - half, cost.mean() + half))
 
 
-@pytest.mark.parametrize(("hits", "rows_", "low", "high"), [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)])
+@pytest.mark.parametrize(
+    ("hits", "rows_", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
 def test_wilsons_interval_is_that_of_the_literature(hits, rows_, low, high):
     # Newcombe, Statistics in Medicine 17 (1998) 857-872, table I, method 3
     found = wilson(hits / rows_, rows_)

@@ -13,8 +13,8 @@ from gradline.decisions.policy import (
     Costs,
     Event,
     Policy,
-    check_settings,
     cheapest,
+    check_settings,
     cuts,
     most_precision,
     most_recall,
@@ -62,7 +62,11 @@ def test_required_precision_and_recall_are_those_of_brute_force(rows, above, ten
     events = sum(w for _, e, w in rows if e)
     kept = [(hits, -i) for i, (hits, alarms) in enumerate(expected) if hits and hits >= required * (hits + alarms)]
     assert most_recall(found, tenths / 10) == (-max(kept)[1] if kept else None)
-    kept = [(Fraction(hits, hits + alarms), hits, -i) for i, (hits, alarms) in enumerate(expected) if hits and hits >= required * events]
+    kept = [
+        (Fraction(hits, hits + alarms), hits, -i)
+        for i, (hits, alarms) in enumerate(expected)
+        if hits and hits >= required * events
+    ]
     assert most_precision(found, tenths / 10) == (-max(kept)[2] if kept else None)
 
 
@@ -85,7 +89,9 @@ def test_without_weights_a_million_rows_and_costs_of_many_digits_stay_exact():
     found = cuts(Event(">", 1.0), happened, scores)
     for costs in (Costs(1.1, 3.3), Costs(123456789.123456789, 9.87654321e17), Costs(1e-17, 1.0, 1e-5)):
         exact = [
-            Fraction(repr(costs.false_alarm)) * a + Fraction(repr(costs.miss)) * (int(found.events) - h) + Fraction(repr(costs.hit)) * h
+            Fraction(repr(costs.false_alarm)) * a
+            + Fraction(repr(costs.miss)) * (int(found.events) - h)
+            + Fraction(repr(costs.hit)) * h
             for h, a in zip(found.hits.tolist(), found.alarms.tolist(), strict=True)
         ]
         assert cheapest(found, costs) == exact.index(min(exact))
@@ -131,7 +137,10 @@ def test_a_policy_comes_back_from_its_document(threshold, relation):
     assert Policy.read(policy.to_json()) == policy
 
 
-@pytest.mark.parametrize("change", [{"threshold": None}, {"rule": "never"}, {"rule": "often"}, {"act_on": "middle"}, {"event": {"relation": "≥", "value": 1.0}}])
+@pytest.mark.parametrize(
+    "change",
+    [{"threshold": None}, {"rule": "never"}, {"rule": "often"}, {"act_on": "middle"}, {"event": {"relation": "≥", "value": 1.0}}],
+)
 def test_a_document_that_contradicts_itself_is_no_policy(change):
     document = Policy(Event(">", 7.5), "low", 3.0, Costs(1.0, 5.0)).to_json() | change
     with pytest.raises(ValueError, match="polic"):
@@ -148,7 +157,15 @@ def test_a_curve_has_few_points_its_ends_and_the_chosen_one():
 
 
 def settings(**given):
-    plain = {"event": None, "act_on": "prediction", "false_alarm_cost": 1.0, "miss_cost": 1.0, "hit_cost": 0.0, "precision": None, "recall": None}
+    plain = {
+        "event": None,
+        "act_on": "prediction",
+        "false_alarm_cost": 1.0,
+        "miss_cost": 1.0,
+        "hit_cost": 0.0,
+        "precision": None,
+        "recall": None,
+    }
     return SimpleNamespace(**plain | {"interval": "auto", "assess": "auto", "validation": 0.1} | given)
 
 

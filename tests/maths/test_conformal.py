@@ -66,7 +66,9 @@ def beta_binomial(m, a, b):
     return [comb(m, c) * beta(c + a, m - c + b) / beta(a, b) for c in range(m + 1)]
 
 
-@pytest.mark.parametrize(("measured", "rows", "coverage"), [(1, 9, 0.9), (7, 9, 0.9), (50, 19, 0.95), (60, 99, 0.8), (40, 300, 0.9)])
+@pytest.mark.parametrize(
+    ("measured", "rows", "coverage"), [(1, 9, 0.9), (7, 9, 0.9), (50, 19, 0.95), (60, 99, 0.8), (40, 300, 0.9)]
+)
 def test_the_band_of_the_coverage_is_the_beta_binomial_one(measured, rows, coverage):
     k = rank(rows, decimal(coverage))
     p = beta_binomial(measured, k, rows + 1 - k)

@@ -157,7 +157,11 @@ def _worst(segments: list[Json], coverage: float) -> Json | None:
 
 def uneven(worst: Json, coverage: float) -> str:
     """What that means."""
-    where = f"{worst['column']}={worst['level']}" if "column" in worst else f"predictions from {worst['from']:.4g} to {worst['to']:.4g}"
+    where = (
+        f"{worst['column']}={worst['level']}"
+        if "column" in worst
+        else f"predictions from {worst['from']:.4g} to {worst['to']:.4g}"
+    )
     return (
         f"the intervals are to hold {100 * coverage:g}% of the rows on average, and hold {worst['coverage']:.1%} of those with {where} ({worst['rows']:,} test rows): there they are too "
         "narrow, and too wide elsewhere. --interval quantile lets their width follow the features"
