@@ -1,6 +1,7 @@
 """Coverage of simulated data sets follows its exact law for each method, and what is measured is a direct count."""
 
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil
 
 import numpy as np
@@ -123,7 +124,7 @@ def test_every_figure_is_a_direct_count():
     assert [each["rows"] for each in parts] == [90] * 10
     order = np.argsort(rows.predicted)
     assert [each["coverage"] for each in parts] == [inside[at].mean() for at in np.split(order, 10)]
-    assert all(a["to"] <= b["from"] for a, b in zip(parts[:-1], parts[1:], strict=True))
+    assert all(a["to"] <= b["from"] for a, b in pairwise(parts))
 
 
 def test_a_level_that_is_served_worse_is_named_and_even_ones_are_not():
