@@ -209,6 +209,15 @@ def test_quantile_intervals_are_wide_where_the_rows_spread_and_hold_as_many():
     assert np.count_nonzero(inside[held]) == ceil(Fraction(9, 10) * (held.sum() + 1))  # the rank: no row more, none less
 
 
+def test_quantiles_that_cross_are_sorted():
+    data = heteroscedastic(600)
+    model = fit(data, drop=["w"], interval="quantile")
+    crossed = dataclasses.replace(model.intervals, quantiles=model.intervals.quantiles[::-1])
+    found, other = (each.predict(data, return_interval=True) for each in (model, dataclasses.replace(model, intervals=crossed)))
+    assert np.array_equal(found.low, other.low)
+    assert np.array_equal(found.high, other.high)
+
+
 @pytest.mark.parametrize("how", ["conformal", "jackknife+", "quantile"])
 def test_coverage_of_whole_runs_is_within_its_law(how):
     runs = [fit(heteroscedastic(500, seed=s), drop=["w", "z"], interval=how, validation=0.2, test=0.4) for s in range(100, 112)]
