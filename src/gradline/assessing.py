@@ -10,11 +10,13 @@ import numpy as np
 from gradline.arrays import flat_column
 from gradline.calibrating import calibrate
 from gradline.deciding import decide
+from gradline.decisions.cost import parse_cost
 from gradline.errors import UsageError
 from gradline.evaluation.assumptions import check_assumptions
 from gradline.evaluation.kept_rows import read_kept
 from gradline.inputs.sparse import SparseSource
 from gradline.maths.problem import Problem
+from gradline.meaning import meaning
 from gradline.representation.features import Representation
 from gradline.splits.roles import TimeRoles, time_ordinals
 from gradline.training.rows import RowReader
@@ -51,19 +53,20 @@ class Assessment(NamedTuple):
 
 def check_assessment(source: Source, config: TrainConfig) -> None:
     """Raise UsageError, before the first read, where the rows are to be assessed and cannot be read again."""
-    if not _asked(config):
-        return
-    if isinstance(source, SparseSource) or not (source.repeatable or source.files):
+    if config.cost is not None:
+        parse_cost(config.cost)
+    asked = _asked(config)
+    if asked and (isinstance(source, SparseSource) or not (source.repeatable or source.files)):
         why = "is sparse" if isinstance(source, SparseSource) else "can be read only once"
-        if config.assess == "yes":
-            raise UsageError(f"--assess yes reads the rows again, and {source.name} {why}.", "--assess no.")
-        option = "--event" if config.event is not None else f"--interval {config.interval}"
-        raise UsageError(f"{option} needs the rows a second time, and {source.name} {why}.", f"leave {option} out.")
+        raise UsageError(f"{asked[0]} needs the rows a second time, and {source.name} {why}.", f"leave {asked[0]} out.")
 
 
-def _asked(config: TrainConfig) -> bool:
-    """Whether the rows have to be assessed for what was asked for."""
-    return config.assess == "yes" or config.interval not in ("auto", "none") or config.event is not None
+def _asked(config: TrainConfig) -> list[str]:
+    """The settings for which the rows have to be assessed."""
+    asked = ["--assess yes"] if config.assess == "yes" else []
+    asked += [] if config.interval in ("auto", "none") else [f"--interval {config.interval}"]
+    asked += [] if config.event is None else ["--event"]
+    return asked if config.cost is None else [*asked, "--cost"]
 
 
 def assess(
@@ -88,8 +91,9 @@ def assess(
     validated = found.cross_validation
     calibrated = calibrate(found, source, config, engine, by_role, config.penalty if validated is None else validated.chosen)
     decided = decide(config, by_role, calibrated)
-    document |= {"intervals": calibrated.document, "decision": decided.document}
-    notices = (*calibrated.notices, *decided.notices)
+    meant = meaning(found, source, config, by_role)
+    document |= {"intervals": calibrated.document, "decision": decided.document, **meant.document}
+    notices = (*meant.notices, *calibrated.notices, *decided.notices)
     return Assessment(document, notices, by_role, calibrated.intervals, decided.policy)
 
 
@@ -119,8 +123,7 @@ def _assumptions(found: Fit, source: Source, config: TrainConfig, rows: KeptRows
 
 def _left_out(config: TrainConfig) -> tuple[Notice, ...]:
     """What was asked for, of a table that is not assessed."""
-    asked = [] if config.interval in ("auto", "none") else [f"--interval {config.interval}"]
-    asked += [] if config.event is None else [f"--event {config.event!r}"]
+    asked = _asked(config)
     if not asked:
         return ()
     text = f"{' and '.join(asked)} cannot be had: tables of so many features are not assessed. Choose fewer with --features."
@@ -133,7 +136,7 @@ def _wanted(found: Fit, source: Source, config: TrainConfig) -> bool:
     if isinstance(source, SparseSource) or not (source.repeatable or source.files):
         return False
     assert isinstance(found.reader, RowReader)
-    return _asked(config) or found.survey.read * len(found.reader.columns) <= SMALL
+    return bool(_asked(config)) or found.survey.read * len(found.reader.columns) <= SMALL
 
 
 def _score(found: Fit, decoded: Decoded) -> FloatArray:

@@ -209,6 +209,12 @@ OPTIONS = (
     click.option("--precision", type=float, metavar="P", help="Choose the threshold for this precision, not for least cost."),
     click.option("--recall", type=float, metavar="R", help="Choose the threshold for this recall, not for least cost."),
     click.option(
+        "--cost",
+        metavar="under=A,over=B",
+        help="Of an error a unit, the actual value above or below; or a CSV of error and cost.",
+    ),
+    click.option("--cost-unit", metavar="EUR", help="What --cost is counted in."),
+    click.option(
         "--on-divergence",
         type=_choice("on_divergence"),
         default="stop",

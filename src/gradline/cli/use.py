@@ -23,13 +23,15 @@ CSV_OPTIONS = (
 )
 
 
-def _csv_options(command: Any) -> Any:
+def csv_options(command: Any) -> Any:
+    """How CSV is written, for the verbs that read data."""
     for option in reversed(CSV_OPTIONS):
         command = option(command)
     return command
 
 
-def _csv_settings(given: dict[str, Any]) -> dict[str, Any]:
+def csv_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Those that were given."""
     return {name: given[name] for name in ("header", "delimiter", "decimal") if given[name] is not None}
 
 
@@ -41,7 +43,7 @@ def _csv_settings(given: dict[str, Any]) -> dict[str, Any]:
     "--keep", multiple=True, callback=parameters.names, metavar="A,B", help="Columns of the data to keep beside the prediction."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@_csv_options
+@csv_options
 def predict(model: str, data: tuple[str, ...], out: Path, keep: tuple[str, ...], as_json: bool, **given: Any) -> int:
     """Predict with MODEL (a run directory or model file) on DATA, into a file.
 
@@ -59,7 +61,7 @@ def predict(model: str, data: tuple[str, ...], out: Path, keep: tuple[str, ...],
         if out.exists() and file.exists() and out.samefile(file):
             raise UsageError(f"--out {out} is read by this command itself; it would be replaced.", "give the name of a new file.")
     key: str | None = trained.config.get("key")
-    source = open_source(list(data), trained.read_options(keep=(*keep, *([key] if key else [])), **_csv_settings(given)))
+    source = open_source(list(data), trained.read_options(keep=(*keep, *([key] if key else [])), **csv_settings(given)))
     for name in keep:
         if name not in source.schema.names:
             raise UsageError(f"--keep: {source.name} has no column {name!r}.", did_you_mean(name, source.schema.names))
@@ -164,7 +166,7 @@ def _json_lines(table: pa.Table) -> Iterable[str]:
 @click.argument("model")
 @click.argument("data", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@_csv_options
+@csv_options
 def evaluate(model: str, data: tuple[str, ...], as_json: bool, **given: Any) -> int:
     """Measure the errors of MODEL on DATA that hold the target, beside the baseline that always says the training mean."""
     from gradline.api import evaluate as measure
@@ -174,7 +176,7 @@ def evaluate(model: str, data: tuple[str, ...], as_json: bool, **given: Any) -> 
     from gradline.types import Notice
 
     trained = load(model)
-    document = {"model": model, **measure(trained, list(data), **_csv_settings(given))}
+    document = {"model": model, **measure(trained, list(data), **csv_settings(given))}
     print_notices(Notice(**notice) for notice in document["warnings"])
     if as_json:
         print_json(document)

@@ -6,11 +6,11 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from gradline.report import charts, decisions, intervals, sentences
+from gradline.report import charts, decisions, intervals, meaning, sentences
 from gradline.report.learning_curve import curve_chart, learned_from_rows
 from gradline.report.numerals import count, visible
 from gradline.report.path_chart import path_chart
-from gradline.report.sections import ROLES, sections
+from gradline.report.sections import ROLES, meaning_sections, sections
 from gradline.report.settings import command
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def render(model: Model) -> str:
 
 def contents(model: Model) -> dict[str, Any]:
     """What the report says, whether as a page or as a model card."""
-    further = (path_chart(model), curve_chart(model))
+    further = (meaning.calibration_chart(model), path_chart(model), curve_chart(model))
     return {
         "title": sentences.title(model),
         "data": model.data_name,
@@ -52,6 +52,8 @@ def contents(model: Model) -> dict[str, Any]:
         },
         "tiles": sentences.tiles(model),
         "warnings": model.warnings,
+        "meaning": meaning.sentences(model),
+        "meaning_sections": meaning_sections(model),
         "charts": [
             *charts.charts(model),
             *(chart for chart in further if chart is not None),

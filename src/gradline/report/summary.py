@@ -5,13 +5,15 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gradline.errors import plural, printable
-from gradline.report import dataflow, decisions, intervals
+from gradline.report import dataflow, decisions, intervals, meaning
 from gradline.report.learning_curve import learned_from_rows
+from gradline.report.plain import console as _console
+from gradline.report.plain import number
+from gradline.report.plain import text as _text
 from gradline.report.sentences import RESTS_ON, folds_of, free_is_near, violated
 from gradline.training.stopping import StopReason
 
@@ -26,27 +28,6 @@ SHOWN_COEFFICIENTS = 12
 MOST_COEFFICIENTS = 2_000
 SHOWN_ROWS = 5
 HIGH_INFLATION = 10.0  # of a coefficient's variance: the usual limit
-PLAIN_WIDTH = 1_000  # where the output is no terminal nothing is wrapped
-
-
-def _console() -> Console:
-    console = Console(highlight=False, soft_wrap=False)
-    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A number to be read: some significant digits, thousands separated."""
-    if value is None:
-        return "–"
-    if value != 0.0 and not 1e-4 <= abs(value) < 1e7:
-        return f"{value:.{digits - 1}e}"
-    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])
-    return f"{value:,.{max(digits - 1 - exponent, 0)}f}"
-
-
-def _text(words: str, style: str = "") -> Text:
-    """Words in which no name can hold a control character."""
-    return Text(printable(words), style=style)
 
 
 def singular(unit: str) -> str:
@@ -66,6 +47,9 @@ def print_summary(model: Model, path: Path, *, every: bool = False) -> None:
     console.print()
     console.print(_quality(model))
     console.print()
+    if meant := _meaning(model):
+        console.print(meant)
+        console.print()
     if (folds := _folds(model)) is not None:
         console.print(folds)
         console.print()
@@ -203,7 +187,9 @@ def _quality(model: Model) -> Table:
     unit = f" ({model.contract.target_unit})" if model.contract.target_unit else ""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("How good")
-    for column in ("rows", f"typical error, RMSE{unit}", "always the mean", "R²"):
+    sure = (meaning.assessment(model).get("metrics") or {}).get("test")
+    intervals = ["95% interval"] if sure and sure["rmse"]["low"] is not None else []
+    for column in ("rows", f"typical error, RMSE{unit}", *intervals, "always the mean", "R²"):
         table.add_column(column, justify="right")
     for role in ("train", "validation", "test"):
         if metrics[role] is not None:
@@ -212,9 +198,21 @@ def _quality(model: Model) -> Table:
                 role,
                 f"{found['rows']:,}",
                 number(found["rmse"]),
+                *([_interval(sure["rmse"]) or "" if sure and role == "test" else ""] if intervals else []),
                 number(baseline[role]["rmse"]),
                 f"{found['r2']:.4f}" if found["r2"] is not None else "–",
             )
+    return table
+
+
+def _meaning(model: Model) -> Table | None:
+    """What an error costs and where errors are largest, if that was found out."""
+    lines = [line for line in (meaning.cost_sentence(model), meaning.segment_sentence(model)) if line]
+    if not lines:
+        return None
+    table = Table.grid(padding=(0, 2))
+    for i, line in enumerate(lines):
+        table.add_row(Text("" if i else "Meaning "), _text(line))
     return table
 
 

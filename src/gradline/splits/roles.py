@@ -261,6 +261,8 @@ def time_ordinals(values: pa.Array, column: str) -> FloatArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pa.types.is_dictionary(values.type):  # text of a Parquet file, as it is read
+        values = pc.cast(values, values.type.value_type)
     kind = values.type
     try:
         if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):

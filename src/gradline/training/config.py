@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from gradline.decisions.cost import FUNCTION, function_name
 from gradline.decisions.policy import check_settings
 from gradline.errors import UsageError, did_you_mean
 from gradline.kinds import declared_kinds
@@ -85,6 +86,8 @@ class TrainConfig:
     rows; `auto`: conformal, where the rows are assessed and suffice.
     event: what is to be foreseen of the target, as ">15"; then a threshold for `act_on` (the prediction, or a bound of its interval) is
     chosen on the validation rows: for least cost of a false alarm, a miss and a hit, or for a `precision` or a `recall`.
+    cost: of an error (predicted − actual): `under=3,over=1` a unit, a CSV file with the columns error and cost, or a function of an array of
+    errors.  cost_unit: what it is counted in.
     on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.
     force: run a learning rate past its limit.  threads: workers (None: one a core).
     header, delimiter, decimal: how CSV is written, where that is not to be found out.
@@ -151,6 +154,8 @@ class TrainConfig:
     hit_cost: float = 0.0
     precision: float | None = None
     recall: float | None = None
+    cost: str | Callable[..., Any] | None = None
+    cost_unit: str | None = None
     on_divergence: str = "stop"
     force: bool = False
     threads: int | None = None
@@ -211,6 +216,7 @@ class TrainConfig:
         self._check_split()
         self._check_errors()
         self._check_intervals()
+        self._check_cost()
         self._check_folds()
         self._check_targets()
         self._check_derived()
@@ -279,6 +285,12 @@ class TrainConfig:
         if self.interval == "quantile" and self.log_target:
             raise UsageError("--interval quantile and --log-target do not go together.", "--interval conformal.")
         check_settings(self)
+
+    def _check_cost(self) -> None:
+        if self.cost is None and self.cost_unit is not None:
+            raise UsageError("--cost-unit is the unit of --cost, and none is given.", "--cost under=3,over=1")
+        if self.cost is not None and self.assess == "no":
+            raise UsageError("--cost is measured on the rows, and --assess no does not read them.", "leave one of them out.")
 
     def _check_folds(self) -> None:
         if self.l2_path != L2_PATH and self.l2 is not None:
@@ -377,6 +389,8 @@ class TrainConfig:
         """All settings, for the model and the configuration file; those that are unset are left out."""
         document = {name: value for name, value in asdict(self).items() if value is not None}
         document = document if self.l2 is not None else document | {"l2": AUTO}
+        if callable(self.cost):
+            document["cost"] = FUNCTION + function_name(self.cost)  # its code is not saved
         return {name: list(value) if isinstance(value, tuple) else value for name, value in document.items()}
 
     @classmethod
@@ -471,6 +485,8 @@ def _check_types(values: Mapping[str, Any]) -> None:
             fits, wanted = isinstance(value, bool), "true or false"
         elif name in _MAPPINGS:
             fits, wanted = isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values()), "names and words"
+        elif name == "cost":
+            fits, wanted = isinstance(value, str) or callable(value), "text or a function"
         else:
             fits, wanted = isinstance(value, str), "text"
         if not fits:
