@@ -186,6 +186,7 @@ COVERED = {
     "normal": {"coverage": NUMBER, "width": GIVEN},
     "by_prediction": [{"from": NUMBER, "to": NUMBER, **SEGMENT}],
     "by_level": [{"column": str, "level": str, **SEGMENT}],
+    "uneven": WORD,
 }
 MADE = {
     "method": WORD,
