@@ -8,15 +8,25 @@ import numpy as np
 
 from gradline.arrays import flat_column
 from gradline.decisions.cost import parse_cost
-from gradline.evaluation.baselines import Baseline, Measure, all_whole, best_column, compare_baselines, last_values, quantile_of
+from gradline.evaluation.baselines import (
+    Baseline,
+    Measure,
+    best_column,
+    compare_baselines,
+    known_before,
+    last_values,
+    quantile_of,
+)
 from gradline.evaluation.calibration import calibration
 from gradline.evaluation.expected_cost import expected_cost
 from gradline.evaluation.segments import NO_SEARCH, segments, sides_of
 from gradline.evaluation.uncertainty import how, judged, metric_intervals
 from gradline.evaluation.worst_rows import worst_rows
 from gradline.maths.problem import Problem
+from gradline.representation.decode import DATE_PARTS
 from gradline.representation.features import Representation
-from gradline.splits.roles import time_ordinals
+from gradline.splits.roles import TimeRoles, time_ordinals
+from gradline.training.rows import RowReader
 from gradline.types import Notice, Role
 
 if TYPE_CHECKING:
@@ -31,6 +41,7 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray, Json
 
 NO_TEST = "there are no test rows"
+OF_A_QUANTILE = "a quantile is predicted, not a mean"
 NO_TIME = "the rows have no order in time (--time)"
 
 
@@ -53,13 +64,14 @@ def meaning(found: Fit, source: Source, config: TrainConfig, by_role: Mapping[Ro
         "calibration": None,
         "segments": None,
         "worst": _worst(by_role, source),
+        "reasons": {},
     }
     for role, rows in judging.items():
         intervals = {name: interval.to_json() for name, interval in metric_intervals(rows).items()}
         document["metrics"][role.label] = intervals | {"resampling": how(rows)}
     test = judging.get(Role.TEST)
     if test is None:
-        return Meaning(document | {"reason": NO_TEST}, [])
+        return Meaning(document | {"reasons": dict.fromkeys(("baselines", "cost", "calibration", "segments"), NO_TEST)}, [])
     validation = held_out[Role.VALIDATION].rows if Role.VALIDATION in held_out else None
     baselines = _baselines(found, config, by_role, times, test)
     document["baselines"] = baselines.to_json()
@@ -71,9 +83,13 @@ def meaning(found: Fit, source: Source, config: TrainConfig, by_role: Mapping[Ro
         line = calibration(test)
         document["calibration"] = line.to_json()
         notices += line.doubts() if config.loss == "squared" else []
-    sides = sides_of(validation, test.rows, test.bootstrap.units)
+    else:
+        document["reasons"]["calibration"] = OF_A_QUANTILE
+    searched = None if validation is None else _as_read(found, validation)
+    sides = sides_of(searched, _as_read(found, test.rows), test.bootstrap.units)
     if sides is None:
-        return Meaning(document | {"segments": {"reason": NO_SEARCH}}, notices)
+        document["reasons"]["segments"] = NO_SEARCH
+        return Meaning(document, notices)
     parts = segments(sides, _shown(found))
     document["segments"] = parts.to_json()
     return Meaning(document, notices + parts.doubts())
@@ -91,6 +107,14 @@ def _training_mean(by_role: Mapping[Role, Assessed]) -> float:
 def _worst(by_role: Mapping[Role, Assessed], source: Source) -> Json:
     role = next(role for role in (Role.TEST, Role.VALIDATION, Role.TRAINING) if role in by_role)
     return worst_rows(by_role[role].worst, role, [file.name for file in source.files])
+
+
+def _as_read(found: Fit, rows: KeptRows) -> KeptRows:
+    """Without the numbers that were derived of others: their values say nothing that those do not."""
+    assert isinstance(found.reader, RowReader)
+    read = {*found.reader.decoder.kinds, *(f"{name}.{part}" for name in found.reader.decoder.kinds for part in DATE_PARTS)}
+    numbers = tuple(number for number in rows.decoded.numbers if number.name in read)
+    return rows._replace(decoded=rows.decoded._replace(numbers=numbers))
 
 
 def _shown(found: Fit) -> Callable[[str, float], str]:
@@ -111,7 +135,8 @@ def _baselines(
     constant = _training_mean(by_role) if quantile is None else quantile_of(by_role[Role.TRAINING], quantile)
     rows = test.rows
     baselines = [Baseline("mean", np.full(len(rows.actual), constant))]
-    baselines.append(_last_value(by_role, times))
+    roles = found.reader.roles
+    baselines.append(_last_value(by_role, times, roles.gap if isinstance(roles, TimeRoles) else 0.0))
     assert isinstance(found.problem, Problem)
     assert isinstance(found.representation, Representation)
     best = best_column(found.problem, found.representation)
@@ -125,16 +150,16 @@ def _baselines(
     return compare_baselines(test, baselines, Measure(quantile))
 
 
-def _last_value(by_role: Mapping[Role, Assessed], times: Mapping[Role, FloatArray | None]) -> Baseline:
+def _last_value(by_role: Mapping[Role, Assessed], times: Mapping[Role, FloatArray | None], gap: float) -> Baseline:
     own = times[Role.TEST]
     if own is None:
         return Baseline("last_value", None, NO_TIME)
-    if not all_whole(by_role):
+    earlier = known_before(by_role)
+    if earlier is None:
         return Baseline("last_value", None, "only a sample of the rows is kept, and the row before each is not known")
-    earlier = [role for role in by_role if role is not Role.TEST]
     before = np.concatenate([time for role in earlier if (time := times[role]) is not None])
     values = np.concatenate([by_role[role].rows.actual for role in earlier])
-    return Baseline("last_value", last_values(own, by_role[Role.TEST].rows.actual, before, values))
+    return Baseline("last_value", last_values(own, by_role[Role.TEST].rows.actual, before, values, gap))
 
 
 def _predicted(

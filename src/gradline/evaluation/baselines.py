@@ -115,15 +115,17 @@ def _least_squares(moments: Moments, at: FloatArray, target: int) -> FloatArray:
     return slopes
 
 
-def last_values(time: FloatArray, actual: FloatArray, before_time: FloatArray, before_actual: FloatArray) -> FloatArray:
+def last_values(
+    time: FloatArray, actual: FloatArray, before_time: FloatArray, before_actual: FloatArray, gap: float = 0.0
+) -> FloatArray:
     """For each row the target of the row before it in time, (n,): of the latest time before its own, the mean where several rows have it;
-    NaN where there is none. before: the rows that came earlier, training and validation.
+    NaN where there is none. before: the rows that came earlier, training and validation.  gap: how long after its time a target is known.
     """
     times = np.concatenate([before_time, time])
     values = np.concatenate([before_actual, actual])
-    place = np.unique(times, return_inverse=True)[1]
+    distinct, place = np.unique(times, return_inverse=True)
     mean = np.bincount(place, weights=values) / np.bincount(place)
-    own = place[len(before_time) :]
+    own = np.searchsorted(distinct, time - gap)
     found: FloatArray = np.where(own > 0, mean[own - 1], np.nan)
     return found
 
@@ -184,13 +186,16 @@ class Baselines:
             what = WORDS[name] + (f" ({column})" if column else "")
             difference = each.difference
             text = (
-                f"on the {self.role.label} rows the model is not better than {what}, beyond noise: {self._figure(self.model.value)} against "
-                f"{self._figure(each.error)}, a difference between {difference.low:.4g} and {difference.high:.4g}. "
+                f"on the {self.role.label} rows the model is {f'worse than {what}' if low > 0.0 else f'not better than {what}, beyond noise'}: "
+                f"{self._figure(self.model.value)} against {self._figure(each.error)}, a difference between {difference.low:.4g} and "
+                f"{difference.high:.4g}. "
             )
             hint = {
                 "mean": "The columns say nothing of the target that new rows bear out: find others, or more rows.",
                 "last_value": "Give the model what was known last as a column, or predict that.",
-                "best_column": "The other columns add nothing that can be told from noise: leave them out, or give more rows.",
+                "best_column": "What the other columns taught does not hold on these rows: leave out those that have changed since."
+                if low > 0.0
+                else "The other columns add nothing that can be told from noise: leave them out, or give more rows.",
             }
             return [Notice("no_better_than_baseline", column, text + hint[name])]
         return []
@@ -234,6 +239,10 @@ def quantile_of(rows: Assessed, quantile: float) -> float:
     return float(values[order[np.searchsorted(up_to, quantile * up_to[-1])]])
 
 
-def all_whole(by_role: Mapping[Role, Assessed]) -> bool:
-    """Whether every row is there, none only sampled."""
-    return all(each.rows.whole for each in by_role.values())
+def known_before(by_role: Mapping[Role, Assessed]) -> list[Role] | None:
+    """The roles whose rows tell the last value before each test row: of time roles the validation rows come just before; None where those
+    that do are only sampled.
+    """
+    before = [role for role in (Role.VALIDATION, Role.TRAINING) if role in by_role]
+    nearest = [Role.TEST, *before[:1]]
+    return [role for role in before if by_role[role].rows.whole] if all(by_role[role].rows.whole for role in nearest) else None

@@ -85,7 +85,8 @@ def units_of(
     elif time is not None and error is not None:
         by = "stretches of time"
         order = np.argsort(time, kind="stable")
-        length = max(stretch_length(error[order]), stretch_length(error[order] ** 2))
+        ordered = error[order] / (float(np.abs(error).max(initial=0.0)) or 1.0)  # squares must not overflow
+        length = max(stretch_length(ordered), stretch_length(ordered**2))
         count = max(ceil(rows / length), 1) if rows else 0
         of = np.empty(rows, dtype=np.intp)
         of[order] = np.arange(rows) * count // max(rows, 1)  # of equal lengths, but for one row

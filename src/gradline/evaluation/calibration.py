@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TENTHS = 10
 LEAST_ROWS = 50  # below so many no line is judged
+FLAT = 1e-24  # variance of the predictions to the square of the largest value: they do not vary
 MATERIAL = 0.1  # about a slope of 1: no matter
 
 
@@ -92,16 +93,18 @@ class Calibration:
 
 def calibration(rows: Judged) -> Calibration:
     """Of the judged rows."""
-    role, predicted, actual, w = rows.rows.role.label, rows.rows.predicted, rows.rows.actual, rows.weight
+    role, w = rows.rows.role.label, rows.weight
+    scale = float(max(np.abs(rows.rows.predicted).max(), np.abs(rows.rows.actual).max())) or 1.0  # squares must not overflow
+    predicted, actual = rows.rows.predicted / scale, rows.rows.actual / scale
     tenths = _tenths(rows)
     units = rows.bootstrap.units
     few = len(actual) < LEAST_ROWS or units.drawn < LEAST_UNITS
-    if few or not np.all(np.isfinite(predicted)) or not w.sum() > 0.0:
+    if few or not np.isfinite(scale) or not w.sum() > 0.0:
         return Calibration(role, tenths)
     centre, total = float(np.average(predicted, weights=w)), float(w.sum())
     x = predicted - centre  # (n,)
     spread = float(w @ x**2)
-    if spread <= 1e-24 * total * float(np.max(np.abs(predicted))) ** 2:
+    if spread <= FLAT * total:
         return Calibration(role, tenths)
     middle = float(np.average(actual, weights=w))
     slope = float(w @ (x * (actual - middle))) / spread
@@ -118,8 +121,8 @@ def calibration(rows: Judged) -> Calibration:
         tenths,
         slope,
         float(np.sqrt(variance)),
-        middle - slope * centre,
-        float(np.sqrt(max(float(back @ meat @ back), 0.0))),
+        scale * (middle - slope * centre),
+        scale * float(np.sqrt(max(float(back @ meat @ back), 0.0))),
         slope - half,
         slope + half,
     )

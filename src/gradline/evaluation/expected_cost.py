@@ -71,10 +71,11 @@ def expected_cost(cost: Cost, unit: str | None, rows: Judged, mean: float, valid
     """Of the judged rows, beside always predicting `mean`. Raises UsageError for a function that has no cost for one of the errors."""
     w, error = rows.weight, rows.rows.error
     shift, reason = _shift(cost, validation)
-    columns = [w, w * cost.of(error), w * cost.of(mean - rows.rows.actual)]
-    if shift is not None:
-        columns.append(w * cost.of(error + shift))
-    found = rows.bootstrap.resampled(np.stack(columns, axis=1))
+    with np.errstate(over="ignore", invalid="ignore"):
+        columns = [w, w * cost.of(error), w * cost.of(mean - rows.rows.actual)]
+        if shift is not None:
+            columns.append(w * cost.of(error + shift))
+        found = rows.bootstrap.resampled(np.stack(columns, axis=1))
     return ExpectedCost(
         cost,
         unit,

@@ -11,7 +11,7 @@ capped at the 99th percentile of the search rows, so that no single row makes a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -111,6 +111,10 @@ class Segment:
     ratio: float | None
     p: float
 
+    def times(self, scale: float) -> Segment:
+        """The same in another unit."""
+        return replace(self, rmse=scale * self.rmse, mae=scale * self.mae, bias=scale * self.bias)
+
     def to_json(self) -> Json:
         """An entry of `worse` or `biased`."""
         figures = {name: finite_or_none(getattr(self, name)) for name in ("rmse", "mae", "bias", "ratio", "p")}
@@ -182,15 +186,17 @@ def sides_of(validation: KeptRows | None, test: KeptRows, units: Units) -> Sides
         mine = half[units.of] == 0
         sides = Sides(test, everything[mine], test, everything[~mine], units)
     enough = len(sides.at) >= 2 * LEAST_ROWS and len(sides.on) >= 2 * LEAST_ROWS
+    enough &= bool(np.isfinite(sides.search.error).all() and np.isfinite(test.error).all())
     return sides if enough and len(np.unique(units.of[sides.on])) >= 2 * LEAST_UNITS else None
 
 
 def segments(sides: Sides, shown: Shown = lambda name, value: f"{value:.6g}") -> Segments:
     """Search and confirm."""
-    e, w = _error_and_weight(sides.search, sides.at)
+    scale = float(max(np.abs(each.error).max() for each in (sides.search, sides.confirm))) or 1.0  # squares must not overflow
+    e, w = _error_and_weight(sides.search, sides.at, scale)
     cap = float(np.quantile(np.abs(e), CAP))
     columns = coded_columns(sides, shown)
-    e_test, w_test = _error_and_weight(sides.confirm, sides.on)
+    e_test, w_test = _error_and_weight(sides.confirm, sides.on, scale)
     unit = sides.units.of[sides.on]
     worse, pairs = _strongest(columns, np.minimum(np.abs(e), cap), w, bias=False)
     biased, more = _strongest(columns, np.clip(e, -cap, cap), w, bias=True)
@@ -211,11 +217,11 @@ def segments(sides: Sides, shown: Shown = lambda name, value: f"{value:.6g}") ->
         (sides.confirm.role.label, len(sides.on)),
         sum(len(np.unique(each.search[each.search >= 0])) for each in columns) + pairs + more,
         len(tests),
-        rmse,
-        mae,
-        float(np.average(e_test, weights=w_test)),
-        sorted(found[False], key=lambda each: -(each.ratio or 0.0)),
-        sorted(found[True], key=lambda each: -abs(each.bias)),
+        scale * rmse,
+        scale * mae,
+        scale * float(np.average(e_test, weights=w_test)),
+        sorted((each.times(scale) for each in found[False]), key=lambda each: -(each.ratio or 0.0)),
+        sorted((each.times(scale) for each in found[True]), key=lambda each: -abs(each.bias)),
     )
 
 
@@ -243,7 +249,8 @@ def _telling(
         if np.count_nonzero(alone) >= LEAST_ROWS:
             outside = abs(float(np.average(e[alone] if bias else np.abs(e[alone]), weights=_some(w[alone]))))
         around = max((_size(other, bias=bias) for rows, other in kept if np.any(rows & inside)), default=0.0)
-        if size >= least and (outside >= least or size >= MUCH_WORSE * around):
+        own = least if not bias else max(least, size / 2.0)
+        if size >= least and (outside >= own or size >= MUCH_WORSE * around):
             kept.append((inside, segment))
             covered |= inside
     return [segment for _, segment in kept]
@@ -367,8 +374,8 @@ def _some(w: FloatArray) -> FloatArray:
 # ---- the confirmation
 
 
-def _error_and_weight(rows: KeptRows, at: IntArray) -> tuple[FloatArray, FloatArray]:
-    return rows.error[at], np.ones(len(at)) if rows.weight is None else rows.weight[at]
+def _error_and_weight(rows: KeptRows, at: IntArray, scale: float) -> tuple[FloatArray, FloatArray]:
+    return rows.error[at] / scale, np.ones(len(at)) if rows.weight is None else rows.weight[at]
 
 
 def _mean(inside: BoolArray, a: FloatArray, w: FloatArray, unit: IntArray) -> tuple[float, float, FloatArray, int]:

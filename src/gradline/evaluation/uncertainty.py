@@ -47,8 +47,8 @@ def metric_intervals(rows: Judged) -> dict[str, Interval]:
     """R², RMSE, MAE, median |error|, MAPE, bias and the largest |error|."""
     actual, error, w = rows.rows.actual, rows.rows.error, rows.weight
     size = np.abs(error)
-    y = actual - float(np.average(actual, weights=w)) if w.sum() > 0.0 else actual
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        y = actual - float(np.average(actual, weights=w)) if w.sum() > 0.0 else actual
         relative = size / np.abs(actual)
         columns = np.stack([w, w * error, w * error**2, w * size, w * y, w * y**2, w * relative], axis=1)
         if (reason := no_percentage(actual)) is not None:

@@ -111,6 +111,69 @@ VALIDATED = {
     "baseline_rmse": GIVEN,
     "r2": GIVEN,
 }
+INTERVAL = {"value": GIVEN, "low": GIVEN, "high": GIVEN, "reason": Maybe(str)}
+RESAMPLING = {
+    "by": str,
+    "units": int,
+    "stretch_rows": (int, None),
+    "resamples": int,
+    "level": NUMBER,
+    "rows": int,
+    "sample": bool,
+}
+FIGURES = ("r2", "rmse", "mae", "median_absolute_error", "mape", "bias", "largest")
+SURE = (None, {**dict.fromkeys(FIGURES, INTERVAL), "resampling": RESAMPLING})
+COSTING = {"per_row": INTERVAL, "total": GIVEN, "saved": Maybe(INTERVAL), "shift": Maybe(NUMBER)}
+BESIDE = {"error": GIVEN, "difference": INTERVAL, "better": (bool, None), "column": Maybe(WORD)}
+PART_OF_ROWS = {"condition": str, "rows": int, "rmse": GIVEN, "mae": GIVEN, "bias": GIVEN, "ratio": GIVEN, "p": GIVEN}
+PART = {"role": str, "rows": int}
+MEANING = {
+    "metrics": Maybe({"validation": SURE, "test": SURE}),
+    "baselines": Maybe((None, {"role": str, "measure": str, "model": GIVEN, "mean": BESIDE, "last_value": BESIDE, "best_column": BESIDE})),
+    "cost": Maybe((
+        None,
+        {
+            "kind": str,
+            **{name: Maybe(NUMBER) for name in ("under", "over", "least_at")},
+            "points": Maybe([[NUMBER]]),
+            "name": Maybe(str),
+            "unit": WORD,
+            "rows": int,
+            "model": COSTING,
+            "mean": COSTING,
+            "shifted": (None, COSTING),
+            "reason": WORD,
+            "quantile": GIVEN,
+        },
+    )),
+    "calibration": Maybe((
+        None,
+        {
+            "role": str,
+            "tenths": [{"rows": int, "predicted": GIVEN, "actual": INTERVAL}],
+            "slope": {"value": GIVEN, "standard_error": GIVEN, "low": GIVEN, "high": GIVEN},
+            "intercept": {"value": GIVEN, "standard_error": GIVEN},
+        },
+    )),
+    "segments": Maybe((
+        None,
+        {
+            "searched": PART,
+            "confirmed": PART,
+            **dict.fromkeys(("conditions", "tested", "least_rows"), int),
+            "correction": str,
+            "rate": NUMBER,
+            "overall": {"rmse": GIVEN, "mae": GIVEN, "bias": GIVEN},
+            "worse": [PART_OF_ROWS],
+            "biased": [PART_OF_ROWS],
+        },
+    )),
+    "reasons": Maybe(Each(str)),
+    "worst": Maybe((
+        None,
+        {"role": str, "rows": [{"file": WORD, "row": int, "actual": GIVEN, "predicted": GIVEN, "error": GIVEN, "values": dict}]},
+    )),
+}  # fmt: skip
 GIVEN_LIST = [GIVEN]
 ESTIMATE = dict.fromkeys(("value", "low", "high"), GIVEN)
 SEGMENT = {"rows": int, "coverage": NUMBER, "width": GIVEN}
@@ -123,6 +186,7 @@ COVERED = {
     "normal": {"coverage": NUMBER, "width": GIVEN},
     "by_prediction": [{"from": NUMBER, "to": NUMBER, **SEGMENT}],
     "by_level": [{"column": str, "level": str, **SEGMENT}],
+    "uneven": WORD,
 }
 MADE = {
     "method": WORD,
@@ -166,7 +230,7 @@ DECISION = {
     ),
 }
 INTERVALS = {"method": str, "coverage": NUMBER, "rows": int, "margin": GIVEN, "constant": GIVEN}
-ASSESSMENT = {"rows": Each({"rows": int, "kept": int}), "intervals": Maybe(MADE), "decision": Maybe((None, DECISION))}
+ASSESSMENT = {"rows": Each({"rows": int, "kept": int}), "intervals": Maybe(MADE), "decision": Maybe((None, DECISION)), **MEANING}
 RESULT = {
     "rows": {"read": int, "train": int, "validation": int, "test": int, "dropped": int, "gap": Maybe(int)},
     "intercept": NUMBER,

@@ -80,11 +80,15 @@ def _beside(model: Model) -> str | None:
     best = min(known, key=lambda name: found[name]["error"])
     entry, name = found[best], baseline_name(best, found[best])
     measure = "RMSE" if found["measure"] == "rmse" else "mean pinball loss"
-    than = f"{measure} {number(found['model'])} against {number(entry['error'])}{unit_of(model)} of {name}, the best of the baselines"
+    model_has, other_has = number(found["model"]), number(entry["error"])
+    than = f"The model's {measure} is {model_has}{unit_of(model)}; the best simple prediction, {name}, has {other_has}"
     if entry["better"] is None:
         return f"{than}; the rows are too few to say more."
     between_them = f"the difference is {number(entry['difference']['value'])} ({between(entry['difference'])})"
-    return f"{than}: {between_them}{'.' if entry['better'] else ', so the model is not better beyond noise.'}"
+    if entry["better"]:
+        return f"{than}: {between_them}."
+    worse = entry["difference"]["low"] > 0.0
+    return f"{than}: {between_them}, so the model is {'worse' if worse else 'not better beyond noise'}."
 
 
 def baseline_name(name: str, entry: Json) -> str:
@@ -130,7 +134,7 @@ def calibration_sentence(model: Model) -> str | None:
 def segment_sentence(model: Model) -> str | None:
     """Where the model is worse than on average."""
     found = assessment(model).get("segments")
-    if not found or "worse" not in found:
+    if not found:
         return None
     tried = f"{count(found['conditions'])} conditions tried, {percent(found['rate'])} risk of a false one in all"
     if not found["worse"]:
@@ -232,14 +236,16 @@ def _cost(model: Model) -> Section | None:
 def _of_what(found: Json, model: Model, unit: str) -> str:
     match found["kind"]:
         case "linear":
-            return f"One{unit_of(model) or ' unit'} too low costs {number(found['under'])}{unit}, one too high {number(found['over'])}{unit}."
+            per = f"unit ({unit_of(model).strip()})" if unit_of(model) else "unit"
+            under, over = number(found.get("under")), number(found.get("over"))
+            return f"An error costs {under}{unit} a {per} where the prediction is too low, {over}{unit} where it is too high."
         case "table":
             return (
-                f"The cost of an error is straight between {plural(len(found['points']), 'point')}, and least at the error "
-                f"{number(found['least_at'])}."
+                f"The cost of an error is straight between {plural(len(found.get('points') or ()), 'point')}, and least at the error "
+                f"{number(found.get('least_at'))}."
             )
         case _:
-            return f"The cost of an error is that of the Python function {found['name']}; its code is not in the model."
+            return f"The cost of an error is that of the Python function {found.get('name')}; its code is not in the model."
 
 
 def _cost_cells(entry: Json) -> list[Cell]:
@@ -280,9 +286,8 @@ def _calibration(model: Model) -> Section | None:
 def _segments(model: Model) -> Section | None:
     found = assessment(model).get("segments")
     if not found:
-        return None
-    if "worse" not in found:
-        return Section("Where the model is worse", [f"Not searched: {found['reason']}."])
+        reason = (assessment(model).get("reasons") or {}).get("segments")
+        return Section("Where the model is worse", [f"Not searched: {reason}."]) if reason else None
     lines = [
         f"{plural(found['conditions'], 'condition')} searched on {plural(found['searched']['rows'], found['searched']['role'] + ' row')}; the most "
         f"striking {count(found['tested'])} tested on {plural(found['confirmed']['rows'], found['confirmed']['role'] + ' row')}, and corrected for "
