@@ -21,6 +21,7 @@ from gradline.inputs.sparse import SparseSource
 from gradline.measuring import check_errors, measure
 from gradline.model.model import HISTORY_COLUMNS, Model
 from gradline.model.sparse import SparseModel
+from gradline.report.command import with_commands
 from gradline.report.run import run_directories, write_run
 from gradline.representation.sparse import SparseRepresentation
 from gradline.reviewing import Review
@@ -29,6 +30,7 @@ from gradline.training.collinearity import UNKNOWN
 from gradline.training.config import TrainConfig
 from gradline.training.general import GeneralProblem
 from gradline.training.prepared import Progress
+from gradline.training.searching import explore
 from gradline.training.trainer import Read, read_once
 from gradline.training.trainer import train as fit
 from gradline.training.wide import WideProblem
@@ -201,7 +203,9 @@ def run(
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
         found = fit(source, config, engine, progress, checkpoints, read)
         retransformation, training_mean, metrics, sampled, inference, unknown = measure(found, source, config, engine)
-    notices = (*found.notices, *unknown)
+        explored = explore(found, source, config, engine)
+    notices = (*found.notices, *unknown, *explored.notices)
+    settings = config.to_json() | {"data": list(words) or source.name}
     user = found.problem.coordinates.to_user(found.descent.theta, found.descent.theta_low)
     survey = found.survey
     result: Json = {
@@ -233,6 +237,8 @@ def run(
         "metrics": metrics,
         "inference": None if inference is None else inference.to_json(),
         "cross_validation": None if found.cross_validation is None else found.cross_validation.to_json(),
+        "representation_search": None if explored.search is None else with_commands(explored.search.to_json(), settings),
+        "degree_curve": None if explored.degrees is None else explored.degrees.to_json(),
         "warnings": [notice.to_json() for notice in notices],
         "seconds": time.perf_counter() - start,
     }
@@ -245,7 +251,7 @@ def run(
         found.certificate,
         retransformation,
         result,
-        config.to_json() | {"data": list(words) or source.name},
+        settings,
         tuple(source.files),
         found.survey.moments if kind is SparseModel else found.problem.moments,
         _history(found),

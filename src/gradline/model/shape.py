@@ -85,6 +85,28 @@ VALIDATED = {
     "baseline_rmse": GIVEN,
     "r2": GIVEN,
 }
+CHANGE = {
+    "change": str,
+    "derive": [str],
+    **dict.fromkeys(("rmse", "difference", "standard_error", "gain", "gain_error"), GIVEN),
+    "terms": int,
+    "made_of": [str],
+    "selected_in_folds": (int, None),
+    "command": Maybe(str),
+}
+SEARCHED = {
+    **dict.fromkeys(("rows", "of", "folds", "candidates"), int),
+    "base": {"rmse": GIVEN, "terms": int, "columns": [str]},
+    "proposals": [CHANGE],
+    "refused": (None, CHANGE),
+    "penalty": {"l2": str, **dict.fromkeys(("rmse", "difference", "standard_error"), GIVEN), "proposed": bool, "command": str},
+}
+DEGREES = {
+    **dict.fromkeys(("rows", "of", "folds", "best", "one_standard_error"), int),
+    "columns": [str],
+    **{key: [int] for key in ("degree", "terms")},
+    **{key: [GIVEN] for key in ("rmse", "rmse_standard_error", "train_rmse")},
+}
 RESULT = {
     "rows": {"read": int, "train": int, "validation": int, "test": int, "dropped": int},
     "intercept": NUMBER,
@@ -100,6 +122,8 @@ RESULT = {
     "certificate": CERTIFICATE,
     "metrics": {**BY_ROLE, "baseline": BY_ROLE, "scale": Maybe(str), "log_scale": Maybe({**BY_ROLE, "baseline": BY_ROLE})},
     "cross_validation": (None, VALIDATED),
+    "representation_search": Maybe((None, SEARCHED)),
+    "degree_curve": Maybe((None, DEGREES)),
     "warnings": [NOTICE],
     "seconds": NUMBER,
 }

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import shlex
-from dataclasses import MISSING, fields
 from datetime import date, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from gradline.model.model import HISTORY_COLUMNS
 from gradline.report import charts, coefficients, sentences
 from gradline.report.cells import Cell, Table, cell, counted
+from gradline.report.command import command, default_settings
 from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared, visible
 from gradline.report.path_chart import path_chart
-from gradline.training.config import TrainConfig
 from gradline.types import Kind
 
 if TYPE_CHECKING:
@@ -87,7 +83,7 @@ def render(model: Model) -> str:
         decisions=[(what.replace("_", " "), done) for what, done in model.contract.to_json()["decisions"].items()],
         history=_history(model),
         settings=_settings(model),
-        command=escape("\n".join(visible(line) for line in command(model).split("\n"))),
+        command=escape("\n".join(visible(line) for line in command(model.config).split("\n"))),
         figures=Markup(embedded({"charts": [chart.figure() for chart in shown], "config": PLOTLY_CONFIG})),  # noqa: S704
         plotly=Markup(_plotly()),  # noqa: S704
     )
@@ -293,17 +289,8 @@ def _history(model: Model) -> Table:
     )
 
 
-def _defaults() -> dict[str, Any]:
-    """The settings' defaults, as they stand in a model's config."""
-    defaults = {}
-    for setting in fields(TrainConfig):
-        made = setting.default_factory() if setting.default_factory is not MISSING else setting.default
-        defaults[setting.name] = list(made) if isinstance(made, tuple) else made
-    return defaults
-
-
 def _settings(model: Model) -> Table:
-    defaults = _defaults()
+    defaults = default_settings()
     rows = []
     for name, value in model.config.items():
         origin = "default" if name in defaults and value == defaults[name] else "given"
@@ -321,38 +308,3 @@ def _words(value: Any) -> str:
             return ", ".join(f"{key}={word}" for key, word in value.items()) or UNKNOWN
         case _:
             return str(value)
-
-
-def command(model: Model) -> str:
-    """What repeats the run: a command line, or a line of Python where the data were in memory."""
-    defaults = _defaults()
-    chosen = {name: value for name, value in model.config.items() if name in defaults and value != defaults[name]}
-    data = model.config.get("data")
-    if not isinstance(data, list):
-        arguments = ", ".join(f"{name}={value!r}" for name, value in chosen.items())
-        return f"gradline.train(data, {arguments})"
-    lines = ["gradline train " + " ".join(map(shlex.quote, data))]
-    for target in (chosen.pop("target"), *chosen.pop("other_targets", [])):
-        lines.append(f"--target {shlex.quote(_comma_separated([target]) if ',' in target else target)}")
-    for name, value in chosen.items():
-        flag = "--" + name.replace("_", "-")
-        match value:
-            case True:
-                lines.append(flag)
-            case False:
-                lines.append("--no-" + name.replace("_", "-"))
-            case list() if name == "derive":  # an expression may hold a comma
-                lines += [f"{flag} {shlex.quote(expression)}" for expression in value]
-            case list():
-                lines.append(f"{flag} {shlex.quote(_comma_separated(value))}")
-            case dict():
-                lines.append(f"{flag} {shlex.quote(','.join(f'{key}={word}' for key, word in value.items()))}")
-            case _:
-                lines.append(f"{flag} {shlex.quote(str(value))}")
-    return " \\\n    ".join(lines)
-
-
-def _comma_separated(names: list[str]) -> str:
-    row = io.StringIO()
-    csv.writer(row, lineterminator="").writerow(names)
-    return row.getvalue()
