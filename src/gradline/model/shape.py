@@ -102,7 +102,7 @@ SEARCHED = {
     "penalty": {"l2": str, **dict.fromkeys(("rmse", "difference", "standard_error"), GIVEN), "proposed": bool, "command": str},
 }
 DEGREES = {
-    **dict.fromkeys(("rows", "of", "folds", "best", "one_standard_error"), int),
+    **dict.fromkeys(("rows", "of", "folds", "best", "simplest"), int),
     "columns": [str],
     **{key: [int] for key in ("degree", "terms")},
     **{key: [GIVEN] for key in ("rmse", "rmse_standard_error", "train_rmse")},

@@ -8,9 +8,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gradline.model.model import HISTORY_COLUMNS
-from gradline.report import charts, coefficients, sentences
+from gradline.report import charts, coefficients, representation, sentences
 from gradline.report.cells import Cell, Table, cell, counted
 from gradline.report.command import command, default_settings
+from gradline.report.degree_chart import degree_chart
 from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared, visible
 from gradline.report.path_chart import path_chart
 from gradline.types import Kind
@@ -58,7 +59,7 @@ def render(model: Model) -> str:
     from markupsafe import Markup, escape
 
     path = path_chart(model)
-    shown = [*charts.charts(model), *([path] if path is not None else [])]
+    shown = [*charts.charts(model), *(each for each in (path, degree_chart(model)) if each is not None)]
     page = _template().render(
         title=sentences.title(model),
         data=model.data_name,
@@ -69,6 +70,7 @@ def render(model: Model) -> str:
             "What was learned": sentences.learned(model),
             "How good it is": [*sentences.quality(model), *sentences.cross_validated(model)],
             "Whether to trust it": sentences.trust(model),
+            "What else could be learned": [*representation.searched(model), *representation.degrees(model)],
         },
         tiles=sentences.tiles(model),
         warnings=model.warnings,
@@ -77,6 +79,7 @@ def render(model: Model) -> str:
         coefficients=coefficients.tables(model),
         uncertain=coefficients.uncertain(model),
         references=_references(model),
+        proposals=representation.proposals(model),
         certificate=_certificate(model),
         plan=_plan(model),
         contract=_contract(model),

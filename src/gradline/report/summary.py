@@ -67,6 +67,9 @@ def print_summary(model: Model, path: Path, *, every: bool = False) -> None:
     if (folds := _folds(model)) is not None:
         console.print(folds)
         console.print()
+    if (found := _found(model)) is not None:
+        console.print(found)
+        console.print()
     trust = Table.grid(padding=(0, 2))  # wraps under its own first column
     trust.add_row(Text("Trust   "), _trust(model))
     console.print(trust)
@@ -215,6 +218,38 @@ def _folds(model: Model) -> Text | None:
             else "λ = 0 is worse by more than one standard error"
         )
     return text.append(f"\n          λ = {chosen} chosen of {len(found['l2']):,} values: {why}")
+
+
+def _found(model: Model) -> Text | None:
+    """What the search proposes, and what the degree curve says, if they were asked for."""
+    search, curve = model.result.get("representation_search"), model.result.get("degree_curve")
+    lines = []
+    if search is not None and not search["proposals"]:
+        lines.append(
+            f"Search    nothing proposed: none of {plural(search['candidates'], 'change')} lowers the error beyond its noise"
+        )
+    elif search is not None:
+        base = search["base"]
+        for i, each in enumerate(search["proposals"]):
+            lines.append(
+                ("          and " if i else "Search    ")
+                + f"{each['change']}: RMSE {number(each['rmse'])}, {number(each['gain'], 2)} ± {number(each['gain_error'], 2)} less; {each['terms']:,} terms"
+                + ("" if i else f" instead of {base['terms']:,}")
+            )
+        added = " ".join(f"--derive {shlex.quote(expression)}" for expression in search["proposals"][-1]["derive"])
+        lines.append(f"          nothing is changed; to train with {'it' if len(search['proposals']) == 1 else 'them'}: {added}")
+    if search is not None and search["penalty"]["proposed"]:
+        it = search["penalty"]
+        lines.append(
+            f"          a penalty takes off {number(it['difference'], 2)} ± {number(it['standard_error'], 2)}: --l2 auto"
+        )
+    if curve is not None:
+        errors = ", ".join(number(value) for value in curve["rmse"])
+        within = "" if curve["simplest"] == curve["best"] else f", {curve['simplest']} is no worse beyond the noise"
+        lines.append(
+            f"Degrees   RMSE {errors} over {curve['folds']} folds for degree 1 to {len(curve['rmse'])}: smallest at {curve['best']}{within}"
+        )
+    return Text("\n").join(map(_text, lines)) if lines else None
 
 
 def _trust(model: Model) -> Text:

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DegreeCurve:
-    """degrees, terms: (D,), the terms without the intercept.  rmse, standard_error: (D,) the mean over the folds of each fold's RMSE, and of that mean.
+    """terms: (D,) without the intercept.  rmse, standard_error: (D,) the mean over the folds of each fold's RMSE, and of that mean.
 
     train_rmse: (D,) on all rows of the sample, trained on these.  columns: the numbers that are raised.  rows: of the sample, of `of` training rows.
+    simplest: the lowest degree whose errors are above those of the best, fold by fold, by no more than one standard error of the differences.
     """
 
     rows: int
@@ -41,17 +42,12 @@ class DegreeCurve:
     rmse: FloatArray
     standard_error: FloatArray
     train_rmse: FloatArray
+    simplest: int
 
     @property
     def best(self) -> int:
         """The degree with the smallest error over the folds; of equal ones the lowest."""
         return int(np.argmin(self.rmse)) + 1
-
-    @property
-    def one_standard_error(self) -> int:
-        """The lowest degree whose error is within one standard error of the smallest."""
-        at = self.best - 1
-        return int(np.argmax(self.rmse <= self.rmse[at] + self.standard_error[at])) + 1
 
     def to_json(self) -> Json:
         """The entry `degree_curve` of the JSON documents."""
@@ -66,7 +62,7 @@ class DegreeCurve:
             "rmse_standard_error": [finite_or_none(v) for v in self.standard_error],
             "train_rmse": [finite_or_none(v) for v in self.train_rmse],
             "best": self.best,
-            "one_standard_error": self.one_standard_error,
+            "simplest": self.simplest,
         }
 
 
@@ -103,14 +99,17 @@ def degree_curve(found: Fit, config: TrainConfig, design: SampledDesign) -> Degr
         columns=tuple(columns),
         terms=tuple(base + len(chosen) for chosen in at),
         rmse=errors.mean(axis=1),
-        standard_error=np.array([_error(each) for each in errors]),
+        standard_error=errors.std(axis=1, ddof=1) / np.sqrt(design.folds),  # as for the path of penalties
         train_rmse=np.sqrt(np.maximum(squared, 0.0) / design.weight.sum()),
+        simplest=_simplest(errors, pairs.share),
     )
 
 
-def _error(errors: FloatArray) -> float:
-    """s/√K, as for the path of penalties."""
-    return standard_error(errors, 0.0)
+def _simplest(errors: FloatArray, share: float) -> int:
+    """Of errors (D, K)."""
+    above = errors - errors[np.argmin(errors.mean(axis=1))]
+    within = [float(each.mean()) <= standard_error(each, share) for each in above]
+    return within.index(True) + 1
 
 
 def _power(values: FloatArray, degree: int, *, intercept: bool) -> FloatArray:
