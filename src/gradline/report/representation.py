@@ -105,7 +105,7 @@ def degrees(model: Model) -> list[str]:
         sentences.append(
             f"At degree {last} that error is {more} larger than on the rows trained on: there the model learns noise."
         )
-    elif best == last:
+    elif simplest == last:
         sentences.append(
             "The error still falls at the last degree: a spline may follow the curve with fewer terms (--derive 'spline(COLUMN,5)')."
         )
