@@ -16,32 +16,37 @@ def refit_rmse(columns, y, weight, learned, judged):
     return np.sqrt(np.average((y[judged] - Z[judged] @ b) ** 2, weights=weight[judged]))
 
 
-def brute_errors(data, order, within, judged=None):
-    """The RMSE of each fold of `within` (or of the one `judged`), learned from the others of `within`."""
+def brute_pairs(within, ordered):
+    """(folds learned from, fold judged): all others, or in the order of time those before."""
+    within = list(within)
+    if ordered:
+        return [(within[:i], k) for i, k in enumerate(within) if i]
+    return [([j for j in within if j != k], k) for k in within]
+
+
+def brute_errors(data, order, pairs):
+    """The RMSE of each judged fold with the base and these candidates."""
     X, groups, y, weight, fold = data
     columns = np.column_stack([X, *(groups[g] for g in order)])
-    return np.array(
-        [
-            refit_rmse(columns, y, weight, np.isin(fold, [j for j in within if j != k]), fold == k)
-            for k in (within if judged is None else [judged])
-        ]
-    )
+    return np.array([refit_rmse(columns, y, weight, np.isin(fold, learned), fold == judged) for learned, judged in pairs])
 
 
-def brute_error(differences, data, within):
-    heavy = np.array([data[3][data[4] == k].sum() for k in within])
-    share = np.mean(heavy / (heavy.sum() - heavy))
+def brute_noise(differences, data, pairs):
+    """Nadeau and Bengio's standard error of the mean of the differences."""
+    weight, fold = data[3], data[4]
+    share = np.mean([weight[fold == judged].sum() / weight[np.isin(fold, learned)].sum() for learned, judged in pairs])
     return np.sqrt((1 / len(differences) + share) * np.var(differences, ddof=1))
 
 
-def brute_greedy(data, within, most, noise):
-    order, errors = [], [brute_errors(data, [], within)]
+def brute_greedy(data, pairs, most, noise=1.0):
+    """The candidates in the order of their selection, and the errors after each step, with none first."""
+    order, errors = [], [brute_errors(data, [], pairs)]
     while len(order) < most:
         rest = [g for g in range(len(data[1])) if g not in order]
-        tried = [brute_errors(data, [*order, g], within) for g in rest]
+        tried = [brute_errors(data, [*order, g], pairs) for g in rest]
         at = int(np.argmin([e.mean() for e in tried]))
         gain = errors[-1] - tried[at]
-        if gain.mean() <= noise * brute_error(gain, data, within):
+        if gain.mean() <= noise * brute_noise(gain, data, pairs):
             break
         order.append(rest[at])
         errors.append(tried[at])

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradline.maths.selection import fold_grams, greedy, nested, orthonormal, reduced, rmse, standard_error
-from refits import brute_errors, brute_greedy
+from gradline.maths.selection import divided, fold_grams, greedy, nested, orthonormal, reduced, rmse, standard_error
+from refits import brute_errors, brute_greedy, brute_pairs
 
 FOLDS = 5
 
@@ -25,36 +25,40 @@ def some_rows(seed, rows=240, p=3, *, weighted=False):
     return X, groups, y, weight, rng.integers(0, FOLDS, rows)
 
 
-def grams(X, groups, y, weight, fold):
+def grams(X, groups, y, weight, fold, *, ordered=False):
     root = np.sqrt(weight)[:, None]
     basis = orthonormal(X * root, np.zeros((len(X), 0)))
-    return fold_grams(basis, [orthonormal(g * root, basis) for g in groups], y * root[:, 0], weight, fold, FOLDS)
+    return fold_grams(basis, [orthonormal(g * root, basis) for g in groups], y * root[:, 0], weight, fold, FOLDS, ordered=ordered)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("seed", range(3))
-def test_selection_and_its_nested_errors_are_those_of_refits_on_the_rows(seed, weighted):
+@pytest.mark.parametrize("ordered", [False, True], ids=["others", "earlier"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize("seed", range(2))
+def test_selection_and_its_nested_errors_are_those_of_refits_on_the_rows(seed, weighted, ordered):
     data = some_rows(seed, weighted=weighted)
-    found = nested(grams(*data), most=3)
-    order, errors = brute_greedy(data, range(FOLDS), 3, 1.0)
+    found = nested(grams(*data, ordered=ordered), most=3)
+    order, errors = brute_greedy(data, brute_pairs(range(FOLDS), ordered), 3)
     assert list(found.path.order) == order
     np.testing.assert_allclose(found.path.errors, errors, rtol=1e-9)
-    assert len(order) >= 2
-    for k in range(FOLDS):
-        own, _ = brute_greedy(data, [j for j in range(FOLDS) if j != k], 3, 1.0)
+    assert order
+    outer = [pair for pair in brute_pairs(range(FOLDS), ordered) if len(pair[0]) >= 3]
+    assert len(outer) == (2 if ordered else FOLDS)
+    for k, pair in enumerate(outer):
+        own, _ = brute_greedy(data, brute_pairs(pair[0], ordered), 3)
         assert list(found.orders[k]) == own
         for step in range(len(order) + 1):
-            wanted = brute_errors(data, own[:step], range(FOLDS), judged=k)[0]
-            assert found.errors[step, k] == pytest.approx(wanted, rel=1e-9)
+            assert found.errors[step, k] == pytest.approx(brute_errors(data, own[:step], [pair])[0], rel=1e-9)
 
 
 def test_any_set_of_candidates_is_judged_as_its_refit():
     data = some_rows(7)
     found = grams(*data)
-    pairs = reduced(found, range(FOLDS))
+    pairs = reduced(found, divided(range(FOLDS), ordered=False))
     for order in ([], [0], [6], [0, 9], [3, 7, 10]):
         columns = np.concatenate([np.zeros(0, dtype=np.intp), *(found.groups[g] for g in order)])
-        np.testing.assert_allclose(rmse(pairs, columns), brute_errors(data, order, range(FOLDS)), rtol=1e-9)
+        np.testing.assert_allclose(
+            rmse(pairs, columns), brute_errors(data, order, brute_pairs(range(FOLDS), ordered=False)), rtol=1e-9
+        )
 
 
 def test_an_offset_of_the_target_and_units_of_the_columns_change_no_error():
@@ -76,7 +80,7 @@ def test_a_candidate_that_adds_nothing_is_never_taken():
 
 def test_the_greedy_search_stops_where_the_gain_is_noise():
     data = some_rows(5)
-    pairs = reduced(grams(*data), range(FOLDS))
+    pairs = reduced(grams(*data), divided(range(FOLDS), ordered=False))
     groups = grams(*data).groups
     assert greedy(pairs, groups, 9, 1e9).order == ()
     path = greedy(pairs, groups, 9, 1.0)

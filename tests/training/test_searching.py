@@ -17,7 +17,7 @@ from gradline.training import searching
 from gradline.training.config import TrainConfig
 from gradline.types import Role
 from reference import fit
-from refits import brute_errors, brute_greedy
+from refits import brute_errors, brute_greedy, brute_noise, brute_pairs
 from tables import gradline, write_csv, write_parquet
 
 FALSE_PROPOSALS = 0.05  # of linear tables, at most
@@ -152,19 +152,18 @@ def test_the_nested_error_is_that_of_refits_on_the_rows(settings):
     count = settings.get("folds", 10)
     data = (X, [np.atleast_2d(v.T).T for v in tried.values()], y, weight, fold)
     if settings.get("intercept", True):
-        order, _ = brute_greedy(data, range(count), 6, 1.0)
+        pairs = brute_pairs(range(count), ordered=False)
+        order, _ = brute_greedy(data, pairs, 6)
         names = [list(tried)[g] for g in order]
         assert found["proposals"]
         for step, proposal in enumerate(found["proposals"], 1):
             assert set(proposal["derive"]) <= {*names[:step], "b*a"}
-        own = [brute_greedy(data, [j for j in range(count) if j != k], 1, 1.0)[0] for k in range(count)]
-        errors = np.array([brute_errors(data, own[k], range(count), judged=k)[0] for k in range(count)])
+        own = [brute_greedy(data, brute_pairs(learned, ordered=False), 1)[0] for learned, _ in pairs]
+        errors = np.array([brute_errors(data, mine, [pair])[0] for mine, pair in zip(own, pairs, strict=True)])
         assert found["proposals"][0]["rmse"] == pytest.approx(errors.mean(), rel=1e-9)
-        base = brute_errors(data, [], range(count))
+        base = brute_errors(data, [], pairs)
         assert found["base"]["rmse"] == pytest.approx(base.mean(), rel=1e-9)
-        heavy = np.array([weight[fold == k].sum() for k in range(count)])
-        share = np.mean(heavy / (heavy.sum() - heavy))
-        noise = np.sqrt((1 / count + share) * np.var(base - errors, ddof=1))
+        noise = brute_noise(base - errors, data, pairs)
         assert found["proposals"][0]["standard_error"] == pytest.approx(noise, rel=1e-7)
     else:
         errors = []
@@ -213,8 +212,28 @@ def test_rows_of_one_group_stay_in_one_fold():
     numbers = [copies[name].to_numpy()[training] for name in "abd"]
     c = np.array(copies["c"].to_pylist())[training]
     X = np.column_stack([np.ones(len(c)), *numbers, c == "v", c == "w"])
-    base = brute_errors((X, [], copies["y"].to_numpy()[training], np.ones(len(c)), fold), [], range(5))
+    base = brute_errors(
+        (X, [], copies["y"].to_numpy()[training], np.ones(len(c)), fold), [], brute_pairs(range(5), ordered=False)
+    )
     assert found["base"]["rmse"] == pytest.approx(base.mean(), rel=1e-9)
+
+
+def test_with_times_a_fold_is_judged_by_earlier_ones_alone():
+    table = a_table(7, rows=900, planted="square")
+    time = np.random.default_rng(0).permutation(np.arange(900) // 2)  # two rows of each time, in any order
+    found = searched(table.append_column("t", pa.array(time)), time="t", features=["a", "b", "d", "c"])
+    assert found["ordered"]
+    assert (found["folds"], found["judged"]) == (10, 7)
+    assert found["proposals"][0]["change"] == "a^2"
+    training = time < np.sort(time)[round(900 * 0.8)]
+    own, c = time[training], np.array(table["c"].to_pylist())[training]
+    starts = np.sort(own)[[k * len(own) // 10 for k in range(1, 10)]]
+    fold = np.array([np.count_nonzero(t >= starts) for t in own])
+    numbers = [table[name].to_numpy()[training] for name in "abd"]
+    levels = [level == c for level in np.unique(c) if level != max(np.unique(c), key=lambda v: np.sum(c == v))]
+    data = (np.column_stack([np.ones(len(c)), *numbers, *levels]), [], table["y"].to_numpy()[training], np.ones(len(c)), fold)
+    judged = [pair for pair in brute_pairs(range(10), ordered=True) if len(pair[0]) >= 3]
+    assert found["base"]["rmse"] == pytest.approx(brute_errors(data, [], judged).mean(), rel=1e-9)
 
 
 def test_missing_values_and_a_log_target_are_searched():
@@ -273,7 +292,6 @@ def test_what_stands_against_a_search_costs_no_model():
         ({"l2": 0.1}, "--search compares least-squares fits; --l2"),
         ({"l1": 0.1}, "--l1"),
         ({"loss": "huber"}, "--loss huber"),
-        ({"time": "b"}, "with --time"),
     ],
 )
 def test_what_is_no_least_squares_is_refused_before_the_read(settings, says):
@@ -297,8 +315,9 @@ def brute_curve(numbers, others, y, weight, fold, degrees, folds):
             columns += [np.where(np.isnan(x), np.average(p[~np.isnan(x)], weights=weight[~np.isnan(x)]), p) for p in powers]
         X = np.column_stack([*columns, *others])
         data = (X, [], y, weight, fold)
+        errors = brute_errors(data, [], brute_pairs(range(folds), ordered=False))
         b = np.linalg.lstsq(X * np.sqrt(weight)[:, None], y * np.sqrt(weight), rcond=None)[0]
-        found.append((brute_errors(data, [], range(folds)), np.sqrt(np.average((y - X @ b) ** 2, weights=weight))))
+        found.append((errors, np.sqrt(np.average((y - X @ b) ** 2, weights=weight))))
     return found
 
 

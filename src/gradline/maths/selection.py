@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray, IntArray
 
 DEPENDENT = 1e-9  # of a column's norm, below which what it adds to the others is rounding
+LEAST_INNER = 3  # folds that are learned from, of which some judge each other
 SINGULAR = 1e-11  # of the largest eigenvalue
 
 
@@ -48,13 +49,15 @@ def orthonormal(X: FloatArray, basis: FloatArray) -> FloatArray:
 class FoldGrams:
     """A_k of each fold. grams: (K, c, c), of the base first and r last.  weight: (K,) Σ w of its rows.  base: how many columns all models have.
 
-    groups: where each candidate's columns stand, counted from the base's end.
+    groups: where each candidate's columns stand, counted from the base's end.  ordered: whether the folds follow each other in time, and one is
+    judged by those before it alone.
     """
 
     grams: FloatArray
     weight: FloatArray
     base: int
     groups: tuple[IntArray, ...]
+    ordered: bool = False
 
     @property
     def folds(self) -> int:
@@ -63,7 +66,14 @@ class FoldGrams:
 
 
 def fold_grams(
-    basis: FloatArray, added: Sequence[FloatArray], y: FloatArray, weight: FloatArray, fold: IntArray, folds: int
+    basis: FloatArray,
+    added: Sequence[FloatArray],
+    y: FloatArray,
+    weight: FloatArray,
+    fold: IntArray,
+    folds: int,
+    *,
+    ordered: bool = False,
 ) -> FoldGrams:
     """Of rows times the root of their weight: `basis` (n, r), what each candidate adds (n, g), `y` (n,). weight, fold: (n,)."""
     left = y - basis @ (basis.T @ y)
@@ -73,11 +83,11 @@ def fold_grams(
     sizes = [each.shape[1] for each in added]
     ends = np.cumsum([0, *sizes])
     groups = tuple(np.arange(ends[i], ends[i + 1]) for i in range(len(sizes)))
-    return FoldGrams(grams, heavy.astype(np.float64), basis.shape[1], groups)
+    return FoldGrams(grams, heavy.astype(np.float64), basis.shape[1], groups, ordered)
 
 
 class Reduced(NamedTuple):
-    """Pairs of rows learned from and rows judged on, base taken out. learned, judged: (J, c, c), r last.  weight: (J,) of the judged ones.
+    """J pairs of rows learned from and rows judged on, base taken out. learned, judged: (J, c, c), r last.  weight: (J,) of the judged ones.
     share: n_test/n_train, the mean of the pairs.
     """
 
@@ -87,19 +97,38 @@ class Reduced(NamedTuple):
     share: float
 
 
-def reduced(found: FoldGrams, folds: Sequence[int]) -> Reduced:
-    """Each of these folds judged by what is learned of the others of them."""
-    total = found.grams[list(folds)].sum(axis=0)
-    heavy = float(found.weight[list(folds)].sum())
-    learned, judged = [], []
-    for h in folds:
-        L, H, q = total - found.grams[h], found.grams[h], found.base
+class Pair(NamedTuple):
+    """The folds that are learned from, and the one that is judged."""
+
+    learned: tuple[int, ...]
+    judged: int
+
+
+def divided(folds: Sequence[int], *, ordered: bool) -> list[Pair]:
+    """Each fold judged by the others; or, in the order of time, by those before it, the first by none."""
+    if ordered:
+        return [Pair(tuple(folds[:i]), folds[i]) for i in range(1, len(folds))]
+    return [Pair(tuple(j for j in folds if j != k), k) for k in folds]
+
+
+def outer_pairs(folds: int, *, ordered: bool) -> list[Pair]:
+    """Those of the nested one: in the order of time, the folds before which enough others judge each other."""
+    return [pair for pair in divided(range(folds), ordered=ordered) if len(pair.learned) >= LEAST_INNER]
+
+
+def reduced(found: FoldGrams, pairs: Sequence[Pair]) -> Reduced:
+    """What is learned and judged by each pair."""
+    learned, judged, share = [], [], []
+    q = found.base
+    for pair in pairs:
+        L, H = found.grams[list(pair.learned)].sum(axis=0), found.grams[pair.judged]
         B = _solved(L[:q, :q], L[:q, q:])  # (q, rest)
         learned.append(L[q:, q:] - L[q:, :q] @ B)
         cross = H[q:, :q] @ B
         judged.append(H[q:, q:] - cross - cross.T + B.T @ H[:q, :q] @ B)
-    weight = found.weight[list(folds)]
-    return Reduced(np.array(learned), np.array(judged), weight, float(np.mean(weight / (heavy - weight))))
+        share.append(found.weight[pair.judged] / found.weight[list(pair.learned)].sum())
+    weight = found.weight[[pair.judged for pair in pairs]]
+    return Reduced(np.array(learned), np.array(judged), weight, float(np.mean(share)))
 
 
 def _solved(A: FloatArray, B: FloatArray) -> FloatArray:
@@ -164,8 +193,8 @@ def greedy(pairs: Reduced, groups: Sequence[IntArray], most: int, noise: float) 
 
 
 class Nested(NamedTuple):
-    """path: selected on all folds.  errors: (steps + 1, K), on each outer fold the error of the first s groups that were selected without it.
-    orders: (K) what was.  share: n_test/n_train of the outer folds.
+    """path: selected on all folds.  errors: (steps + 1, J), on each outer fold the error of the first s groups that were selected without it.
+    orders: (J) what was.  share: n_test/n_train of the outer folds.
     """
 
     path: Path
@@ -175,15 +204,16 @@ class Nested(NamedTuple):
 
 
 def nested(found: FoldGrams, most: int, noise: float = 1.0) -> Nested:
-    """Selection on all folds, and the error of selecting so by K outer folds, within each of which the other K − 1 judge each other."""
-    folds = range(found.folds)
-    whole = reduced(found, folds)
-    path = greedy(whole, found.groups, most, noise)
-    orders = [greedy(reduced(found, [j for j in folds if j != k]), found.groups, most, noise).order for k in folds]
-    errors = np.empty((len(path.order) + 1, found.folds))
-    for k, order in enumerate(orders):
-        pair = Reduced(whole.learned[k : k + 1], whole.judged[k : k + 1], whole.weight[k : k + 1], whole.share)
+    """Selection on all folds, and the error of selecting so by outer folds, within each of which those that are learned from judge each other."""
+    path = greedy(reduced(found, divided(range(found.folds), ordered=found.ordered)), found.groups, most, noise)
+    outer = outer_pairs(found.folds, ordered=found.ordered)
+    orders = []
+    errors = np.empty((len(path.order) + 1, len(outer)))
+    for k, pair in enumerate(outer):
+        order = greedy(reduced(found, divided(pair.learned, ordered=found.ordered)), found.groups, most, noise).order
+        alone = reduced(found, [pair])
         for step in range(len(path.order) + 1):
             columns = [found.groups[g] for g in order[:step]]
-            errors[step, k] = rmse(pair, np.concatenate([np.zeros(0, dtype=np.intp), *columns]))[0]
-    return Nested(path, errors, tuple(orders), whole.share)
+            errors[step, k] = rmse(alone, np.concatenate([np.zeros(0, dtype=np.intp), *columns]))[0]
+        orders.append(order)
+    return Nested(path, errors, tuple(orders), reduced(found, outer).share)

@@ -95,7 +95,8 @@ CHANGE = {
     "command": Maybe(str),
 }
 SEARCHED = {
-    **dict.fromkeys(("rows", "of", "folds", "candidates"), int),
+    **dict.fromkeys(("rows", "of", "folds", "judged", "candidates"), int),
+    "ordered": bool,
     "base": {"rmse": GIVEN, "terms": int, "columns": [str]},
     "proposals": [CHANGE],
     "refused": (None, CHANGE),
@@ -103,6 +104,7 @@ SEARCHED = {
 }
 DEGREES = {
     **dict.fromkeys(("rows", "of", "folds", "best", "simplest"), int),
+    "ordered": bool,
     "columns": [str],
     **{key: [int] for key in ("degree", "terms")},
     **{key: [GIVEN] for key in ("rmse", "rmse_standard_error", "train_rmse")},

@@ -21,7 +21,7 @@ def searched(model: Model) -> list[str]:
     if found is None:
         return []
     unit = _unit(model)
-    on = f"{plural(found['candidates'], 'change')} of the features were tried on {_sample(found)}, by nested cross-validation over {found['folds']} folds"
+    on = f"{plural(found['candidates'], 'change')} of the features were tried on {_sample(found)}, by nested cross-validation over {_folds(found)}"
     if not found["proposals"]:
         sentences = [f"{on}: none lowers the error beyond its noise.", *_refused(found["refused"], unit)]
     else:
@@ -70,6 +70,10 @@ def _sample(found: Json) -> str:
     return f"{count(found['rows'])} of the {count(found['of'])} training rows"
 
 
+def _folds(found: Json) -> str:
+    return f"{found['folds']} folds" + (" in the order of time, each judged by those before it" if found["ordered"] else "")
+
+
 def _unit(model: Model) -> str:
     return " (log scale)" if is_log(model) else errors_unit(model)
 
@@ -83,7 +87,7 @@ def degrees(model: Model) -> list[str]:
     best, simplest, last = found["best"], found["simplest"], found["degree"][-1]
     unit = _unit(model)
     sentences = [
-        f"Powers of {', '.join(found['columns'])} up to degree {last} were tried on {_sample(found)}, over {found['folds']} folds."
+        f"Powers of {', '.join(found['columns'])} up to degree {last} were tried on {_sample(found)}, over {_folds(found)}."
     ]
     if best == 1:
         sentences.append(
@@ -142,7 +146,7 @@ def proposals(model: Model) -> Table | None:
     ]
     for i, each in enumerate(found["proposals"]):
         figures = [cell(each["rmse"]), cell(each["gain"], _two), cell(each["gain_error"], _two), counted(each["terms"])]
-        chosen = Cell(f"{count(each['selected_in_folds'])} of {count(found['folds'])}", numeric=True)
+        chosen = Cell(f"{count(each['selected_in_folds'])} of {count(found['judged'])}", numeric=True)
         name = ("and " if i else "") + each["change"]
         rows.append([Cell(name), *figures, Cell(", ".join(each["made_of"])), chosen, Cell(_one_line(each["command"]))])
     if found["penalty"]["proposed"]:

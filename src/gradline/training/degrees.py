@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradline.errors import UsageError
-from gradline.maths.selection import fold_grams, reduced, rmse, standard_error
+from gradline.maths.selection import divided, fold_grams, reduced, rmse, standard_error
 from gradline.representation.features import Representation
 from gradline.training.columns import made_of
 from gradline.training.deriving import raised
@@ -37,6 +37,7 @@ class DegreeCurve:
     rows: int
     of: int
     folds: int
+    ordered: bool
     columns: tuple[str, ...]
     terms: tuple[int, ...]
     rmse: FloatArray
@@ -55,6 +56,7 @@ class DegreeCurve:
             "rows": self.rows,
             "of": self.of,
             "folds": self.folds,
+            "ordered": self.ordered,
             "columns": list(self.columns),
             "degree": list(range(1, len(self.terms) + 1)),
             "terms": list(self.terms),
@@ -81,8 +83,10 @@ def degree_curve(found: Fit, config: TrainConfig, design: SampledDesign) -> Degr
     for degree in range(2, config.degree_curve + 1):
         powers = [_power(design.numbers[name], degree, intercept=config.intercept) for name in columns]
         added.append(design.added(powers, np.column_stack([basis, *added])))
-    grams = fold_grams(basis, added, design.y * design.root[:, 0], design.weight, design.fold, design.folds)
-    pairs = reduced(grams, range(design.folds))
+    grams = fold_grams(
+        basis, added, design.y * design.root[:, 0], design.weight, design.fold, design.folds, ordered=design.ordered
+    )
+    pairs = reduced(grams, divided(range(design.folds), ordered=design.ordered))
     at = [np.zeros(0, dtype=np.intp)]
     for group in grams.groups:
         at.append(np.concatenate([at[-1], group]))
@@ -96,10 +100,11 @@ def degree_curve(found: Fit, config: TrainConfig, design: SampledDesign) -> Degr
         rows=len(design.y),
         of=design.of,
         folds=design.folds,
+        ordered=design.ordered,
         columns=tuple(columns),
         terms=tuple(base + len(chosen) for chosen in at),
         rmse=errors.mean(axis=1),
-        standard_error=errors.std(axis=1, ddof=1) / np.sqrt(design.folds),  # as for the path of penalties
+        standard_error=errors.std(axis=1, ddof=1) / np.sqrt(errors.shape[1]),  # as for the path of penalties
         train_rmse=np.sqrt(np.maximum(squared, 0.0) / design.weight.sum()),
         simplest=_simplest(errors, pairs.share),
     )

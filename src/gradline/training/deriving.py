@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gradline.representation.expressions import Expression
     from gradline.training.config import TrainConfig
     from gradline.training.rows import RowReader, Rows
-    from gradline.types import FloatArray
+    from gradline.types import FloatArray, IntArray
 
 NUMERIC = (Kind.NUMBER, Kind.BOOLEAN, Kind.TIME, Kind.DURATION)
 DATES = (Kind.DATE, Kind.TIMESTAMP)
@@ -204,9 +204,9 @@ def _learned(
         reader, decoder=Decoder({name: kind for name, kind in found.kinds.items() if name in wanted}), missing="impute"
     )
 
-    def values(rows: Rows) -> FloatArray:
+    def values(rows: Rows, at: IntArray) -> FloatArray:
         numbers = {number.name: number.values for number in rows.decoded.numbers}
-        return np.column_stack([np.zeros((rows.decoded.rows, 0)), *(numbers[name] for name in splines)])
+        return np.column_stack([np.zeros((len(at), 0)), *(numbers[name][at] for name in splines)])
 
     def counted(rows: Rows) -> Counter[tuple[str, str]]:
         counts: Counter[tuple[str, str]] = Counter()

@@ -83,10 +83,11 @@ def draw(
     engine: Engine,
     seed: int,
     most: int,
-    values: Callable[[Rows], FloatArray],
+    values: Callable[[Rows, IntArray], FloatArray],
     counted: Callable[[Rows], Counter[tuple[str, str]]] = lambda rows: Counter(),
 ) -> Drawn:
-    """At most `most` of the training rows that have weight, by one read. values: of some rows, (n, c).  counted: of all training rows.
+    """At most `most` of the training rows that have weight, by one read. values: of the rows at some positions, (n, c).  counted: of all
+    training rows.
 
     Rows whose hash is past the largest that so many rows before it have are in no sample, and are not asked for their values.
     """
@@ -109,8 +110,7 @@ def draw(
         weight = np.ones(len(at)) if rows.weight is None else rows.weight[at]
         fold = np.zeros(len(at), dtype=np.uint8) if rows.folds is None else rows.folds[at]
         file = np.full(len(at), block.file)
-        found = values(rows._replace(decoded=rows.decoded.take(at)))
-        return _Found(_Part(found, rows.y[at], weight, fold, hashes, file, rows.row[at]), total, counts)
+        return _Found(_Part(values(rows, at), rows.y[at], weight, fold, hashes, file, rows.row[at]), total, counts)
 
     def merged(a: _Found, b: _Found) -> _Found:
         both = a.part.plus(b.part)

@@ -9,19 +9,22 @@ outer folds that the selection has not seen, falls by more than its own.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gradline.arrays import flat_column
 from gradline.errors import DataError, InputError, UsageError, plural
 from gradline.maths.block import block_moments
-from gradline.maths.ridge_path import others, penalties, ridge_path
-from gradline.maths.selection import fold_grams, nested, orthonormal, standard_error
+from gradline.maths.moments import merge
+from gradline.maths.ridge_path import penalties, ridge_path
+from gradline.maths.selection import divided, fold_grams, nested, orthonormal, outer_pairs, standard_error
 from gradline.representation.derive import Derived
 from gradline.representation.expressions import QUANTILES, Factor, Logarithm, Product, Spline
 from gradline.representation.features import Representation
-from gradline.splits.roles import Folds
+from gradline.splits.roles import Folds, time_ordinals
 from gradline.training.columns import made_of, source_columns
 from gradline.training.degrees import degree_curve
 from gradline.training.drawn import draw
@@ -33,14 +36,12 @@ if TYPE_CHECKING:
 
     from gradline.inputs.source import Source
     from gradline.maths.engine import Engine
-    from gradline.maths.moments import Moments
     from gradline.maths.ridge_path import RidgePath
-    from gradline.maths.selection import Nested
+    from gradline.maths.selection import Nested, Pair
     from gradline.representation.expressions import Expression
     from gradline.representation.features import Feature
     from gradline.training.config import TrainConfig
     from gradline.training.degrees import DegreeCurve
-    from gradline.training.drawn import Drawn
     from gradline.training.rows import Rows
     from gradline.training.trainer import Fit
     from gradline.types import FloatArray, IntArray, Json
@@ -65,6 +66,7 @@ class SampledDesign(NamedTuple):
     """The model's features on n of the training rows, and the numbers among them before missing ones were imputed.
 
     X: (n, p).  numbers: (n,) by name, NaN where missing.  y, weight, fold: (n,).  folds: how many.  of: how many training rows there are.
+    ordered: whether the folds follow each other in time.
     """
 
     X: FloatArray
@@ -74,6 +76,7 @@ class SampledDesign(NamedTuple):
     fold: IntArray
     folds: int
     of: int
+    ordered: bool
 
     @property
     def root(self) -> FloatArray:
@@ -159,12 +162,15 @@ class Penalty(NamedTuple):
 class RepresentationSearch:
     """rows: of the sample, of `of` training rows.  base_rmse, base_terms: of the model as it is.  columns: of the table, that it depends on.
 
-    candidates: how many were tried.  proposals: each with all before it.  refused: the best that is not proposed.  penalty: on the model as it is.
+    ordered: whether the folds follow each other in time.  judged: how many of them the nested errors are of: all, but of ordered ones those with
+    enough others before them.  candidates: how many were tried.  proposals: each with all before it.  refused: the best that is not proposed.  penalty: on the model as it is.
     """
 
     rows: int
     of: int
     folds: int
+    ordered: bool
+    judged: int
     candidates: int
     base_rmse: float
     base_terms: int
@@ -179,6 +185,8 @@ class RepresentationSearch:
             "rows": self.rows,
             "of": self.of,
             "folds": self.folds,
+            "ordered": self.ordered,
+            "judged": self.judged,
             "candidates": self.candidates,
             "base": {"rmse": finite_or_none(self.base_rmse), "terms": self.base_terms, "columns": list(self.columns)},
             "proposals": [each.to_json() for each in self.proposals],
@@ -202,22 +210,34 @@ def sampled_design(found: Fit, source: Source, config: TrainConfig, engine: Engi
     folds = config.folds or SEARCH_FOLDS
     numbers = [f.column for f in representation.features if f.part is Part.VALUE]
 
-    def values(rows: Rows) -> FloatArray:
-        known = {number.name: number.values for number in rows.decoded.numbers}
-        return np.column_stack([representation.design(rows.decoded), *(known[name] for name in numbers)])
+    def values(rows: Rows, at: IntArray) -> FloatArray:
+        decoded = rows.decoded.take(at)
+        known = {number.name: number.values for number in decoded.numbers}
+        times = [] if config.time is None else [time_ordinals(flat_column(rows.table, config.time), config.time)[rows.kept][at]]
+        return np.column_stack([representation.design(decoded), *(known[name] for name in numbers), *times])
 
     reader = replace(reader, folds=Folds(folds, config.seed))
     drawn = draw(source, reader, engine, config.seed, SEARCH_ROWS, values)
-    _check_folds(drawn, folds, config)
-    columns = dict(zip(numbers, drawn.values[:, p:].T, strict=True))
-    return SampledDesign(drawn.values[:, :p], columns, drawn.y, drawn.weight, drawn.fold.astype(np.intp), folds, drawn.of)
+    fold = drawn.fold.astype(np.intp) if config.time is None else _fold_by_time(drawn.values[:, -1], folds)
+    _check_folds(fold, folds, config)
+    columns = dict(zip(numbers, drawn.values[:, p : p + len(numbers)].T, strict=True))
+    return SampledDesign(
+        drawn.values[:, :p], columns, drawn.y, drawn.weight, fold, folds, drawn.of, ordered=config.time is not None
+    )
 
 
-def _check_folds(drawn: Drawn, folds: int, config: TrainConfig) -> None:
-    rows = np.bincount(drawn.fold, minlength=folds)
+def _fold_by_time(times: FloatArray, folds: int) -> IntArray:
+    """As many rows in each as can be while rows of one time stay together, (n,)."""
+    starts = np.sort(times)[[k * len(times) // folds for k in range(1, folds)]] if len(times) else np.zeros(folds - 1)
+    found: IntArray = np.searchsorted(starts, times, side="right")
+    return found
+
+
+def _check_folds(fold: IntArray, folds: int, config: TrainConfig) -> None:
+    rows = np.bincount(fold, minlength=folds)
     if rows.min() >= LEAST_FOLD_ROWS:
         return
-    column = config.key or config.group
+    column = config.key or config.group or config.time
     why = "" if column is None else f" (rows of one value of {column!r} stay in one fold)"
     raise DataError(
         f"fold {int(np.argmin(rows)) + 1} of {folds} has {plural(int(rows.min()), 'training row')}{why}; the search needs {LEAST_FOLD_ROWS} in each.",
@@ -239,7 +259,9 @@ def search(found: Fit, config: TrainConfig, design: SampledDesign) -> Representa
     tried = _candidates(found, representation, design)
     basis = design.basis(intercept=config.intercept)
     added = [design.added(each.columns, basis) for each in tried]
-    grams = fold_grams(basis, added, design.y * design.root[:, 0], design.weight, design.fold, design.folds)
+    grams = fold_grams(
+        basis, added, design.y * design.root[:, 0], design.weight, design.fold, design.folds, ordered=design.ordered
+    )
     result = nested(grams, MOST_CHANGES)
     sources, beneath = source_columns(representation), made_of(representation)
     outcome = _Outcome(result, tried, [each.shape[1] for each in added], config, len(representation.features), sources)
@@ -256,6 +278,8 @@ def search(found: Fit, config: TrainConfig, design: SampledDesign) -> Representa
         rows=len(design.y),
         of=design.of,
         folds=design.folds,
+        ordered=design.ordered,
+        judged=len(result.orders),
         candidates=len(tried),
         base_rmse=float(result.errors[0].mean()),
         base_terms=len(representation.features),
@@ -391,21 +415,22 @@ def search_penalty(representation: Representation, config: TrainConfig, design: 
         folds.append(block_moments([*columns, target], [], int(mine.sum()), design.weight[mine]))
     indicators = np.array([feature.part is not Part.VALUE for feature in representation.features])
 
-    def paths(of: Sequence[Moments]) -> list[RidgePath]:
-        return [ridge_path(each, indicators, config.scaling, intercept=config.intercept) for each in others(of)]
+    def learned(pair: Pair) -> RidgePath:
+        moments = reduce(merge, (folds[j] for j in pair.learned))
+        return ridge_path(moments, indicators, config.scaling, intercept=config.intercept)
 
-    outer = paths(folds)
-    l2 = penalties(max(path.curvature_max for path in outer), PENALTIES)
+    outer = outer_pairs(design.folds, ordered=design.ordered)
+    paths = [learned(pair) for pair in outer]
+    l2 = penalties(max(path.curvature_max for path in paths), PENALTIES)
     free, chosen = [], []
-    for k, path in enumerate(outer):
-        rest = [fold for j, fold in enumerate(folds) if j != k]
-        inner = np.sqrt([p.squared_errors(fold, l2) for p, fold in zip(paths(rest), rest, strict=True)])  # (K − 1, λ)
-        errors = np.sqrt(path.squared_errors(folds[k], l2))
+    for pair, path in zip(outer, paths, strict=True):
+        within = divided(pair.learned, ordered=design.ordered)
+        inner = np.sqrt([learned(each).squared_errors(folds[each.judged], l2) for each in within])  # (K − 1, λ)
+        errors = np.sqrt(path.squared_errors(folds[pair.judged], l2))
         free.append(errors[-1])
         chosen.append(errors[int(np.argmin(inner.mean(axis=0)))])
-    weight = np.array([fold.weight for fold in folds])
     gain = np.array(free) - np.array(chosen)
-    share = float(np.mean(weight / (weight.sum() - weight)))
+    share = float(np.mean([folds[h].weight / sum(folds[j].weight for j in rest) for rest, h in outer]))
     return Penalty(float(np.mean(chosen)), float(gain.mean()), standard_error(gain, share), float(np.mean(free)))
 
 
