@@ -80,6 +80,7 @@ def render(model: Model) -> str:
         uncertain=coefficients.uncertain(model),
         references=_references(model),
         proposals=representation.proposals(model),
+        derived=representation.derived(model),
         certificate=_certificate(model),
         plan=_plan(model),
         contract=_contract(model),

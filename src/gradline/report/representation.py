@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 OVERFIT = 1.1  # error on rows not trained on, to that on the rows trained on
 
 
+def derived(model: Model) -> list[str]:
+    """The numbers that are derived of the contract's columns, with what was learned for them."""
+    found = []
+    for each in model.representation.derived:
+        learned = f" (knots {', '.join(f'{knot:g}' for knot in each.knots)})" if each.knots else ""
+        found.append(f"{each.expression}{learned}")
+    return found
+
+
 def searched(model: Model) -> list[str]:
     """What the search proposes, what it costs to read and to watch, and that nothing was changed."""
     found = model.result.get("representation_search")

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradline.errors import plural, printable
+from gradline.report.representation import derived
 from gradline.report.sentences import RESTS_ON, free_is_near
 from gradline.training.stopping import StopReason
 
@@ -322,6 +323,8 @@ def print_contract(model: Model) -> None:
         table.add_row(_text(column.name), str(column.kind), held, f"{column.null_share:.2%}" if column.null_share else "none")
     console.print()
     console.print(table)
+    if made := derived(model):
+        console.print(_text(f"derived of these: {' · '.join(made)}", style="dim"))
     decisions = model.contract.decisions
     text = f"null: {decisions.null} · unseen category: {decisions.unseen} · out of range: {decisions.out_of_range} · missing column or other type: error"
     console.print(_text(text, style="dim"))
