@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from gradline.report.cells import Cell, Table, cell, counted
@@ -42,7 +43,7 @@ def searched(model: Model) -> list[str]:
             f"{number(found['base']['rmse'])}, {_less(last, found)} less (± {number(last['standard_error'], 2)}).",
             f"What it costs: {plural(last['terms'], 'term')} to read instead of {count(found['base']['terms'])}; "
             f"{_watched(found)}",
-            "Nothing was changed: each proposal has its command.",
+            "Nothing was changed: the table says what to add to the command.",
         ]
     penalty = found["penalty"]
     if penalty["proposed"]:
@@ -126,7 +127,7 @@ def degrees(model: Model) -> list[str]:
 
 
 def proposals(model: Model) -> Table | None:
-    """The proposals, one a row, with what each costs and the command that trains with it."""
+    """The proposals, one a row, with what each costs and what to add to the command."""
     found = model.result.get("representation_search")
     if found is None or not (found["proposals"] or found["penalty"]["proposed"]):
         return None
@@ -139,7 +140,7 @@ def proposals(model: Model) -> Table | None:
         "terms",
         "made of",
         "folds that chose it",
-        "command",
+        "add to the command",
     ]
     base = found["base"]
     rows = [
@@ -157,11 +158,13 @@ def proposals(model: Model) -> Table | None:
         figures = [cell(each["rmse"]), cell(each["gain"], _two), cell(each["gain_error"], _two), counted(each["terms"])]
         chosen = Cell(f"{count(each['selected_in_folds'])} of {count(found['judged'])}", numeric=True)
         name = ("and " if i else "") + each["change"]
-        rows.append([Cell(name), *figures, Cell(", ".join(each["made_of"])), chosen, Cell(_one_line(each["command"]))])
+        rows.append(
+            [Cell(name), *figures, Cell(", ".join(each["made_of"])), chosen, Cell(f"--derive {shlex.quote(each['change'])}")]
+        )
     if found["penalty"]["proposed"]:
         it = found["penalty"]
         figures = [cell(it["rmse"]), cell(it["difference"], _two), cell(it["standard_error"], _two), counted(base["terms"])]
-        rows.append([Cell("as it is, with a penalty"), *figures, Cell(UNKNOWN), *_nothing(1), Cell(_one_line(it["command"]))])
+        rows.append([Cell("as it is, with a penalty"), *figures, Cell(UNKNOWN), *_nothing(1), Cell("--l2 auto")])
     numeric = {1, 2, 3, 4, 6}
     return Table("Proposals, each with those before it", [(text, i in numeric) for i, text in enumerate(head)], rows)
 
@@ -172,7 +175,3 @@ def _nothing(cells: int) -> list[Cell]:
 
 def _two(value: float | None) -> str:
     return number(value, 2)
-
-
-def _one_line(command: str) -> str:
-    return command.replace("\\\n    ", "")
