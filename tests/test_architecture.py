@@ -16,12 +16,25 @@ ROOT = Path(gradline.__file__).parent
 LAYERS = [
     {"types", "errors", "storage", "arrays", "kinds"},
     {"maths"},
-    {"inputs", "representation", "splits"},
+    {"inputs", "representation", "splits", "decisions"},
     {"oracles", "updates"},
     {"training"},
-    {"evaluation", "decisions", "model"},
+    {"evaluation", "model"},
     {"report", "export", "serving", "monitors", "lab", "engines"},
-    {"api", "measuring", "reviewing", "cli", "sklearn", "__main__", ""},
+    {
+        "api",
+        "measuring",
+        "assessing",
+        "calibrating",
+        "deciding",
+        "meaning",
+        "comparing",
+        "reviewing",
+        "cli",
+        "sklearn",
+        "__main__",
+        "",
+    },
 ]
 LAYER = {package: number for number, packages in enumerate(LAYERS) for package in packages}
 FOUNDATIONS = LAYERS[0]  # one small package in several modules

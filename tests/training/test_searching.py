@@ -12,7 +12,8 @@ import gradline as gl
 from gradline.api import run
 from gradline.errors import UsageError
 from gradline.inputs.memory import TableSource
-from gradline.splits.roles import Folds, RowRoles, ValueRoles
+from gradline.splits.divisions import Folds
+from gradline.splits.roles import RowRoles, ValueRoles
 from gradline.training import searching
 from gradline.training.config import TrainConfig
 from gradline.types import Role
@@ -238,6 +239,30 @@ def test_with_times_a_fold_is_judged_by_earlier_ones_alone():
     data = (np.column_stack([np.ones(len(c)), *numbers, *levels]), [], table["y"].to_numpy()[training], np.ones(len(c)), fold)
     judged = [pair for pair in brute_pairs(range(10), ordered=True) if len(pair[0]) >= 3]
     assert found["base"]["rmse"] == pytest.approx(brute_errors(data, [], judged).mean(), rel=1e-9)
+
+
+def test_a_gap_keeps_the_folds_before_a_judged_one_apart_from_it():
+    table = a_table(7, rows=900).append_column("t", pa.array(np.arange(900.0)))
+    plain = searched(table, time="t", features=["a", "b", "d", "c"])
+    gapped = searched(table, time="t", gap="80", features=["a", "b", "d", "c"])  # folds of 64 rows: two are skipped
+    assert (plain["judged"], gapped["judged"]) == (7, 3)
+    used = np.arange(900) < 720 - 80
+    own, c = np.arange(900.0)[used], np.array(table["c"].to_pylist())[used]
+    starts = own[[k * len(own) // 10 for k in range(1, 10)]]
+    fold = np.searchsorted(starts, own, side="right")
+    pairs = [([j for j in range(k) if starts[j] <= starts[k - 1] - 80.0], k) for k in range(1, 10)]
+    learns = {k: learned for learned, k in pairs}
+    judged = [(learned, k) for learned, k in pairs if sum(bool(learns.get(j)) for j in learned) >= 2]
+    levels = [level == c for level in np.unique(c) if level != max(np.unique(c), key=lambda v: np.sum(c == v))]
+    numbers = [table[name].to_numpy()[used] for name in "abd"]
+    data = (np.column_stack([np.ones(len(c)), *numbers, *levels]), [], table["y"].to_numpy()[used], np.ones(len(c)), fold)
+    assert len(judged) == gapped["judged"]
+    assert gapped["base"]["rmse"] == pytest.approx(brute_errors(data, [], judged).mean(), rel=1e-9)
+
+
+def test_folds_that_are_too_few_are_told_of():
+    model = fit(a_table(0), search=True, folds=2)
+    assert "2 folds are too few" in next(w["message"] for w in model.warnings if w["code"] == "not_searched")
 
 
 def test_missing_values_and_a_log_target_are_searched():

@@ -73,6 +73,13 @@ class ErrorSums:
         self._absolute += float(np.abs(error).sum() if weight is None else np.abs(error) @ weight)
         self._largest = max(self._largest, float(np.abs(error).max()))
 
+    def plus(self, other: ErrorSums) -> None:
+        """The rows of another, after these."""
+        if other._moments is not None:
+            self._moments = other._moments if self._moments is None else merge(self._moments, other._moments)
+        self._absolute += other._absolute
+        self._largest = max(self._largest, other._largest)
+
     def metrics(self) -> Metrics | None:
         """The metrics of all rows so far; None without a row."""
         moments = self._moments
@@ -82,6 +89,11 @@ class ErrorSums:
         square = float(error_square) + bias * bias
         r2 = 1.0 - square / float(actual_square) if actual_square > 0.0 else None
         return Metrics(moments.rows, float(np.sqrt(square)), r2, bias, self._absolute / moments.weight, self._largest)
+
+    @property
+    def actual_mean(self) -> float | None:
+        """The mean of the actual values; None without a row."""
+        return None if self._moments is None else float(self._moments.mean[1])
 
     def baseline(self, constant: float) -> Metrics | None:
         """The metrics of always predicting one number on the same rows."""

@@ -48,7 +48,7 @@ def t_quantile(level: float, freedom: float) -> float:
         density = 2.0 * np.exp(constant - (freedom + 1.0) / 2.0 * log1p(t * t / freedom))
         step = (_t_tails(t, freedom) - (1.0 - level)) / density
         t += step
-        if abs(step) <= 4e-16 * t:
+        if step <= 4e-16 * t:  # all steps but those of rounding go to the right
             break
     return float(t)
 
@@ -76,7 +76,7 @@ def chi_squared_above(x: float, d: int) -> float:
 
 def _beta(a: float, b: float, odds: float) -> float:
     """I_x(a, b) at x = 1/(1 + odds): so that both x and 1 − x keep their digits."""
-    if odds == 0.0:
+    if odds <= 0.0:  # of an F that rounding made negative as well
         return 1.0
     if not np.isfinite(odds):
         return 0.0

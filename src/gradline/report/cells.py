@@ -19,11 +19,14 @@ class Cell(NamedTuple):
 
 
 class Table(NamedTuple):
-    """caption: what the rows are.  head: (text, whether numeric) of each column.  rows: of cells, the first one naming the row."""
+    """caption: what the rows are.  head: (text, whether numeric) of each column.  rows: of cells, the first one naming the row.  folded:
+    whether only the caption is seen at first.
+    """
 
     caption: str
     head: list[tuple[str, bool]]
     rows: list[list[Cell]]
+    folded: bool = False
 
 
 def cell(value: float | None, write: Callable[[float | None], str] = number) -> Cell:
@@ -35,3 +38,11 @@ def cell(value: float | None, write: Callable[[float | None], str] = number) -> 
 def counted(value: int | None) -> Cell:
     """A whole number."""
     return Cell(count(value), numeric=True)
+
+
+class Section(NamedTuple):
+    """parts: tables and paragraphs, in their order.  open: whether it is unfolded at first."""
+
+    title: str
+    parts: list[Table | str]
+    open: bool = False

@@ -49,7 +49,7 @@ def tables(model: Model) -> list[Table]:
         what += f", {count(len(order))} of {count(len(features))}; `gradline show --json` has all"
     rest = rows[SHOWN:]
     first = Table(f"{what}, by the size of their effect", head, rows[:SHOWN])
-    return [first, Table(f"The {plural(len(rest), 'other coefficient')}", head, rest)] if rest else [first]
+    return [first, Table(f"The {plural(len(rest), 'other coefficient')}", head, rest, folded=True)] if rest else [first]
 
 
 def uncertain(model: Model) -> str | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gradline.types import Json
 
 REPORT = "report.html"
+CARD = "model-card.md"
 
 
 def directory_name(target: str) -> str:
@@ -59,20 +60,20 @@ def write_run(model: Model, path: Path) -> Json:
         (staging / "config.toml").write_text(tomli_w.dumps(model.config), encoding="utf-8", errors="replace")
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"  # the name of --out may hold bytes that are no UTF-8
         (staging / "result.json").write_text(text, encoding="utf-8", errors="backslashreplace")
-        page = _page(model)
-        if page is not None:
-            (staging / REPORT).write_text(page, encoding="utf-8")
+        for name, page in _pages(model).items():
+            (staging / name).write_text(page, encoding="utf-8")
         writing.result()
     return document
 
 
-def _page(model: Model) -> str | None:
-    """The report, or a warning and None: what is wrong with it must not cost the model."""
+def _pages(model: Model) -> dict[str, str]:
+    """The report and the model card; a warning and none: what is wrong with them must not cost the model."""
+    from gradline.report.card import card
     from gradline.report.page import render
 
     try:
-        return render(model)
+        return {REPORT: render(model), CARD: card(model)}
     except Exception as error:
         text = f"the report could not be made ({type(error).__name__}: {error}); the model and all else of the run are written."
         warnings.warn(GradlineWarning(text), stacklevel=2)
-        return None
+        return {}

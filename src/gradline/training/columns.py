@@ -37,6 +37,7 @@ def feature_kinds(source: Source, config: TrainConfig) -> tuple[dict[str, Kind],
         "--key": [config.key],
         "--time": [config.time],
         "--group": [config.group],
+        "--stratify": [config.stratify],
         "--weight": [config.weight],
     }
     for flag, columns in asked.items():
@@ -44,7 +45,14 @@ def feature_kinds(source: Source, config: TrainConfig) -> tuple[dict[str, Kind],
             if column is not None and column not in names and not (flag == "--drop" and column in derived_names(config, names)):
                 raise UsageError(f"{flag}: {source.name} has no column {column!r}.", did_you_mean(column, names))
     wanted = config.features or tuple(name for name in names if name not in special)
-    for flag, column in {"--key": config.key, "--time": config.time, "--group": config.group, "--weight": config.weight}.items():
+    serving = {
+        "--key": config.key,
+        "--time": config.time,
+        "--group": config.group,
+        "--stratify": config.stratify,
+        "--weight": config.weight,
+    }
+    for flag, column in serving.items():
         stored = None if column is None else kind_of(source.schema.field(column).type)
         if stored is Kind.UNSUPPORTED or (flag == "--weight" and stored not in (None, Kind.NUMBER, Kind.BOOLEAN)):
             raise UsageError(

@@ -108,7 +108,7 @@ def draw(
             smallest = np.sort(np.argpartition(hashes, most)[:most])
             at, hashes = at[smallest], hashes[smallest]
         weight = np.ones(len(at)) if rows.weight is None else rows.weight[at]
-        fold = np.zeros(len(at), dtype=np.uint8) if rows.folds is None else rows.folds[at]
+        fold = rows.parts[0][at] if rows.parts else np.zeros(len(at), dtype=np.uint8)
         file = np.full(len(at), block.file)
         return _Found(_Part(values(rows, at), rows.y[at], weight, fold, hashes, file, rows.row[at]), total, counts)
 

@@ -1,4 +1,4 @@
-"""The command that repeats a run, or runs it with other settings, from the settings that a model keeps."""
+"""The settings of a run in the report, and the command that repeats it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ import shlex
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
+from gradline.report.cells import Cell, Table
+from gradline.report.numerals import UNKNOWN
 from gradline.training.config import TrainConfig
 
 if TYPE_CHECKING:
+    from gradline.model.model import Model
     from gradline.types import Json
 
 EXPLORING = ("search", "degree_curve")  # settings that change nothing of the model
 
 
-def default_settings() -> dict[str, Any]:
+def _defaults() -> dict[str, Any]:
     """The settings' defaults, as they stand in a model's config."""
     defaults = {}
     for setting in fields(TrainConfig):
@@ -25,9 +28,31 @@ def default_settings() -> dict[str, Any]:
     return defaults
 
 
+def settings(model: Model) -> Table:
+    """All of them, and whether they were given."""
+    defaults = _defaults()
+    rows = []
+    for name, value in model.config.items():
+        origin = "default" if name in defaults and value == defaults[name] else "given"
+        rows.append([Cell(name.replace("_", " ")), Cell(_words(value)), Cell(origin)])
+    return Table("Settings of the run", [("setting", False), ("value", False), ("from", False)], rows)
+
+
+def _words(value: Any) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(map(str, value)) or UNKNOWN
+        case dict():
+            return ", ".join(f"{key}={word}" for key, word in value.items()) or UNKNOWN
+        case _:
+            return str(value)
+
+
 def command(config: Json) -> str:
     """What repeats the run: a command line, or a line of Python where the data were in memory."""
-    defaults = default_settings()
+    defaults = _defaults()
     chosen = {name: value for name, value in config.items() if name in defaults and value != defaults[name]}
     data = config.get("data")
     if not isinstance(data, list):
