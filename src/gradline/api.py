@@ -22,8 +22,8 @@ from gradline.inputs.sparse import SparseSource
 from gradline.measuring import check_errors, measure
 from gradline.model.model import HISTORY_COLUMNS, Model
 from gradline.model.sparse import SparseModel
+from gradline.report.command import with_commands
 from gradline.report.run import run_directories, write_run
-from gradline.report.settings import with_commands
 from gradline.representation.sparse import SparseRepresentation
 from gradline.reviewing import Beside, Review
 from gradline.training.checkpoint import Checkpoints, checkpoint_path
@@ -214,9 +214,9 @@ def run(
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
         found = fit(source, config, engine, progress, checkpoints, read)
         retransformation, training_mean, metrics, sampled, inference, unknown = measure(found, source, config, engine)
-        explored = explore(found, source, config, engine)
         assessment = assess(found, source, config, engine, retransformation, (progress or Progress()).rows)
-    notices = (*found.notices, *unknown, *explored.notices, *assessment.notices)
+        explored = explore(found, source, config, engine)
+    notices = (*found.notices, *unknown, *assessment.notices, *explored.notices)
     settings = config.to_json() | {"data": list(words) or source.name}
     user = found.problem.coordinates.to_user(found.descent.theta, found.descent.theta_low)
     survey = found.survey
@@ -250,10 +250,10 @@ def run(
         "metrics": metrics,
         "inference": None if inference is None else inference.to_json(),
         "cross_validation": None if found.cross_validation is None else found.cross_validation.to_json(),
-        "representation_search": None if explored.search is None else with_commands(explored.search.to_json(), settings),
-        "degree_curve": None if explored.degrees is None else explored.degrees.to_json(),
         "learning_curve": None if found.learning_curve is None else found.learning_curve.to_json(),
         "assessment": assessment.document,
+        "representation_search": None if explored.search is None else with_commands(explored.search.to_json(), settings),
+        "degree_curve": None if explored.degrees is None else explored.degrees.to_json(),
         "warnings": [notice.to_json() for notice in notices],
         "seconds": time.perf_counter() - start,
     }

@@ -16,8 +16,8 @@ import pytest
 import gradline as gl
 from gradline.model.model import HISTORY_COLUMNS
 from gradline.report import charts
+from gradline.report.command import command
 from gradline.report.page import PLOTLY_CONFIG, embedded, render
-from gradline.report.settings import command
 from gradline.types import Role
 
 HOSTILE = "x\"q' </script><img src=x onerror=alert(1)>\n\u2028&amp;<b>\u202e"

@@ -6,13 +6,13 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from gradline.report import charts, decisions, intervals, meaning, representation, sentences
+from gradline.report import charts, decisions, intervals, meaning, sentences
+from gradline.report.command import command
 from gradline.report.degree_chart import degree_chart
 from gradline.report.learning_curve import curve_chart, learned_from_rows
 from gradline.report.numerals import count, visible
 from gradline.report.path_chart import path_chart
 from gradline.report.sections import ROLES, meaning_sections, sections
-from gradline.report.settings import command
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -39,7 +39,7 @@ def render(model: Model) -> str:
 
 def contents(model: Model) -> dict[str, Any]:
     """What the report says, whether as a page or as a model card."""
-    further = (meaning.calibration_chart(model), path_chart(model), degree_chart(model), curve_chart(model))
+    further = (meaning.calibration_chart(model), path_chart(model), curve_chart(model), degree_chart(model))
     return {
         "title": sentences.title(model),
         "data": model.data_name,
@@ -50,7 +50,6 @@ def contents(model: Model) -> dict[str, Any]:
             "What was learned": sentences.learned(model),
             "How good it is": [*sentences.quality(model), *sentences.cross_validated(model), *learned_from_rows(model)],
             "Whether to trust it": sentences.trust(model),
-            "What else could be learned": [*representation.searched(model), *representation.degrees(model)],
         },
         "tiles": sentences.tiles(model),
         "warnings": model.warnings,

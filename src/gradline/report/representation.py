@@ -126,21 +126,6 @@ def degrees(model: Model) -> list[str]:
     return sentences
 
 
-def made(model: Model) -> list[str]:
-    """Beside the contract, what is made of its columns."""
-    found = derived(model)
-    return [f"Derived of these columns when they are read: {', '.join(found)}."] if found else []
-
-
-def parts(model: Model) -> list[Table | str]:
-    """The proposals, and how to take one."""
-    table = proposals(model)
-    if table is None:
-        return []
-    why = "A change is proposed where the error of nested cross-validation falls by more than its standard error. Nothing was changed: with this added to the command below, the model is trained so."
-    return [table, why]
-
-
 def proposals(model: Model) -> Table | None:
     """The proposals, one a row, with what each costs and what to add to the command."""
     found = model.result.get("representation_search")

@@ -54,9 +54,6 @@ def print_summary(model: Model, path: Path, *, every: bool = False) -> None:
     if (folds := _folds(model)) is not None:
         console.print(folds)
         console.print()
-    if (found := _found(model)) is not None:
-        console.print(found)
-        console.print()
     for sentence in learned_from_rows(model):
         rows = Table.grid(padding=(0, 2))
         rows.add_row(Text("Rows    "), _text(sentence))
@@ -69,6 +66,9 @@ def print_summary(model: Model, path: Path, *, every: bool = False) -> None:
     if every:
         for name, line in dataflow.steps(model):
             console.print(_text(f"{name:10}{line}"))
+        console.print()
+    if (found := _found(model)) is not None:
+        console.print(found)
         console.print()
     trust = Table.grid(padding=(0, 2))  # wraps under its own first column
     trust.add_row(Text("Trust   "), _trust(model))

@@ -219,7 +219,7 @@ def sampled_design(found: Fit, source: Source, config: TrainConfig, engine: Engi
         times = [] if config.time is None else [time_ordinals(flat_column(rows.table, config.time), config.time)[rows.kept][at]]
         return np.column_stack([representation.design(decoded), *(known[name] for name in numbers), *times])
 
-    reader = replace(reader, divisions=(Folds(folds, config.seed),))
+    reader = replace(reader, divisions=(Folds(folds, config.seed, by_row=config.stratify is not None),))
     drawn = draw(source, reader, engine, config.seed, SEARCH_ROWS, values)
     fold, before = drawn.fold.astype(np.intp), None
     if config.time is not None:
