@@ -9,6 +9,7 @@ from gradline.report import decisions, intervals
 from gradline.report.cells import Cell, Table
 from gradline.report.charts import score_label, target_label
 from gradline.report.numerals import count, percent, plural
+from gradline.report.representation import derived
 
 if TYPE_CHECKING:
     from gradline.model.model import Model
@@ -25,7 +26,10 @@ def steps(model: Model) -> list[tuple[str, str]]:
             "Inputs",
             f"{plural(len(model.contract.columns), 'column')} ({columns}); null: {missing}" if kinds else "a sparse table",
         ),
-        ("Features", f"{plural(features, 'number')} a row, each the column itself, a missing value's mark or a level's"),
+        (
+            "Features",
+            f"{plural(features, 'number')} a row, each the column itself, a missing value's mark or a level's{_derived(model)}",
+        ),
         ("Score", f"{score_label(model)} = {plural(features, 'coefficient')} × features, and {own}"),
     ]
     if model.retransformation is not None:
@@ -36,6 +40,11 @@ def steps(model: Model) -> list[tuple[str, str]]:
     policy = model.policy
     found.append(("Decision", "none" if policy is None else f"{decisions.policy_in_words(policy)}{_acted(model)}"))
     return found
+
+
+def _derived(model: Model) -> str:
+    found = derived(model)
+    return f", or derived: {', '.join(found)}" if found else ""
 
 
 def _acted(model: Model) -> str:
