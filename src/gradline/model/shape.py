@@ -223,6 +223,7 @@ DECISION = {
         {
             "rows": int,
             "of": int,
+            "units": {"number": int, "by": str},
             **OUTCOME,
             **dict.fromkeys(("always", "never", "at_event"), OUTCOME),
             "saving": dict.fromkeys(("always", "never"), ESTIMATE),
