@@ -183,7 +183,7 @@ def test_evaluate_is_the_document_of_the_command(tmp_path):
     document = gl.evaluate(model, table)
     error = predicted(model, table) - table["y"].to_numpy()
     assert document["metrics"]["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)))
-    assert set(document) == {"rows", "metrics", "baseline", "influence", "duplicates", "warnings"}
+    assert set(document) == {"rows", "metrics", "baseline", "influence", "duplicates", "intervals", "decision", "warnings"}
 
 
 def test_errors_are_one_tree(arrays):
