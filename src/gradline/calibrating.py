@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradline.errors import plural
-from gradline.evaluation.coverage import counted, measure
+from gradline.evaluation.coverage import counted, low_coverage, measure, uneven
 from gradline.evaluation.leave_one_out import MOST_ROWS, leave_one_out, too_large
 from gradline.maths.conformal import Bounds, decimal, quantile, quantile_scores, rows_needed
 from gradline.maths.distributions import t_quantile
 from gradline.maths.problem import Problem
 from gradline.model.intervals import CONFORMAL, JACKKNIFE, QUANTILE, Intervals
 from gradline.representation.features import Representation
-from gradline.training.config import L2_PATH
 from gradline.training.roles import Split
 from gradline.training.rows import RowReader
 from gradline.training.trainer import Read
@@ -36,6 +35,25 @@ CLOSE = (
     1e-6  # deviations of the target, within which the loop must be of the minimum for leave-one-out fits to be those of its loss
 )
 IMPROVED = 1e-6  # of the pinball loss by a step, below which the fit of a quantile ends
+SAME = (
+    *(
+        "target",
+        "other_targets",
+        "features",
+        "drop",
+        "derive",
+        "degree",
+        "types",
+        "units",
+        "validation",
+        "test",
+        "key",
+        "time",
+        "gap",
+    ),
+    *("group", "stratify", "weight", "scaling", "missing", "unseen", "out_of_range", "min_level_rows", "max_levels", "intercept"),
+    *("max_seconds", "seed", "threads", "header", "delimiter", "decimal"),
+)  # the settings that decide which rows and features there are
 UNSETTLED = ("max_steps", "max_epochs", "max_seconds", "diverged", "monitor")
 
 
@@ -83,8 +101,12 @@ def calibrate(
     test: Json | None = None
     if Role.TEST in by_role:
         rows = by_role[Role.TEST].rows
-        test, more = measure(rows, bounds[Role.TEST], _normal(found, rows, config), intervals.rows, config.coverage, config.seed)
-        notices += more
+        tested = measure(rows, bounds[Role.TEST], _normal(found, rows, config), intervals.rows, config.coverage, config.seed)
+        test = tested.document
+        notices += low_coverage(tested.own, config.coverage, "the test rows")
+        if tested.worst is not None and config.interval != "auto":  # whoever did not ask for intervals is told in the report
+            column = tested.worst.get("column")
+            notices.append(Notice("coverage_uneven", column, f"{uneven(tested.worst, config.coverage)}."))
     document = {
         **asked,
         "method": intervals.method,
@@ -179,6 +201,8 @@ def _quantiles(
     if unsettled:
         text = f"a fit of the quantiles ended early ({unsettled[0]}): the coverage is calibrated all the same, the intervals may be wider than they need be."
         notices.append(Notice("interval_fit", None, text))
+    if any(each.representation.names != found.representation.names for each in fits):
+        raise ValueError("the fits of the quantiles have other features than the model")
     thetas = np.stack([each.descent.theta for each in fits])
     intervals = Intervals(QUANTILE, config.coverage, 0, 0.0, thetas)
     at = counted(held_out, config.seed)
@@ -188,30 +212,20 @@ def _quantiles(
 
 
 def quantile_config(config: TrainConfig, level: float, l2: float) -> TrainConfig:
-    """The settings of the fit of a quantile: the same rows and features, and no more."""
+    """The settings of the fit of a quantile: the same rows and features, and nothing else."""
+    same: Json = {name: getattr(config, name) for name in SAME}
     return replace(
-        config,
+        type(config)(**same),
         loss="pinball",
         quantile=level,
-        huber_delta=None,
         l2=l2,
-        l1=0.0,
-        folds=0,
-        l2_path=L2_PATH,
-        errors="classical",
-        oracle="auto",
-        optimizer="auto",
-        learning_rate=None,
-        schedule="constant",
         stop=(
             "certificate",
             "improvement",
         ),  # coverage is calibrated whatever the fit: its last digits would cost most of the time
         tolerance=IMPROVED,
-        on_divergence="stop",
-        max_steps=None,
-        max_epochs=None,
         interval="none",
+        assess="no",
     )
 
 

@@ -587,7 +587,7 @@ def test_hostile_names_go_through_train_predict_show_and_report(suffix, tmp_path
     answer = gradline(capsys, "predict", "run", path, "--out", "p.parquet", *keep)
     assert answer.code == 0, answer.err
     found = pq.read_table("p.parquet")
-    assert found.column_names == ["row", *HOSTILE.values(), "prediction"]
+    assert found.column_names == ["row", *HOSTILE.values(), "prediction", "low", "high"]
     assert np.allclose(found["prediction"].to_numpy(), rows[target].to_numpy(), atol=1)
     shown = gradline(capsys, "show", "run")
     assert shown.code == 0

@@ -40,7 +40,7 @@ def test_without_a_gap_no_row_is_left_out():
 
 
 DAYS = [dt.date(2024, 2, 20) + dt.timedelta(days=i) for i in range(40)]
-MOMENTS = [dt.datetime(2024, 2, 20) + dt.timedelta(hours=i) for i in range(40 * 24)]
+MOMENTS = [dt.datetime.fromisoformat("2024-02-20") + dt.timedelta(hours=i) for i in range(40 * 24)]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,7 @@ MOMENTS = [dt.datetime(2024, 2, 20) + dt.timedelta(hours=i) for i in range(40 * 
         *((pa.array(MOMENTS, pa.timestamp(unit)), "12h", 12) for unit in ("s", "ms", "us", "ns")),
         (pa.array(MOMENTS, pa.timestamp("us", "UTC")), "2d", 48),
         (pa.array([each.isoformat() for each in MOMENTS]), "90m", 1),
+        (pa.array([str(day) for day in DAYS]).dictionary_encode(), "7d", 7),
         (pa.array(range(100)), "7", 7),
         (pa.array(np.arange(100) / 10.0), "0.75", 7),
     ],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradline.splits.stratify import stratified_roles, stratum_edges
+from gradline.splits.stratify import read_strata, stratified_folds, stratified_roles, stratum_edges
 from gradline.types import Role
 
 LEVELS = st.lists(st.sampled_from(["a", "b", "c", "rare", None]), min_size=1, max_size=200)
@@ -19,8 +21,8 @@ SHARES = st.sampled_from([(0.1, 0.1), (0.0, 0.25), (0.3, 0.0), (0.45, 0.45), (0.
 def roles_of(values, shares, cuts=(), seed=0):
     """The roles of all rows, from blocks cut there."""
     edges = [0, *(cut for cut in sorted(set(cuts)) if 0 < cut < len(values)), len(values)]
-    blocks = [(0, a, values.slice(a, b - a)) for a, b in zip(edges, edges[1:], strict=False)]
-    roles = stratified_roles("c", blocks, seed, *shares)
+    blocks = [(0, a, values.slice(a, b - a)) for a, b in pairwise(edges)]
+    roles = stratified_roles(read_strata("c", blocks), seed, *shares)
     return np.concatenate([roles.assign(file, first, len(part), part) for file, first, part in blocks]), roles
 
 
@@ -44,7 +46,7 @@ def test_the_shares_hold_within_each_level_to_one_row(levels, shares):
 def test_the_shares_hold_within_each_tenth_to_one_row(numbers, shares):
     values = np.array([np.nan if v is None else v for v in numbers])
     roles, found = roles_of(pa.array(numbers, pa.float64()), shares)
-    strata = np.where(np.isnan(values), -1, np.searchsorted(found.edges, values, side="right"))
+    strata = np.where(np.isnan(values), -1, np.searchsorted(found.strata.edges, values, side="right"))
     check_shares(roles, strata, shares)
 
 
@@ -87,3 +89,31 @@ def test_roles_within_a_stratum_are_spread_over_its_rows():
     roles, _ = roles_of(values, (0.25, 0.25))
     halves = [np.count_nonzero(part == Role.VALIDATION) for part in np.split(roles, 4)]
     assert all(abs(count - 2_500) < 5 * np.sqrt(2_500) for count in halves)
+
+
+@given(LEVELS, SHARES, st.integers(2, 7), st.integers(0, 3))
+def test_the_training_rows_of_each_level_are_in_every_fold_to_one_row(levels, shares, count, repeat):
+    values = pa.array(levels, pa.string())
+    read = read_strata("c", [(0, 0, values)])
+    roles = stratified_roles(read, 0, *shares)
+    trained = roles.assign(0, 0, len(values), values) == Role.TRAINING
+    division = stratified_folds(read, roles, count, repeat)
+    folds = division.assign(0, 0, len(values), values)
+    assert division.count == count
+    names = np.array([str(each) for each in levels])
+    for name in np.unique(names[trained]):
+        sizes = np.bincount(folds[trained & (names == name)], minlength=count)
+        assert sizes.max() - sizes.min() <= 1
+
+
+def test_small_strata_fill_all_folds_and_repeats_divide_anew():
+    values = pa.array([str(i // 2) for i in range(20_000)])
+    read = read_strata("c", [(0, 0, values)])
+    roles = stratified_roles(read, 0, 0.0, 0.0)
+    a, b = (stratified_folds(read, roles, 5, repeat).assign(0, 0, 20_000, values) for repeat in (0, 1))
+    for folds in (a, b):
+        assert np.all(np.abs(np.bincount(folds) - 4_000) < 5 * np.sqrt(4_000))
+        assert np.all(folds[::2] != folds[1::2])
+    assert abs(np.count_nonzero(a == b) - 4_000) < 5 * np.sqrt(4_000)
+    cut = stratified_folds(read, roles, 5, 0)
+    assert np.array_equal(np.concatenate([cut.assign(0, k, 100, values[k : k + 100]) for k in range(0, 20_000, 100)]), a)

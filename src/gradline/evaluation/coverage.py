@@ -69,8 +69,9 @@ def judged(hits: int, rows: int, calibrated: int, coverage: float) -> Coverage:
 
 
 def along(predicted: FloatArray, covered: BoolArray, width: FloatArray) -> list[Json]:
-    """By tenths of the prediction: rows of one prediction stay together."""
-    edges = np.unique(np.quantile(predicted, np.linspace(0.0, 1.0, PARTS + 1)))
+    """By tenths of the prediction, or fewer parts of LEAST_ROWS: rows of one prediction stay together."""
+    parts = int(np.clip(len(predicted) // LEAST_ROWS, 1, PARTS))
+    edges = np.unique(np.quantile(predicted, np.linspace(0.0, 1.0, parts + 1)))
     part = np.clip(np.searchsorted(edges, predicted, side="right") - 1, 0, max(len(edges) - 2, 0))
     found = []
     for i in range(max(len(edges) - 1, 1)):
@@ -99,19 +100,27 @@ def _segment(at: IntArray, covered: BoolArray, width: FloatArray) -> Json:
     return {"rows": len(at), "coverage": float(covered[at].mean()), "width": finite_or_none(float(width[at].mean()))}
 
 
-def measure(
-    rows: KeptRows, bounds: Bounds, normal: Bounds, calibrated: int, coverage: float, seed: int
-) -> tuple[Json, list[Notice]]:
+class Measured(NamedTuple):
+    """document: the entry `test`.  own: the coverage that is judged.  worst: the segment that is served worst, None where chance may be."""
+
+    document: Json
+    own: Coverage
+    worst: Json | None
+
+
+def measure(rows: KeptRows, bounds: Bounds, normal: Bounds, calibrated: int, coverage: float, seed: int) -> Measured:
     """What the rows of a role say of their intervals, in the target's unit, beside those of normal errors."""
     at = np.arange(len(rows.y)) if rows.weight is None else np.flatnonzero(rows.weight > 0.0)
     covered, width = bounds.covers(rows.actual), bounds.high - bounds.low
     drawn = counted(rows, seed)
     own = judged(int(np.count_nonzero(covered[drawn])), len(drawn), calibrated, coverage)
     parts, levels = along(rows.predicted[at], covered[at], width[at]), by_level(rows, at, covered[at], width[at])
+    share = float(covered[at].mean())
+    worst = _worst([*parts, *levels], min(share, coverage))
     document = {
         "rows": len(at),
         "of": rows.of,
-        "coverage": float(covered[at].mean()),
+        "coverage": share,
         "width": finite_or_none(float(width[at].mean())),
         "expected": own.to_json(),
         "normal": {
@@ -120,8 +129,9 @@ def measure(
         },
         "by_prediction": parts,
         "by_level": levels,
+        "uneven": None if worst is None else uneven(worst, coverage),
     }
-    return document, [*low_coverage(own, coverage, "the test rows"), *_uneven(parts, levels, coverage)]
+    return Measured(document, own, worst)
 
 
 def low_coverage(own: Coverage, coverage: float, where: str) -> list[Notice]:
@@ -135,23 +145,24 @@ def low_coverage(own: Coverage, coverage: float, where: str) -> list[Notice]:
     return [Notice("coverage_low", None, text)]
 
 
-def _uneven(parts: list[Json], levels: list[Json], coverage: float) -> list[Notice]:
-    """The segment that is worst served, if chance does not explain it among so many."""
-    segments = [("a tenth of the predictions", None, each) for each in parts]
-    segments += [(f"{each['column']}={each['level']}", each["column"], each) for each in levels]
+def _worst(segments: list[Json], coverage: float) -> Json | None:
+    """The segment that holds the smallest share, if it is far below and chance does not explain it among so many."""
     odd = []
-    for name, column, each in segments:
+    for each in segments:
         if each["rows"] >= LEAST_ROWS and each["coverage"] < coverage - FAR:
             band = binomial_band(each["rows"], coverage, 1.0 - 2.0 * (1.0 - LEVEL) / len(segments))
-            if each["coverage"] < band.low:
-                odd.append((each["coverage"], name, column, each))
-    if not odd:
-        return []
-    share, name, column, each = min(odd, key=lambda found: found[0])
-    if column is None:
-        name = f"predictions from {each['from']:.4g} to {each['to']:.4g}"
-    text = (
-        f"the intervals hold {100 * coverage:g}% of the rows on average, and {share:.1%} where {name} ({each['rows']:,} test rows): there they are too narrow, and too wide elsewhere. "
-        "--interval quantile lets their width follow the features."
+            odd += [each] if each["coverage"] < band.low else []
+    return min(odd, key=lambda each: each["coverage"]) if odd else None
+
+
+def uneven(worst: Json, coverage: float) -> str:
+    """What that means."""
+    where = (
+        f"{worst['column']}={worst['level']}"
+        if "column" in worst
+        else f"predictions from {worst['from']:.4g} to {worst['to']:.4g}"
     )
-    return [Notice("coverage_uneven", column, text)]
+    return (
+        f"the intervals are to hold {100 * coverage:g}% of the rows on average, and hold {worst['coverage']:.1%} of those with {where} ({worst['rows']:,} test rows): there they are too "
+        "narrow, and too wide elsewhere. --interval quantile lets their width follow the features"
+    )

@@ -3,7 +3,7 @@
     q = the ⌈(1 − α)(n + 1)⌉-th smallest of n scores |y − f(x)|,   P(|y − f(x)| ≤ q) ≥ 1 − α   for rows exchangeable with these
 
 whatever the distribution, and ≤ 1 − α + 1/(n + 1) without ties. The rank is exact: α is the decimal that was typed, so that 90% of
-n = 99 is rank 90, which floating point makes 91. Given the n rows the coverage of others is Beta(k, n + 1 − k), hence what m of them
+n = 99 is rank 90, which ⌈n·0.9·(1 + 1/n)⌉ in floating point makes 91. Given the n rows the coverage of others is Beta(k, n + 1 − k), hence what m of them
 show is beta-binomial. (Vovk, Gammerman & Shafer 2005; Vovk, ACML 2012; Angelopoulos & Bates, arXiv 2107.07511.)
 """
 

@@ -87,7 +87,10 @@ LEARNING_CURVE = {
     "order": str,
     "l2": NUMBER,
     "rows": [int],
-    **{name: [GIVEN] for name in ("train_rmse", "validation_rmse", "gain", "gain_standard_error")},
+    **{
+        name: [GIVEN]
+        for name in ("train_rmse", "validation_rmse", "validation_rmse_standard_error", "gain", "gain_standard_error")
+    },
     "validation_rows": int,
     "verdict": WORD,
 }
@@ -184,6 +187,7 @@ COVERED = {
     "normal": {"coverage": NUMBER, "width": GIVEN},
     "by_prediction": [{"from": NUMBER, "to": NUMBER, **SEGMENT}],
     "by_level": [{"column": str, "level": str, **SEGMENT}],
+    "uneven": WORD,
 }
 MADE = {
     "method": WORD,

@@ -102,6 +102,8 @@ def parts(model: Model) -> list[Table | str]:
         f"{percent(expected['level'])} of such samples. Intervals of normal errors (prediction ± t σ) would hold {percent(normal['coverage'])}, "
         f"with an average width of {number(normal['width'])}{_unit(model)} beside {number(test['width'])}."
     )
+    if test["uneven"] is not None:
+        said.append(test["uneven"][:1].upper() + test["uneven"][1:] + ".")
     head = [("segment", False), ("test rows", True), ("held", True), ("average width", True)]
     body = [
         [Cell(name), counted(each["rows"]), cell(each["coverage"], percent), cell(each["width"])]

@@ -207,9 +207,8 @@ def quality(model: Model) -> list[str]:
     training = model.metrics.get("train")
     if role != "train" and training and training["rmse"] and found["rmse"] > MUCH_WORSE * training["rmse"]:
         more = percent(found["rmse"] / training["rmse"] - 1.0)
-        sentences.append(
-            f"That error is {more} larger than on training rows ({number(training['rmse'])}{unit}): the model overfits."
-        )
+        why = "the later rows follow another law, or the model overfits" if model.config.get("time") else "the model overfits"
+        sentences.append(f"That error is {more} larger than on training rows ({number(training['rmse'])}{unit}): {why}.")
     return sentences
 
 

@@ -51,6 +51,8 @@ def ordinals_per_second(kind: pa.DataType) -> float | None:
     import pyarrow as pa
 
     types = pa.types
+    if types.is_dictionary(kind):
+        return ordinals_per_second(kind.value_type)
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return 1e6
     if types.is_date32(kind):

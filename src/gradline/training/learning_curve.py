@@ -9,7 +9,8 @@ Whether the last doubling helped is judged by two models on the same rows, so th
     var(e₁² − e₂²) = A·S + D²,   A = E(e₁ − e₂)²,  S = E(e₁ + e₂)²,  D = E(e₁² − e₂²)
 
 for normal errors, and for any that do not depend on e₁ − e₂, the difference of two predictions. All three are quadratic forms of
-the validation rows' moments.
+the validation rows' moments. Where the model is wrong, errors do depend on it; so a gain counts only if it is also larger than the
+standard error of the validation RMSE itself, RMSE/√(2n) for normal errors. A gain below that no one will see in use.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from gradline.training.config import TrainConfig
     from gradline.types import FloatArray, IntArray, Json
 
-NOISE = 2.0  # standard errors, up to which a gain can be chance
+NOISE = 2.0  # standard errors of a gain, up to which it can be chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,16 @@ class LearningCurve:
     l2: float
 
     @property
+    def validation_standard_error(self) -> FloatArray:
+        """Of `validation_rmse` for normal errors, (n,)."""
+        return np.asarray(self.validation_rmse / np.sqrt(2.0 * self.validation_rows))
+
+    @property
     def verdict(self) -> str | None:
         """Of the last doubling: `learning` where it made the error smaller by more than its noise, `worse` where larger, else `flat`."""
         if not len(self.gain) or not np.isfinite(self.standard_error[-1]):
             return None
-        gain, noise = self.gain[-1], NOISE * self.standard_error[-1]
+        gain, noise = self.gain[-1], max(NOISE * self.standard_error[-1], self.validation_standard_error[-1])
         return "learning" if gain > noise else "worse" if gain < -noise else "flat"
 
     def to_json(self) -> Json:
@@ -72,6 +78,7 @@ class LearningCurve:
             "rows": [int(n) for n in self.rows],
             "train_rmse": [finite_or_none(v) for v in self.train_rmse],
             "validation_rmse": [finite_or_none(v) for v in self.validation_rmse],
+            "validation_rmse_standard_error": [finite_or_none(v) for v in self.validation_standard_error],
             "validation_rows": self.validation_rows,
             "gain": [finite_or_none(v) for v in self.gain],
             "gain_standard_error": [finite_or_none(v) for v in self.standard_error],
@@ -120,7 +127,8 @@ def learning_curve(
     indicators = np.array([feature.part is not Part.VALUE for feature in representation.features])
     least = 2 if config.penalty > 0.0 else len(indicators) + 2
     shares = [*accumulate(parts[:0:-1], merge)]  # of the last 64th, 32nd, …, half
-    shares = [share for share in [*shares, training] if share.rows >= least and share.weight > 0.0]
+    each = {share.rows: share for share in [*shares, training]}  # of few groups or times some shares are the same
+    shares = [share for share in each.values() if share.rows >= least and share.weight > 0.0]
 
     def point(share: Moments) -> tuple[_Point, ...]:
         own = features(share, share)

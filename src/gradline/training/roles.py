@@ -11,7 +11,7 @@ from gradline.errors import UsageError
 from gradline.splits.divisions import Folds, Shares, latest_shares, rolling_origins
 from gradline.splits.gap import parsed_gap
 from gradline.splits.roles import RowRoles, ValueRoles, time_ordinals, time_roles
-from gradline.splits.stratify import stratified_roles
+from gradline.splits.stratify import read_strata, stratified_folds, stratified_roles
 
 if TYPE_CHECKING:
     from gradline.inputs.source import Source
@@ -42,20 +42,28 @@ def make_split(source: Source, config: TrainConfig) -> Split:
     """Which rows are held out, and how the others are divided."""
     if config.time is not None:
         return _by_time(source, config, config.time)
-    roles: Roles
+    if config.stratify is not None and (config.validation + config.test > 0.0 or config.fold_count):
+        return _in_strata(source, config, config.stratify)
     column = config.key or config.group
-    if column is not None:
-        roles = ValueRoles(column, config.seed, config.validation, config.test)
-    elif config.stratify is not None and config.validation + config.test > 0.0:
-        _check_readable(source, "--stratify")
-        name = config.stratify
-        read = ((b.file, b.first_row, flat_column(b.load(), name)) for b in source.blocks([name]))
-        roles = stratified_roles(name, read, config.seed, config.validation, config.test)
-    else:
-        roles = RowRoles(config.seed, config.validation, config.test)
-    by_row = column is None
-    folds = tuple(Folds(config.fold_count, config.seed, r, by_row) for r in range(config.repeats)) if config.fold_count else ()
-    return Split(roles, folds, Shares(config.seed, by_row, whole=not folds) if config.learning_curve else None)
+    roles = (
+        RowRoles(config.seed, config.validation, config.test)
+        if column is None
+        else ValueRoles(column, config.seed, config.validation, config.test)
+    )
+    folds = tuple(Folds(config.fold_count, config.seed, repeat) for repeat in _repeats(config))
+    return Split(roles, folds, Shares(config.seed, whole=not folds) if config.learning_curve else None)
+
+
+def _repeats(config: TrainConfig) -> range:
+    return range(config.repeats if config.fold_count else 0)
+
+
+def _in_strata(source: Source, config: TrainConfig, column: str) -> Split:
+    _check_readable(source, "--stratify")
+    read = read_strata(column, ((b.file, b.first_row, flat_column(b.load(), column)) for b in source.blocks([column])))
+    roles = stratified_roles(read, config.seed, config.validation, config.test)
+    folds = tuple(stratified_folds(read, roles, config.fold_count, repeat) for repeat in _repeats(config))
+    return Split(roles, folds, Shares(config.seed, by_row=True, whole=not folds) if config.learning_curve else None)
 
 
 def _by_time(source: Source, config: TrainConfig, column: str) -> Split:

@@ -40,7 +40,7 @@ def doubtful_split(
     """columns: those that became features, and the target.  candidates: all that were read, which may be groups."""
     notices = repeated_rows(sample, columns)
     if isinstance(roles, TimeRoles):
-        notices += disordered_times(roles) + uneven_times(found, roles, config)
+        notices += disordered_times(roles) + uneven_times(found, roles, config) + empty_gap(found, roles)
     if isinstance(roles, RowRoles) and config.validation + config.test > 0.0:
         notices += shared_groups(sample, candidates)
     return notices
@@ -110,6 +110,17 @@ def uneven_times(found: Survey, roles: TimeRoles, config: TrainConfig) -> list[N
         "other shares."
     )
     return [Notice("time_ties", roles.column, text)]
+
+
+def empty_gap(found: Survey, roles: TimeRoles) -> list[Notice]:
+    """A gap in which no row lies keeps nothing apart."""
+    if not roles.gap or found.gap or not found.rows(Role.VALIDATION) + found.rows(Role.TEST):
+        return []
+    text = (
+        f"no row lies within the {roles.gap_words} before the held-out ones, so that --gap leaves none out: is it shorter than the steps of "
+        f"{roles.column!r}?"
+    )
+    return [Notice("gap_empty", roles.column, text)]
 
 
 def shared_groups(sample: SampledRows, candidates: Sequence[str]) -> list[Notice]:
