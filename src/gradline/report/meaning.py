@@ -65,7 +65,7 @@ def _sure(model: Model) -> str | None:
     how = found["resampling"]
     of = "a sample of " if how["sample"] else ""
     return (
-        f"On other rows of the same kind the typical error (RMSE) would lie between {between(found['rmse']).replace(' to ', ' and ')}"
+        f"On all rows of the same kind the typical error (RMSE) lies between {between(found['rmse']).replace(' to ', ' and ')}"
         f"{unit_of(model)} ({percent(how['level'])} interval, from {of}{plural(how['rows'], 'test row')}, resampled by {how['by']})."
     )
 
