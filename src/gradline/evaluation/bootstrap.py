@@ -149,11 +149,8 @@ class Bootstrap:
         rng = np.random.default_rng([seed & SEED_BITS, SALT])
         drawn = units.drawn
         counts = np.zeros((resamples, drawn), dtype=np.uint16)
-        together = max(1, CHUNK // max(drawn, 1))
-        for start in range(0, resamples if drawn else 0, together):
-            some = min(together, resamples - start)
-            draws = rng.integers(drawn, size=(some, drawn)) + drawn * np.arange(some)[:, None]
-            counts[start : start + some] = np.bincount(draws.ravel(), minlength=some * drawn).reshape(some, drawn)
+        for each in counts if drawn else ():
+            each[:] = np.bincount(rng.integers(drawn, size=drawn, dtype=np.uint16), minlength=drawn)
         return cls(units, counts)
 
     def times(self, sums: FloatArray) -> FloatArray:

@@ -246,7 +246,7 @@ def _telling(
         size = _size(segment, bias=bias)
         alone = inside & ~covered
         outside = 0.0
-        if np.count_nonzero(alone) >= max(LEAST_ROWS, np.count_nonzero(inside) // 3):
+        if np.count_nonzero(alone) >= max(LEAST_ROWS, segment.rows // 3):
             outside = abs(float(np.average(e[alone] if bias else np.abs(e[alone]), weights=_some(w[alone]))))
         around = max((_size(other, bias=bias) for rows, other in kept if np.any(rows & inside)), default=0.0)
         own = least if not bias else max(least, size * 2.0 / 3.0)
