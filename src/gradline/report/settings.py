@@ -8,6 +8,7 @@ import shlex
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
+from gradline.decisions.cost import FUNCTION
 from gradline.report.cells import Cell, Table
 from gradline.report.numerals import UNKNOWN
 from gradline.training.config import TrainConfig
@@ -52,9 +53,11 @@ def command(model: Model) -> str:
     defaults = _defaults()
     chosen = {name: value for name, value in model.config.items() if name in defaults and value != defaults[name]}
     data = model.config.get("data")
-    if not isinstance(data, list):
-        arguments = ", ".join(f"{name}={value!r}" for name, value in chosen.items())
-        return f"gradline.train(data, {arguments})"
+    function = str(chosen.get("cost", "")).startswith(FUNCTION)  # whose code only Python has
+    if not isinstance(data, list) or function:
+        words = {name: repr(value) for name, value in chosen.items()}
+        words |= {"cost": str(chosen["cost"]).removeprefix(FUNCTION)} if function else {}
+        return f"gradline.train({data if isinstance(data, list) else 'data'}, {', '.join(f'{n}={word}' for n, word in words.items())})"
     lines = ["gradline train " + " ".join(map(shlex.quote, data))]
     for target in (chosen.pop("target"), *chosen.pop("other_targets", [])):
         lines.append(f"--target {shlex.quote(_comma_separated([target]) if ',' in target else target)}")
