@@ -13,8 +13,8 @@ import pytest
 import gradline as gl
 from gradline.cli.main import run
 from gradline.errors import UsageError
+from gradline.report.command import command
 from gradline.report.page import render
-from gradline.report.settings import command
 from reference import fit
 
 HOSTILE = "<script>alert(1)</script>\x1b[2J"
@@ -137,7 +137,7 @@ def test_a_function_of_python_is_measured_and_not_saved(tmp_path):
     assert saved.config["cost"] == "function late"
     assert saved.result["assessment"]["cost"]["name"] == "late"
     assert "its code is not in the model" in render(saved)
-    assert "cost=late" in command(saved)  # a name, no text
+    assert "cost=late" in command(saved.config)  # a name, no text
     with pytest.raises(UsageError, match="code is not saved"):
         fit(table(), "y", cost=saved.config["cost"])
 

@@ -232,6 +232,30 @@ DECISION = {
 }
 INTERVALS = {"method": str, "coverage": NUMBER, "rows": int, "margin": GIVEN, "constant": GIVEN}
 ASSESSMENT = {"rows": Each({"rows": int, "kept": int}), "intervals": Maybe(MADE), "decision": Maybe((None, DECISION)), **MEANING}
+CHANGE = {
+    "change": str,
+    "derive": [str],
+    **dict.fromkeys(("rmse", "difference", "standard_error", "gain", "gain_error"), GIVEN),
+    "terms": int,
+    "made_of": [str],
+    "selected_in_folds": (int, None),
+    "command": Maybe(str),
+}
+SEARCHED = {
+    **dict.fromkeys(("rows", "of", "folds", "judged", "candidates"), int),
+    "ordered": bool,
+    "base": {"rmse": GIVEN, "terms": int, "columns": [str]},
+    "proposals": [CHANGE],
+    "refused": (None, CHANGE),
+    "penalty": {"l2": str, **dict.fromkeys(("rmse", "difference", "standard_error"), GIVEN), "proposed": bool, "command": str},
+}
+DEGREES = {
+    **dict.fromkeys(("rows", "of", "folds", "best", "simplest"), int),
+    "ordered": bool,
+    "columns": [str],
+    **{key: [int] for key in ("degree", "terms")},
+    **{key: [GIVEN] for key in ("rmse", "rmse_standard_error", "train_rmse")},
+}
 RESULT = {
     "rows": {"read": int, "train": int, "validation": int, "test": int, "dropped": int, "gap": Maybe(int)},
     "intercept": NUMBER,
@@ -249,6 +273,8 @@ RESULT = {
     "cross_validation": (None, VALIDATED),
     "learning_curve": Maybe((None, LEARNING_CURVE)),
     "assessment": Maybe((None, ASSESSMENT)),
+    "representation_search": Maybe((None, SEARCHED)),
+    "degree_curve": Maybe((None, DEGREES)),
     "warnings": [NOTICE],
     "seconds": NUMBER,
 }
