@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from gradline.api import evaluate, train
+    from gradline.comparing import compare
     from gradline.errors import GradlineError, GradlineWarning, InputError
     from gradline.exporting import export_model
     from gradline.model.model import Model, load
@@ -24,6 +25,7 @@ __all__ = [
     "Model",
     "Step",
     "StopReason",
+    "compare",
     "evaluate",
     "export_model",
     "load",
@@ -37,6 +39,7 @@ _HOMES = {
     "Model": "gradline.model.model",
     "Step": "gradline.training.stopping",
     "StopReason": "gradline.training.stopping",
+    "compare": "gradline.comparing",
     "evaluate": "gradline.api",
     "export_model": "gradline.exporting",
     "load": "gradline.model.model",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gradline.model.model import HISTORY_COLUMNS
-from gradline.report import assumptions, coefficients, sentences
-from gradline.report.cells import Cell, Table, cell, counted
+from gradline.report import assumptions, coefficients, dataflow, intervals, meaning, representation, sentences
+from gradline.report import decisions as decisions_made
+from gradline.report.cells import Cell, Section, Table, cell, counted
 from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared
 from gradline.report.settings import settings
 from gradline.types import Kind
@@ -47,14 +48,6 @@ BOUNDED = {
 }
 
 
-class Section(NamedTuple):
-    """parts: tables and paragraphs, in their order.  open: whether it is unfolded at first."""
-
-    title: str
-    parts: list[Table | str]
-    open: bool = False
-
-
 def sections(model: Model) -> list[Section]:
     """All of them, those without anything to say left out."""
     assumed = assumptions.table(model)
@@ -69,14 +62,41 @@ def sections(model: Model) -> list[Section]:
             open=True,
         ),
         Section("Coefficients", [*coefficients.tables(model), *_of_coefficients(model)], open=True),
+        Section("What could be added", _could_be_added(model), open=True),
         Section("Assumptions", [] if assumed is None else [assumed]),
         Section("Certificate", [_certificate(model)]),
         Section("Plan", [_plan(model)]),
-        Section("Contract", [_contract(model), f"When new data break it: {', '.join(decisions)}."]),
+        Section("Contract", [_contract(model), *_derived(model), f"When new data break it: {', '.join(decisions)}."]),
         Section("History", [_history(model)]),
         Section("Settings", [settings(model)]),
     ]
     return [section for section in found if section.parts]
+
+
+def meaning_sections(model: Model) -> list[Section]:
+    """What the errors mean: of what was found by the read after training."""
+    found = [
+        Section("From data to decision", dataflow.parts(model), open=True),
+        Section("Decisions", decisions_made.parts(model), open=True),
+        Section("Intervals", intervals.parts(model)),
+        *meaning.sections(model),
+    ]
+    return [section for section in found if section.parts]
+
+
+def _could_be_added(model: Model) -> list[Table | str]:
+    """What the search for a representation found."""
+    proposals = representation.proposals(model)
+    return [
+        *representation.searched(model),
+        *([] if proposals is None else [proposals]),
+        *representation.degrees(model),
+    ]
+
+
+def _derived(model: Model) -> list[str]:
+    derived = representation.derived(model)
+    return [f"Derived of these columns when they are read: {', '.join(derived)}."] if derived else []
 
 
 def _of_coefficients(model: Model) -> list[str]:
