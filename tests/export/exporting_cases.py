@@ -109,6 +109,18 @@ def positive(table):
     return table.set_column(table.column_names.index("y"), "y", pa.array(y))
 
 
+DERIVE = (
+    "size^2",
+    "count*ratio",
+    "(size-10)^3",
+    "spline(size,4)",
+    "spline(day.days,5)",
+    "word*size",
+    "day.month*count",
+    "moment.hour*flag",
+)
+
+
 CASES = {
     "mixed": (mixed, {}),
     "raw coordinates": (mixed, {"scaling": "none", "features": ("count", "size", "few", "word")}),
@@ -121,6 +133,11 @@ CASES = {
     "typed": (typed, {}),
     "declared": (declared, {"types": DECLARED}),
     "many levels": (many_levels, {"min_level_rows": 2}),
+    "derived": (mixed, {"derive": DERIVE}),
+    "derived, declared and clipped": (
+        declared,
+        {"types": DECLARED, "derive": ("zip*number", "number^2"), "out_of_range": "clip"},
+    ),
     "one category": (lambda: simple().select(["c", "y"]), {}),
 }
 

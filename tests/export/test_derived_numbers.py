@@ -10,10 +10,12 @@ import pytest
 from gradline.export import engines
 from gradline.export.document import json_text
 from gradline.export.formula import Column, Factor, Formula, Level, Logarithm, NumberTerm, Product, Read, Spline
+from gradline.export.of_model import formula_of
 from gradline.export.python import python_text
 from gradline.export.sql import sql_text
 from gradline.inputs.contract import Decisions
 from gradline.types import Kind
+from tables import fit, predicted
 
 X, Z, C, D = Read("x", "value"), Read("z z", "value"), Read("c'", "text"), Read("d", "month")
 KNOTS = (-1.5, 0.25, 1.0, 2.75)
@@ -109,3 +111,17 @@ def test_a_sum_of_many_terms_is_not_too_deep_for_duckdb():
     table = pa.table({"x": [1.0, None], "z z": [1.0, 1.0], "c'": ["a", "a"], "d": pa.array(np.zeros(2, dtype="datetime64[D]"))})
     harmonic = float(sum(1.0 / (j + 1) for j in range(1_100)))
     np.testing.assert_allclose(engines.in_duckdb(text, table).predicted, [harmonic, 1_100 * 1_099 / 2], rtol=1e-13)
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "python", "json", "onnx"])
+def test_a_model_of_logarithms_and_hidden_columns_is_exported(engine, tmp_path):
+    rng = np.random.default_rng(2)
+    x, z = rng.gamma(2.0, 3.0, 200) + 0.1, rng.normal(size=200)
+    table = pa.table(
+        {"x": [None if i % 9 == 4 else v for i, v in enumerate(x.tolist())], "a*b": z, "y": np.log(x) + z**2 + 0.1 * z}
+    )
+    model = fit(table, features=("a*b",), derive=("log(x)", '"a*b"^2'), validation=0, test=0.2)
+    assert {"log(x)", '"a*b"^2', "x=(missing)"} <= set(model.coefficients)
+    assert "x" not in model.coefficients
+    found = exported(formula_of(model), engine, table.select(["x", "a*b"]), tmp_path)
+    np.testing.assert_allclose(found, predicted(model, table), rtol=1e-12, atol=1e-12)

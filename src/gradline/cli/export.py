@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gradline.cli.use import _csv_options, _csv_settings
+from gradline.cli.use import csv_options, csv_settings
 
 FORMATS = ("sql", "python", "json", "onnx")
 
@@ -21,7 +21,7 @@ FORMATS = ("sql", "python", "json", "onnx")
 @click.option("--no-check", is_flag=True, help="Write it unchecked.")
 @click.option("--db", metavar="URL", help="A PostgreSQL server to check --dialect postgres on, in a temporary table.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@_csv_options
+@csv_options
 def export(
     model: str,
     to: str,
@@ -58,7 +58,7 @@ def export(
         if out is not None and out.exists() and file.exists() and out.samefile(file):
             raise UsageError(f"--out {out} is the model itself; it would be replaced.", "give the name of a new file.")
     rows: Any = False if no_check else list(check) or None
-    found = export_model(trained, to, out, dialect=dialect, check=rows, database=db, **_csv_settings(given))
+    found = export_model(trained, to, out, dialect=dialect, check=rows, database=db, **csv_settings(given))
     print_notices(Notice(**notice) for notice in found["warnings"])
     if as_json:
         print_json({"model": model, **found})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradline.export.formula import Logarithm, NumberTerm
+
 if TYPE_CHECKING:
     from gradline.export.formula import Formula
 
@@ -35,6 +37,8 @@ def differences(formula: Formula, engine: str) -> list[str]:
     ]
     if told:
         found.append(f"Values {' or '.join(told)} are predicted as in gradline, without its warning.")
+    if any(isinstance(term, NumberTerm) and isinstance(term.number, Logarithm) for term in formula.terms):
+        found.append(f"Where gradline refuses the data (a number without a logarithm), the row is {NO_PREDICTION[engine]} here.")
     match engine:
         case "duckdb":
             found.append("DuckDB does not tell names apart by case: give it no table with two columns that differ in it alone.")

@@ -178,6 +178,17 @@ class Formula:
         return column.minimum, column.maximum
 
 
+def reads_of(term: Term) -> tuple[Read, ...]:
+    """All that a term reads."""
+    if isinstance(term, CategoryTerm):
+        return (term.category,)
+    match term.number:
+        case Product(_, Level(of)):
+            return (*term.reads, of)
+        case _:
+            return term.reads
+
+
 def number_of(column: Column) -> Read:
     """The number that a column has."""
     return Read(column.name, DAYS if column.kind in DATES else VALUE)

@@ -16,19 +16,29 @@ from gradline.export.formula import (
     WEEKDAY,
     CategoryTerm,
     Column,
+    Factor,
     Formula,
+    Level,
+    Logarithm,
     NumberTerm,
+    Product,
     Read,
+    Spline,
     number_of,
     plain_number,
+    reads_of,
 )
+from gradline.representation import expressions
 from gradline.representation.features import Representation
 from gradline.types import Kind, Part, RawColumn
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gradline.export.formula import Number, Term
     from gradline.inputs.contract import ColumnContract, Decisions
     from gradline.model.model import Model
+    from gradline.representation.derive import Derived
 
 
 def formula_of(model: Model) -> Formula:
@@ -39,18 +49,15 @@ def formula_of(model: Model) -> Formula:
             "a model of a sparse table has columns without names, which no export can read.", "predict with gradline predict."
         )
     made = _Terms(model, representation)
-    columns: dict[str, Column] = {}
-    terms: list[Term] = []
-    for name, of_training in contract.columns.items():
-        column = _column(of_training, contract.decisions)
-        found = made.of_column(column)
-        if found or _decides(column, contract.decisions):
-            columns[name] = column
-        terms += found
+    known = {name: _column(column, contract.decisions) for name, column in contract.columns.items()}
+    terms = [term for column in known.values() for term in made.of_column(column)]
+    terms += [term for derived in representation.derived for term in made.of_derived(derived, known)]
     if made.left:
         raise UsageError(
             f"the feature {made.left[0]!r} is made in a way that no export writes down yet.", "predict with gradline predict."
         )
+    read = {read.column for term in terms for read in reads_of(term)}
+    columns = {name: column for name, column in known.items() if name in read or _decides(column, contract.decisions)}
     columns, terms = _with_plain_texts(columns, terms)
     factor = None if model.retransformation is None else model.retransformation.factor
     return Formula(contract.target, contract.target_unit, columns, tuple(terms), made.intercept, factor, contract.decisions)
@@ -83,6 +90,27 @@ class _Terms:
         for part in (MONTH, WEEKDAY, HOUR) if column.kind in DATES else ():
             terms += self._category(f"{name}.{part}", Read(name, part))
         return terms
+
+    def of_derived(self, derived: Derived, columns: Mapping[str, Column]) -> list[Term]:
+        """The terms of numbers that are computed of columns."""
+        numbers: list[Number]
+        match derived.expression:
+            case expressions.Logarithm(column):
+                numbers = [Logarithm(_operand(column, columns))]
+            case expressions.Spline(column, knots):
+                numbers = [Spline(_operand(column, columns), derived.knots, term) for term in range(knots - 2)]
+            case expressions.Product(given):
+                factors = tuple(
+                    Factor(_operand(factor.column, columns), factor.shift, factor.power)
+                    for factor in given
+                    if factor.column != derived.category
+                )
+                if derived.category is None:
+                    numbers = [Product(factors)]
+                else:
+                    category = _operand(derived.category, columns)
+                    numbers = [Product(factors, Level(category, level)) for level in derived.levels]
+        return [term for name, number in zip(derived.names, numbers, strict=True) for term in self._number(name, number)]
 
     def _number(self, name: str, number: Number) -> list[Term]:
         """A number, by its name among the decoded ones, and the indicator of its missing values."""
@@ -124,6 +152,15 @@ class _Terms:
         return [CategoryTerm(read, dict(zip(levels, known, strict=True)), otherwise, missing)]
 
 
+def _operand(name: str, columns: Mapping[str, Column]) -> Read:
+    """What a decoded column's name means: a column, or a part of a date."""
+    if name in columns:
+        column = columns[name]
+        return Read(name, TEXT) if column.kind is Kind.TEXT else number_of(column)
+    base, _, part = name.rpartition(".")
+    return Read(base, part)
+
+
 def _column(contract: ColumnContract, decisions: Decisions) -> Column:
     levels = None
     complete = contract.levels is not None and contract.distinct is not None and contract.distinct <= len(contract.levels)
@@ -140,23 +177,31 @@ def _decides(column: Column, decisions: Decisions) -> bool:
 
 def _with_plain_texts(columns: dict[str, Column], terms: list[Term]) -> tuple[dict[str, Column], list[Term]]:
     """The levels of numbers that were declared text in one way of writing. Raises UsageError where engines write texts differently."""
-    changed: list[Term] = []
-    for term in terms:
-        if isinstance(term, CategoryTerm) and term.category.part == TEXT:
-            column = columns[term.category.column]
-            if column.source not in TEXT_FROM:
-                raise UsageError(
-                    f"column {column.name!r} is {column.source} that was declared text, and engines write such texts differently.",
-                    "train with it as it is stored, or as text in the data itself.",
-                )
-            if column.compares_numbers:
-                effects = {_plain(column.name, level): effect for level, effect in term.effects.items()}
-                levels = None if column.levels is None else tuple(_plain(column.name, level) for level in column.levels)
-                columns = columns | {column.name: replace(column, levels=levels)}
-                changed.append(replace(term, effects=effects))
-                continue
-        changed.append(term)
-    return columns, changed
+    for read in {read for term in terms for read in reads_of(term) if read.part == TEXT}:
+        column = columns[read.column]
+        if column.source not in TEXT_FROM:
+            raise UsageError(
+                f"column {column.name!r} is {column.source} that was declared text, and engines write such texts differently.",
+                "train with it as it is stored, or as text in the data itself.",
+            )
+        if column.compares_numbers and column.levels is not None:
+            columns = columns | {
+                column.name: replace(column, levels=tuple(_plain(column.name, level) for level in column.levels))
+            }
+    return columns, [_with_plain_levels(term, columns) for term in terms]
+
+
+def _with_plain_levels(term: Term, columns: Mapping[str, Column]) -> Term:
+    def numbers(read: Read) -> bool:
+        return read.part == TEXT and columns[read.column].compares_numbers
+
+    match term:
+        case CategoryTerm(category, effects) if numbers(category):
+            return replace(term, effects={_plain(category.column, level): effect for level, effect in effects.items()})
+        case NumberTerm(Product(factors, Level(of, level))) if numbers(of):
+            return replace(term, number=Product(factors, Level(of, _plain(of.column, level))))
+        case _:
+            return term
 
 
 def _plain(name: str, level: str) -> str:
