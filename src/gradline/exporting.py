@@ -17,7 +17,7 @@ from gradline.export.document import json_text
 from gradline.export.of_model import formula_of
 from gradline.export.parity import checked_rows, compared
 from gradline.export.python import python_text
-from gradline.export.sql import dialect_of, sql_text
+from gradline.export.sql import beside, dialect_of, sql_text
 from gradline.inputs.memory import TableSource
 from gradline.inputs.opening import open_source, paths_of
 from gradline.report.run import directory_name
@@ -100,6 +100,7 @@ def export_model(
             "to": to,
             "dialect": dialect if to == "sql" else None,
             "target": formula.target,
+            "outputs": list(formula.outputs),
             **parity,
             "differences": differences(formula, engine),
         }
@@ -189,9 +190,10 @@ def _parity(model: Model, formula: Formula, engine: str, content: bytes, path: P
         return unknown | empty
     table = rows.rows.table
     found = _found(formula, engine, content, path, table, database)
-    if found.predicted is None:
+    if found.said is None:
         return unknown | empty | {"engine": found.engine, "reason": found.reason}
-    parity = compared(_expected(model, table), found.predicted)
+    expected = _expected(model, formula, table)
+    parity = compared(expected, found.said, formula.decision)
     if parity.mistaken:
         raise ParityError(
             f"the export does not predict what the model predicts: {plural(parity.mistaken, 'row')} of {parity.rows:,} differ in "
@@ -213,9 +215,9 @@ def _parity(model: Model, formula: Formula, engine: str, content: bytes, path: P
 def _found(formula: Formula, engine: str, content: bytes, path: Path, table: Any, database: str | None) -> Found:
     match engine:
         case "duckdb":
-            return engines.in_duckdb(content.decode(), table)
+            return engines.in_duckdb(content.decode(), table, beside(formula, dialect_of(engine)))
         case "postgres":
-            return engines.in_postgres(content.decode(), table, database)
+            return engines.in_postgres(content.decode(), table, database, beside(formula, dialect_of(engine)))
         case "python":
             return engines.in_python(path, table)
         case "json":
@@ -224,11 +226,20 @@ def _found(formula: Formula, engine: str, content: bytes, path: Path, table: Any
             return engines.in_onnxruntime(content, formula, table)
 
 
-def _expected(model: Model, table: Any) -> FloatArray:
+def _expected(model: Model, formula: Formula, table: Any) -> dict[str, FloatArray]:
+    """What the model says of some rows, by output."""
+    said: dict[str, list[FloatArray]] = {name: [np.zeros(0)] for name in formula.outputs}
     try:
-        blocks = [block.predicted for block in model.predictions(TableSource(table, "the rows to check on"))]
+        for block in model.predictions(TableSource(table, "the rows to check on"), intervals=formula.interval is not None):
+            said["prediction"].append(block.predicted)
+            if block.bounds is not None:
+                said["low"].append(block.bounds.low)
+                said["high"].append(block.bounds.high)
+            if formula.decision is not None and model.policy is not None:
+                acted = np.asarray(model.policy.acts(block.acted_on(model.policy.act_on)), dtype=np.float64)
+                said["decision"].append(np.where(np.isnan(block.predicted), np.nan, acted))
     except ContractError as error:
         raise ContractError(
             error.message, "give rows that keep the contract with --check DATA, or none with --no-check."
         ) from error
-    return np.concatenate(blocks) if blocks else np.zeros(0)
+    return {name: np.concatenate(each) for name, each in said.items()}

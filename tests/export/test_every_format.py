@@ -47,7 +47,7 @@ def check(model, engine, table, tmp_path, tolerance=1e-12):
     found = exported(
         formula_of(model), engine, plain(table.select(list(model.contract.columns)), model.contract.columns), tmp_path
     )
-    parity = compared(expected, found)
+    parity = compared({"prediction": expected}, {"prediction": found})
     assert parity.mistaken == 0
     assert parity.relative <= tolerance
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))

@@ -4,12 +4,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gradline.export.parity import checked_rows, compared
+from gradline.export.formula import Decision
+from gradline.export.parity import checked_rows
+from gradline.export.parity import compared as compared_outputs
 from gradline.inputs.contract import ColumnContract
 from gradline.inputs.memory import TableSource
 from gradline.types import Kind
 
 NAN, INF = np.nan, np.inf
+
+
+def compared(expected, found):
+    return compared_outputs({"prediction": expected}, {"prediction": found})
 
 
 def test_rounding_is_no_difference_and_a_billionth_of_the_deviation_is_the_limit():
@@ -38,6 +44,17 @@ def test_no_prediction_in_both_and_infinity_in_both_are_the_same():
     values = np.array([0.0, NAN, INF, -INF, 3.0])
     found = compared(values, values)
     assert (found.mistaken, found.without, found.absolute, found.relative) == (0, 1, 0.0, 0.0)
+
+
+def test_a_decision_differs_only_where_rounding_moves_it_across_the_threshold():
+    score = np.array([1.0, 2.0, 3.0, 2.0 + 4e-16, NAN])
+    expected = {"prediction": score, "decision": np.array([0.0, 1.0, 1.0, 1.0, NAN])}
+    act = Decision("prediction", True, 2.0)
+    assert compared_outputs(expected, expected, act).mistaken == 0
+    for at, mistaken in ((0, 1), (1, 0), (2, 1), (3, 0), (4, 0)):
+        other = expected["decision"].copy()
+        other[at] = 1.0 - np.nan_to_num(other[at])
+        assert compared_outputs(expected, expected | {"decision": other}, act).mistaken == mistaken
 
 
 def rows(n):

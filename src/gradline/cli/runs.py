@@ -52,7 +52,7 @@ def _print_table(folder: Path, found: Sequence[Run]) -> None:
     from rich.text import Text
 
     from gradline.errors import printable
-    from gradline.report.summary import PLAIN_WIDTH, number
+    from gradline.report.plain import PLAIN_WIDTH, number
 
     console = Console(highlight=False)
     if not console.is_terminal:

@@ -14,7 +14,7 @@ NO_PREDICTION = {"duckdb": "NULL", "postgres": "NULL", "python": "a ValueError",
 
 def differences(formula: Formula, engine: str) -> list[str]:
     """Of an engine (`duckdb`, `postgres`, `python`, `json`, `onnx`) and a model's contract."""
-    found = []
+    found = [f"Left out: {what}." for what in formula.left_out]
     decisions = formula.decisions
     refused = [
         words

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from gradline import __version__
 from gradline.export.formula import CategoryTerm, Logarithm, Product, Read, Spline
-from gradline.export.runtime import score
+from gradline.export.runtime import bounds, decided, score
 
 if TYPE_CHECKING:
-    from gradline.export.formula import Column, Formula, Number, NumberTerm
+    from gradline.export.formula import Column, Decision, Formula, Number, NumberTerm
     from gradline.types import Json
 
 FORMAT, VERSION = "gradline formula", 1
@@ -33,11 +33,18 @@ def document_of(formula: Formula) -> Json:
         "columns": [_column(column) for column in formula.columns.values()],
         "intercept": formula.intercept,
         "terms": [_term(term) for term in formula.terms],
+        "interval": None if formula.interval is None else formula.interval._asdict(),
+        "decision": None if formula.decision is None else _decision(formula.decision),
         "output": {
             "transform": None if formula.factor is None else "exp",
             "factor": 1.0 if formula.factor is None else formula.factor,
         },
     }
+
+
+def _decision(decision: Decision) -> Json:
+    threshold = decision.threshold if decision.rule == "threshold" else None
+    return {"of": decision.of, "above": decision.above, "rule": decision.rule, "threshold": threshold}
 
 
 def _column(column: Column) -> Json:
@@ -90,7 +97,8 @@ def json_text(formula: Formula) -> str:
     return json.dumps(document_of(formula), indent=1, allow_nan=False) + "\n"
 
 
-def values_of(text: str, rows: list[dict[str, Any]]) -> list[float | None]:
-    """The predictions of an export to JSON."""
+def values_of(text: str, rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """What an export to JSON says of some rows: prediction, bounds, decision; None for what it does not say."""
     document = json.loads(text)
-    return [score(document, row) for row in rows]
+    predictions = [score(document, row) for row in rows]
+    return [(each, *(bounds(document, each) or (None, None)), decided(document, each)) for each in predictions]

@@ -13,6 +13,7 @@ has one case for each.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradline.types import Kind
@@ -139,11 +140,36 @@ class CategoryTerm:
 Term = NumberTerm | CategoryTerm
 
 
+class Interval(NamedTuple):
+    """Bounds of nominal `coverage`: the prediction + `low` and + `high`, or · `low` and · `high` where they are `relative` (a log target)."""
+
+    coverage: float
+    low: float
+    high: float
+    relative: bool
+
+
+class Decision(NamedTuple):
+    """Act where `of` (prediction, low or high) is ≥ the threshold, or ≤ where not `above`; ±∞ for a policy that always or never acts."""
+
+    of: str
+    above: bool
+    threshold: float
+
+    @property
+    def rule(self) -> str:
+        """`threshold`, `always` or `never`."""
+        if isfinite(self.threshold):
+            return "threshold"
+        return "never" if (self.threshold > 0.0) == self.above else "always"
+
+
 @dataclass(frozen=True, slots=True)
 class Formula:
     """What a model computes. factor: of exp(score), None where the score is the prediction.
 
     columns: what it reads, by name: those of its terms, and those that the decisions look at.
+    interval, decision: what is made of the prediction alone.  left_out: what the model says beside its prediction and this does not.
     """
 
     target: str
@@ -153,6 +179,15 @@ class Formula:
     intercept: float
     factor: float | None
     decisions: Decisions
+    interval: Interval | None = None
+    decision: Decision | None = None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What is said of a row."""
+        bounds = () if self.interval is None else ("low", "high")
+        return ("prediction", *bounds, *(() if self.decision is None else ("decision",)))
 
     @property
     def required(self) -> tuple[Column, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from math import exp, isfinite
+from typing import TYPE_CHECKING, NamedTuple
 
 from gradline.errors import UsageError
 from gradline.export.formula import (
@@ -16,8 +17,10 @@ from gradline.export.formula import (
     WEEKDAY,
     CategoryTerm,
     Column,
+    Decision,
     Factor,
     Formula,
+    Interval,
     Level,
     Logarithm,
     NumberTerm,
@@ -28,6 +31,7 @@ from gradline.export.formula import (
     plain_number,
     reads_of,
 )
+from gradline.model.intervals import CONFORMAL
 from gradline.representation import expressions
 from gradline.representation.features import Representation
 from gradline.types import Kind, Part, RawColumn
@@ -60,7 +64,43 @@ def formula_of(model: Model) -> Formula:
     columns = {name: column for name, column in known.items() if name in read or _decides(column, contract.decisions)}
     columns, terms = _with_plain_texts(columns, terms)
     factor = None if model.retransformation is None else model.retransformation.factor
-    return Formula(contract.target, contract.target_unit, columns, tuple(terms), made.intercept, factor, contract.decisions)
+    beside = _beside(model, factor)
+    return Formula(
+        contract.target, contract.target_unit, columns, tuple(terms), made.intercept, factor, contract.decisions, *beside
+    )
+
+
+LARGEST_MARGIN = 700.0  # of a logarithm
+
+
+class _Beside(NamedTuple):
+    interval: Interval | None
+    decision: Decision | None
+    left_out: tuple[str, ...]
+
+
+def _beside(model: Model, factor: float | None) -> _Beside:
+    """The interval and the decision, where the prediction alone decides over them."""
+    interval, left_out = None, []
+    if model.intervals is not None:
+        margin = model.intervals.margin
+        if model.intervals.method != CONFORMAL:
+            left_out.append(f"the interval, which {model.intervals.method} makes of the features or of the training rows")
+        elif not isfinite(margin):
+            left_out.append("the interval, which is infinite: too few rows calibrated it")
+        elif factor is None:
+            interval = Interval(model.intervals.coverage, -margin, margin, False)
+        elif margin < LARGEST_MARGIN:  # exp(score ± margin), and the prediction is exp(score)·factor
+            interval = Interval(model.intervals.coverage, exp(-margin) / factor, exp(margin) / factor, True)
+        else:
+            left_out.append("the interval, which ends past float64")
+    decision = None
+    if model.policy is not None:
+        if model.policy.act_on != "prediction" and interval is None:
+            left_out.append(f"the decision, which looks at the {model.policy.act_on} bound of the interval")
+        else:
+            decision = Decision(model.policy.act_on, model.policy.event.above, model.policy.threshold)
+    return _Beside(interval, decision, tuple(left_out))
 
 
 class _Terms:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 OPSET, ML_OPSET, IR_VERSION = 19, 2, 9
 DAY = 86_400_000_000
 LEAST = -(2**63)
+OUTPUTS = [prefix + name for name in ("prediction", "low", "high", "decision") for prefix in ("", "gradline_")]
 NO_TEXT = "\uffff"  # Unicode promises that it is no character
 INSTALL = "pip install 'gradline[onnx]'"
 
@@ -58,15 +59,21 @@ def onnx_bytes(formula: Formula) -> bytes:
         if name.encode(errors="replace").decode() != name:
             raise UsageError(f"no input of ONNX can be named {name!a}.", "rename the column and train again.")
     graph = _Graph(formula)
-    output = graph.prediction()
+    outputs = graph.outputs()
     model = onnx.helper.make_model(
-        onnx.helper.make_graph(graph.nodes, "gradline", graph.inputs(), [_value_info(output, "DOUBLE")], graph.constants),
+        onnx.helper.make_graph(
+            graph.nodes,
+            "gradline",
+            graph.inputs(),
+            [_value_info(name, "BOOL" if said == "decision" else "DOUBLE") for said, name in outputs.items()],
+            graph.constants,
+        ),
         opset_imports=[onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
         ir_version=IR_VERSION,
         producer_name="gradline",
         producer_version=__version__,
     )
-    onnx.helper.set_model_props(model, {"gradline": json.dumps({"output": output, "inputs": input_forms(formula)})})
+    onnx.helper.set_model_props(model, {"gradline": json.dumps({"outputs": outputs, "inputs": input_forms(formula)})})
     onnx.checker.check_model(model, full_check=True)
     found: bytes = model.SerializeToString(deterministic=True)
     return found
@@ -129,8 +136,21 @@ class _Graph:
         """The columns."""
         return [_value_info(name, form["type"].upper()) for name, form in self._forms.items()]
 
-    def prediction(self) -> str:
-        """All of it."""
+    def outputs(self) -> dict[str, str]:
+        """All of it: what is said of a row, and the name of each."""
+        formula = self._formula
+        found = {"prediction": self._prediction()}
+        if formula.interval is not None:
+            operator = "Mul" if formula.interval.relative else "Add"
+            for name in ("low", "high"):
+                found[name] = self._node(operator, found["prediction"], self._constant(getattr(formula.interval, name)))
+        if formula.decision is not None:
+            compare = "GreaterOrEqual" if formula.decision.above else "LessOrEqual"
+            found["decision"] = self._node(compare, found[formula.decision.of], self._constant(formula.decision.threshold))
+        names = {said: said if said not in formula.columns else f"gradline_{said}" for said in found}
+        return {said: self._node("Identity", found[said], output=name) for said, name in names.items()}
+
+    def _prediction(self) -> str:
         formula = self._formula
         parts = [self._term(term) for term in formula.terms]
         total = self._constant(formula.intercept)
@@ -142,9 +162,7 @@ class _Graph:
         if not parts:  # of the shape of the rows, all the same
             missing = self._missing(next(iter(formula.columns))) if formula.columns else None
             total = total if missing is None else self._node("Where", missing, total, total)
-        name = "prediction" if "prediction" not in formula.columns else "gradline_prediction"
-        self._node("Identity", total, output=name)
-        return name
+        return total
 
     def _node(self, operator: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         """A node; the same one again is not made again."""
@@ -162,7 +180,7 @@ class _Graph:
     def _name(self) -> str:
         number = len(self.nodes) + len(self.constants)
         name = f"v{number}"
-        while name in self._formula.columns or name in ("prediction", "gradline_prediction"):
+        while name in self._formula.columns or name in OUTPUTS:
             name = f"_{name}"
         return name
 
@@ -386,12 +404,15 @@ def _texts(values: pa.Array, column: Column) -> list[str | None]:
     return [None if text is None else plain_number(text) or text for text in texts]
 
 
-def values_of(model: bytes, formula: Formula, table: pa.Table) -> FloatArray:
-    """The predictions of an export to ONNX in onnxruntime, (rows,). Raises ImportError where that is not installed."""
+def values_of(model: bytes, formula: Formula, table: pa.Table) -> dict[str, FloatArray]:
+    """What an export to ONNX says of some rows in onnxruntime, (rows,) each. Raises ImportError where that is not installed."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    found: FloatArray = session.run(None, feeds(table, formula))[0]
-    return np.broadcast_to(found, (table.num_rows,))
+    said = session.run(None, feeds(table, formula))
+    return {
+        name: np.broadcast_to(values.astype(np.float64), (table.num_rows,))
+        for name, values in zip(formula.outputs, said, strict=True)
+    }

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from gradline.export.formula import Decision
     from gradline.inputs.contract import ColumnContract
     from gradline.inputs.source import Source
     from gradline.splits.roles import Hashes
-    from gradline.types import FloatArray, Json
+    from gradline.types import BoolArray, FloatArray, Json
 
 MOST_ROWS = 100_000
 SALT = 0xE4B0
@@ -134,24 +135,42 @@ def _plain_type(kind: pa.DataType, wanted: Kind) -> pa.DataType:
     return pa.duration("us") if types.is_duration(kind) else kind
 
 
-def compared(expected: FloatArray, found: FloatArray) -> Parity:
-    """The differences of predictions, (n,) each, NaN where there is none."""
+def compared(expected: Mapping[str, FloatArray], found: Mapping[str, FloatArray], decision: Decision | None = None) -> Parity:
+    """The differences of each output, (n,) each, NaN where there is none. decision: how decisions are made."""
+    absolute = relative = 0.0
+    wrong = np.zeros(len(expected["prediction"]), dtype=np.bool_)
+    for name in expected:
+        if name != "decision":
+            difference = _difference(expected[name], found[name])
+            absolute, relative = max(absolute, difference.absolute), max(relative, difference.relative)
+            wrong |= difference.wrong
+    if decision is not None:
+        looked_at = expected[decision.of]
+        near = np.abs(looked_at - decision.threshold) <= ROUNDING * np.abs(looked_at)  # rounding may move it across
+        same = (expected["decision"] == found["decision"]) | np.isnan(expected["prediction"])
+        wrong |= ~same & ~near
+    mistaken = np.flatnonzero(wrong)
+    without = int(np.count_nonzero(np.isnan(expected["prediction"])))
+    return Parity(len(wrong), without, absolute, relative, len(mistaken), int(mistaken[0]) if len(mistaken) else None)
+
+
+class _Difference(NamedTuple):
+    """absolute, relative: the largest.  wrong: (n,) which rows differ by more than is allowed."""
+
+    absolute: float
+    relative: float
+    wrong: BoolArray
+
+
+def _difference(expected: FloatArray, found: FloatArray) -> _Difference:
     present = ~np.isnan(expected)
     finite = present & np.isfinite(expected)
     deviation = float(np.std(expected[finite])) if finite.any() else 0.0
-    with np.errstate(invalid="ignore", over="ignore"):
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         difference = np.where(expected == found, 0.0, np.abs(found - expected))  # of infinities as well
         difference = np.where(present | ~np.isnan(found), difference, 0.0)
         size = np.where(finite, np.abs(expected), 0.0)
         relative = np.where(difference > 0.0, difference / np.maximum(size, deviation), 0.0)
-        allowed = TOLERANCE * deviation + ROUNDING * size
-        wrong = np.flatnonzero(~(difference <= allowed))
+        wrong = ~(difference <= TOLERANCE * deviation + ROUNDING * size)
     known = ~np.isnan(difference)
-    return Parity(
-        rows=len(expected),
-        without=int(np.count_nonzero(~present)),
-        absolute=float(np.max(difference[known], initial=0.0)),
-        relative=float(np.max(relative[known], initial=0.0)),
-        mistaken=len(wrong),
-        first=int(wrong[0]) if len(wrong) else None,
-    )
+    return _Difference(float(np.max(difference[known], initial=0.0)), float(np.max(relative[known], initial=0.0)), wrong)

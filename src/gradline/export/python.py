@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from gradline.export.formula import Formula
 
 RUNTIME = Path(__file__).with_name("runtime.py")
-HEADER = '''"""A linear regression, written by {made_by}: `predict(row)` with the standard library of Python 3.11 or later.
+HEADER = '''"""A linear regression, written by {made_by}: `predict(row)`, `interval(row)` and `decide(row)` with the standard library of
+    Python 3.11 or later.
 
     row: a mapping of columns to values, as FORMULA["columns"] lists them. None and NaN are missing.
          numbers int, float or Decimal; booleans bool; text str; dates and times of the module datetime, or in ISO 8601
@@ -43,6 +44,16 @@ def python_text(formula: Formula) -> str:
         '    """The prediction for one row."""',
         "    return score(FORMULA, row)",
         "",
+        "",
+        "def interval(row: Any) -> tuple[float, float] | None:",
+        '    """The bounds of the prediction for one row; None where the model has none."""',
+        "    return bounds(FORMULA, predict(row))",
+        "",
+        "",
+        "def decide(row: Any) -> bool | None:",
+        '    """Whether to act on one row; None where the model has no policy."""',
+        "    return decided(FORMULA, predict(row))",
+        "",
     ])  # fmt: skip
 
 
@@ -53,8 +64,10 @@ def _literal(value: Any) -> str:
     return "\n".join(["[", *(f"        {entry!a}," for entry in value), "    ]"])
 
 
-def values_of(path: Path, rows: list[dict[str, Any]]) -> list[float | None]:
-    """The predictions of an export to Python."""
+def values_of(path: Path, rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """What an export to Python says of some rows: prediction, bounds, decision; None for what it does not say."""
     module = ModuleType("exported")
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)  # noqa: S102
-    return [module.predict(row) for row in rows]
+    if module.FORMULA["interval"] is None and module.FORMULA["decision"] is None:
+        return [(module.predict(row), None, None, None) for row in rows]
+    return [(module.predict(row), *(module.interval(row) or (None, None)), module.decide(row)) for row in rows]

@@ -45,6 +45,27 @@ def score(formula: dict[str, Any], row: Any) -> float | None:
     return raised
 
 
+def bounds(formula: dict[str, Any], prediction: float | None) -> tuple[float, float] | None:
+    """The interval of a prediction; None where there is none."""
+    interval = formula["interval"]
+    if prediction is None or interval is None:
+        return None
+    low, high = interval["low"], interval["high"]
+    return (prediction * low, prediction * high) if interval["relative"] else (prediction + low, prediction + high)
+
+
+def decided(formula: dict[str, Any], prediction: float | None) -> bool | None:
+    """Whether to act; None where there is no prediction, or no policy."""
+    decision = formula["decision"]
+    if prediction is None or decision is None:
+        return None
+    if decision["rule"] != "threshold":
+        return bool(decision["rule"] == "always")
+    low, high = bounds(formula, prediction) or (math.nan, math.nan)
+    looked_at = {"prediction": prediction, "low": low, "high": high}[decision["of"]]
+    return bool(looked_at >= decision["threshold"] if decision["above"] else looked_at <= decision["threshold"])
+
+
 def _check(column: dict[str, Any], value: Any, decisions: dict[str, str]) -> None:
     """Raise ValueError where a value breaks the contract and its decision is `error`."""
     within = column["minimum"] is None or column["minimum"] <= _number(column, value) <= column["maximum"]

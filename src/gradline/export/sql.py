@@ -147,6 +147,7 @@ def sql_text(formula: Formula, dialect: str, notes: Sequence[str] = ()) -> str:
     comments = [
         f"A linear regression as an expression of {engine.title}, written by gradline {__version__}.",
         f"It predicts {formula.target!r}{unit}:  SELECT *, <this expression> AS prediction FROM the_table",
+        *_beside_lines(formula, engine),
         "",
         "Columns that it reads:",
         *(f"  {column.name!r}: {column.source}" for column in formula.columns.values()),
@@ -154,6 +155,16 @@ def sql_text(formula: Formula, dialect: str, notes: Sequence[str] = ()) -> str:
     ]
     head = "".join(f"-- {printable(line)}".rstrip() + "\n" for line in comments)
     return head + expression(formula, engine) + "\n"
+
+
+def _beside_lines(formula: Formula, engine: Dialect) -> list[str]:
+    """How the interval and the decision are had."""
+    columns = ", ".join(f"{each} AS {name}" for name, each in beside(formula, engine).items())
+    if not columns:
+        return []
+    said = "" if formula.interval is None else f" (the interval has coverage {formula.interval.coverage:g})"
+    inner = "SELECT *, <this expression> AS prediction FROM the_table"
+    return [f"With {' and '.join(formula.outputs[1:])}{said}:", f"  SELECT *, {columns} FROM ({inner}) AS predicted"]
 
 
 def expression(formula: Formula, engine: Dialect) -> str:
@@ -164,6 +175,23 @@ def expression(formula: Formula, engine: Dialect) -> str:
         score = f"({engine.exponential(score)} * {engine.number(formula.factor)})"
     broken = writer.broken()
     return score if not broken else "CASE WHEN " + "\n  OR ".join(broken) + f"\nTHEN NULL ELSE {score} END"
+
+
+def beside(formula: Formula, engine: Dialect) -> dict[str, str]:
+    """The bounds and the decision as expressions of a column `prediction`, by their names."""
+    found: dict[str, str] = {}
+    if formula.interval is not None:
+        sign = "*" if formula.interval.relative else "+"
+        for name in ("low", "high"):
+            found[name] = f"(prediction {sign} {engine.number(getattr(formula.interval, name))})"
+    if formula.decision is not None:
+        decision = formula.decision
+        looked_at = found.get(decision.of, "prediction")
+        if decision.rule == "threshold":
+            found["decision"] = f"({looked_at} {'>=' if decision.above else '<='} {engine.number(decision.threshold)})"
+        else:
+            found["decision"] = f"CASE WHEN prediction IS NOT NULL THEN {str(decision.rule == 'always').upper()} END"
+    return found
 
 
 def quoted(name: str) -> str:
