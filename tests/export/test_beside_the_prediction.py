@@ -66,7 +66,7 @@ def test_a_wrong_bound_or_decision_is_no_export(tmp_path, monkeypatch):
 
     model = model_of("acts on a bound")
     right = sql.beside
-    for name, wrong in (("low", "(prediction - 1e-3)"), ("high", "NULL"), ("decision", "NOT {}")):
+    for name, wrong in (("low", "(gradline_prediction - 1e-3)"), ("high", "NULL"), ("decision", "NOT {}")):
 
         def made(formula, engine, name=name, wrong=wrong):
             found = right(formula, engine)
@@ -93,3 +93,18 @@ def test_a_policy_that_always_or_never_acts_and_a_row_without_prediction():
         assert decided(formula, 3.0) is answer
         assert decided(formula, None) is None
     assert bounds({"interval": None}, 3.0) is None
+
+
+@pytest.mark.filterwarnings("ignore::gradline.errors.GradlineWarning")
+def test_a_table_with_a_column_named_prediction_does_not_mislead_the_statement(tmp_path):
+    rows = simple(200).rename_columns(["prediction", "low", "c", "y"])
+    model = fit(rows, validation=0.2, test=0.2, interval="conformal", event=">1", false_alarm_cost=1.0, miss_cost=1.0)
+    for to in ENGINES:
+        if to == "onnx":
+            pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
+        assert export_model(model, to, tmp_path / f"y.{to}", check=rows)["checked"] is True
+    text = (tmp_path / "y.sql").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("--   SELECT *, ") and " AS predicted" in line)
+    found = duckdb.sql(line.removeprefix("-- ").replace("<this expression>", text).replace("the_table", "rows")).to_arrow_table()
+    np.testing.assert_allclose(found["gradline_prediction"].to_pylist(), model.predict(rows), rtol=1e-11)
+    assert found["decision"].to_pylist() == model.decide(rows).to_pylist()

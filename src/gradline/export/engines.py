@@ -10,7 +10,7 @@ import numpy as np
 
 from gradline.arrays import as_arrow, as_numpy
 from gradline.errors import GradlineError, UsageError
-from gradline.export.sql import quoted
+from gradline.export.sql import PREDICTION, quoted
 from gradline.inputs.query import connect, first_lines
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Found(NamedTuple):
 
 
 def in_duckdb(expression: str, table: pa.Table, besides: Mapping[str, str] | None = None) -> Found:
-    """An SQL expression in DuckDB. besides: expressions of its column `prediction`."""
+    """An SQL expression in DuckDB. besides: expressions of it, as `sql.beside` gives them."""
     import duckdb
 
     order = _free("row", table)
@@ -79,8 +79,8 @@ def in_postgres(expression: str, table: pa.Table, database: str | None, besides:
 
 def _query(expression: str, table: str, order: str, besides: Mapping[str, str]) -> str:
     columns = "".join(f", {each} AS {name}" for name, each in besides.items())
-    inner = f"SELECT {expression} AS prediction, {quoted(order)} AS in_order FROM {table}"
-    return f"SELECT prediction{columns} FROM ({inner}) AS predicted ORDER BY in_order"
+    inner = f"SELECT {expression} AS {PREDICTION}, {quoted(order)} AS in_order FROM {table}"
+    return f"SELECT {PREDICTION} AS prediction{columns} FROM ({inner}) AS predicted ORDER BY in_order"
 
 
 def _columns(table: pa.Table) -> dict[str, FloatArray]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gradline.export.formula import Column, Formula, Number, Term
 
 DIALECTS = ("duckdb", "postgres")
+PREDICTION = "gradline_prediction"  # a column of `prediction` may be in the table, and would be taken for it
 GROUP = 32  # terms in one pair of parentheses
 DAY = 86_400_000_000
 LONGEST_NAME = 63  # bytes, that PostgreSQL tells apart
@@ -163,7 +164,7 @@ def _beside_lines(formula: Formula, engine: Dialect) -> list[str]:
     if not columns:
         return []
     said = "" if formula.interval is None else f" (the interval has coverage {formula.interval.coverage:g})"
-    inner = "SELECT *, <this expression> AS prediction FROM the_table"
+    inner = f"SELECT *, <this expression> AS {PREDICTION} FROM the_table"
     return [f"With {' and '.join(formula.outputs[1:])}{said}:", f"  SELECT *, {columns} FROM ({inner}) AS predicted"]
 
 
@@ -178,19 +179,19 @@ def expression(formula: Formula, engine: Dialect) -> str:
 
 
 def beside(formula: Formula, engine: Dialect) -> dict[str, str]:
-    """The bounds and the decision as expressions of a column `prediction`, by their names."""
+    """The bounds and the decision as expressions of a column PREDICTION, by their names."""
     found: dict[str, str] = {}
     if formula.interval is not None:
         sign = "*" if formula.interval.relative else "+"
         for name in ("low", "high"):
-            found[name] = f"(prediction {sign} {engine.number(getattr(formula.interval, name))})"
+            found[name] = f"({PREDICTION} {sign} {engine.number(getattr(formula.interval, name))})"
     if formula.decision is not None:
         decision = formula.decision
-        looked_at = found.get(decision.of, "prediction")
+        looked_at = found.get(decision.of, PREDICTION)
         if decision.rule == "threshold":
             found["decision"] = f"({looked_at} {'>=' if decision.above else '<='} {engine.number(decision.threshold)})"
         else:
-            found["decision"] = f"CASE WHEN prediction IS NOT NULL THEN {str(decision.rule == 'always').upper()} END"
+            found["decision"] = f"CASE WHEN {PREDICTION} IS NOT NULL THEN {str(decision.rule == 'always').upper()} END"
     return found
 
 
