@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gradline import __version__
 from gradline.errors import ContractError, InputError, ParityError, UsageError, did_you_mean, plural
 from gradline.export import engines
 from gradline.export.differences import differences
@@ -83,7 +85,7 @@ def export_model(
     if to not in SUFFIXES:
         raise UsageError(f"there is no export to {to!r}.", did_you_mean(to, SUFFIXES))
     dialect_of(dialect)
-    formula = formula_of(model)
+    formula = replace(formula_of(model), made_by=f"gradline {__version__}")
     path = _path(model, to, out)
     engine = dialect if to == "sql" else to
     content = _content(formula, engine)

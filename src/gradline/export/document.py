@@ -9,7 +9,6 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gradline import __version__
 from gradline.export.formula import CategoryTerm, Logarithm, Product, Read, Spline
 from gradline.export.runtime import bounds, decided, score
 
@@ -25,7 +24,7 @@ def document_of(formula: Formula) -> Json:
     return {
         "format": FORMAT,
         "version": VERSION,
-        "made_by": f"gradline {__version__}",
+        "made_by": formula.made_by,
         "target": {"name": formula.target, "unit": formula.unit},
         "decisions": {
             name: word for name, word in asdict(formula.decisions).items() if name in ("null", "unseen", "out_of_range")

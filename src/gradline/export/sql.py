@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradline import __version__
 from gradline.errors import UsageError, did_you_mean, printable
 from gradline.export.formula import (
     DAYS,
@@ -146,7 +145,7 @@ def sql_text(formula: Formula, dialect: str, notes: Sequence[str] = ()) -> str:
     _check_names(formula, engine)
     unit = f" ({formula.unit})" if formula.unit else ""
     comments = [
-        f"A linear regression as an expression of {engine.title}, written by gradline {__version__}.",
+        f"A linear regression as an expression of {engine.title}, written by {formula.made_by}.",
         f"It predicts {formula.target!r}{unit}:  SELECT *, <this expression> AS prediction FROM the_table",
         *_beside_lines(formula, engine),
         "",
