@@ -30,7 +30,7 @@ from gradline.training.cadence import EVERY_STEP, batch_cadence
 from gradline.training.collinearity import Collinearity, collinearity
 from gradline.training.columns import feature_kinds, made_of, make_contract, source_columns, table_columns, target_kind
 from gradline.training.dense import is_wide, prepare_dense, read_dense, refuse_dense
-from gradline.training.deriving import derivations, resolved
+from gradline.training.deriving import derivations, pooled, resolved
 from gradline.training.doubts import bounded, data_doubts, run_doubts, table_doubts
 from gradline.training.elastic import ElasticNet, elastic_plan
 from gradline.training.escalation import escalated, needed, refined, staged
@@ -288,7 +288,7 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     representation, left_out = represent(
         read.columns or training, found.summaries, limits, chosen, reader.decoder.derived, hidden
     )
-    notices += left_out
+    notices += left_out + pooled(representation.derived, found.summaries)
     if not representation.features:
         why = " ".join(n.message for n in notices) or "choose columns with --features."
         raise DataError("there is no feature left to train on.", why)
