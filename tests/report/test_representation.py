@@ -145,7 +145,7 @@ def test_what_is_derived_stands_beside_the_contract_and_on_the_way_of_a_row(caps
     knots = ", ".join(f"{knot:g}" for knot in spline.knots)
     page = Page(render(model))
     assert f"spline(x,4) (knots {knots})" in page.text
-    assert f"or derived: spline(x,4) (knots {knots}), x*z" in page.text
+    assert f"; derived: spline(x,4) (knots {knots}), x*z" in page.text
     print_contract(model)
     assert f"derived of these: spline(x,4) (knots {knots}) · x*z" in capsys.readouterr().out
 
