@@ -10,7 +10,7 @@ from test_page import HOSTILE, Page
 from gradline.report.degree_chart import degree_chart
 from gradline.report.page import render
 from gradline.report.representation import degrees, proposals, searched
-from gradline.report.summary import print_summary
+from gradline.report.summary import print_contract, print_summary
 from reference import fit
 
 
@@ -123,7 +123,6 @@ def test_the_page_holds_chart_table_and_sentences(model):
     assert "What could be added" in page.text
     plain = Page(render(fit(planted())))
     assert "What could be added" not in plain.text
-    assert "What else could be learned" not in plain.text
 
 
 def test_hostile_names_act_nowhere(capsys, tmp_path):
@@ -138,6 +137,17 @@ def test_hostile_names_act_nowhere(capsys, tmp_path):
     assert "\u202e" not in out
     assert "Search " in out
     assert "[red]z[/red]" in out
+
+
+def test_what_is_derived_stands_beside_the_contract_and_on_the_way_of_a_row(capsys):
+    model = fit(planted(), derive=["spline(x,4)", "x*z"])
+    (spline, _) = model.representation.derived
+    knots = ", ".join(f"{knot:g}" for knot in spline.knots)
+    page = Page(render(model))
+    assert f"spline(x,4) (knots {knots})" in page.text
+    assert f"; derived: spline(x,4) (knots {knots}), x*z" in page.text
+    print_contract(model)
+    assert f"derived of these: spline(x,4) (knots {knots}) · x*z" in capsys.readouterr().out
 
 
 def test_the_summary_names_proposals_and_degrees(model, capsys, tmp_path):

@@ -76,8 +76,12 @@ def test_what_was_planted_is_proposed_first(planted, change, column):
 
 
 def test_linear_tables_are_left_alone_but_for_one_in_twenty():
-    cried = [seed for seed in range(40) if searched(a_table(seed, rows=500))["proposals"]]
-    assert len(cried) <= MOST_OF_40, cried
+    found = [searched(a_table(seed, rows=500)) for seed in range(40)]
+    assert sum(bool(each["proposals"]) for each in found) <= MOST_OF_40
+    refused = [each["refused"] for each in found if not each["proposals"]]
+    assert all(each["gain"] <= each["gain_error"] for each in refused)
+    selected = sum(each["selected_in_folds"] is not None for each in refused)
+    assert 3 <= selected <= 15  # the folds select of noise now and then, and the outer ones refuse it
 
 
 def test_heavy_tails_are_no_curve():
@@ -235,6 +239,30 @@ def test_with_times_a_fold_is_judged_by_earlier_ones_alone():
     data = (np.column_stack([np.ones(len(c)), *numbers, *levels]), [], table["y"].to_numpy()[training], np.ones(len(c)), fold)
     judged = [pair for pair in brute_pairs(range(10), ordered=True) if len(pair[0]) >= 3]
     assert found["base"]["rmse"] == pytest.approx(brute_errors(data, [], judged).mean(), rel=1e-9)
+
+
+def test_a_gap_keeps_the_folds_before_a_judged_one_apart_from_it():
+    table = a_table(7, rows=900).append_column("t", pa.array(np.arange(900.0)))
+    plain = searched(table, time="t", features=["a", "b", "d", "c"])
+    gapped = searched(table, time="t", gap="80", features=["a", "b", "d", "c"])  # folds of 64 rows: two are skipped
+    assert (plain["judged"], gapped["judged"]) == (7, 3)
+    used = np.arange(900) < 720 - 80
+    own, c = np.arange(900.0)[used], np.array(table["c"].to_pylist())[used]
+    starts = own[[k * len(own) // 10 for k in range(1, 10)]]
+    fold = np.searchsorted(starts, own, side="right")
+    pairs = [([j for j in range(k) if starts[j] <= starts[k - 1] - 80.0], k) for k in range(1, 10)]
+    learns = {k: learned for learned, k in pairs}
+    judged = [(learned, k) for learned, k in pairs if sum(bool(learns.get(j)) for j in learned) >= 2]
+    levels = [level == c for level in np.unique(c) if level != max(np.unique(c), key=lambda v: np.sum(c == v))]
+    numbers = [table[name].to_numpy()[used] for name in "abd"]
+    data = (np.column_stack([np.ones(len(c)), *numbers, *levels]), [], table["y"].to_numpy()[used], np.ones(len(c)), fold)
+    assert len(judged) == gapped["judged"]
+    assert gapped["base"]["rmse"] == pytest.approx(brute_errors(data, [], judged).mean(), rel=1e-9)
+
+
+def test_folds_that_are_too_few_are_told_of():
+    model = fit(a_table(0), search=True, folds=2)
+    assert "2 folds are too few" in next(w["message"] for w in model.warnings if w["code"] == "not_searched")
 
 
 def test_missing_values_and_a_log_target_are_searched():

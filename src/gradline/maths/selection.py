@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray, IntArray
 
 DEPENDENT = 1e-9  # of a column's norm, below which what it adds to the others is rounding
-LEAST_INNER = 3  # folds that are learned from, of which some judge each other
+LEAST_INNER = 2  # folds within those that are learned from, that judge each other: of fewer there is no noise to be known
 SINGULAR = 1e-11  # of the largest eigenvalue
 
 
@@ -49,15 +49,15 @@ def orthonormal(X: FloatArray, basis: FloatArray) -> FloatArray:
 class FoldGrams:
     """A_k of each fold. grams: (K, c, c), of the base first and r last.  weight: (K,) Σ w of its rows.  base: how many columns all models have.
 
-    groups: where each candidate's columns stand, counted from the base's end.  ordered: whether the folds follow each other in time, and one is
-    judged by those before it alone.
+    groups: where each candidate's columns stand, counted from the base's end.  before: of folds that follow each other in time, how many are over before each
+    begins: it is judged by these alone.
     """
 
     grams: FloatArray
     weight: FloatArray
     base: int
     groups: tuple[IntArray, ...]
-    ordered: bool = False
+    before: tuple[int, ...] | None = None
 
     @property
     def folds(self) -> int:
@@ -72,8 +72,7 @@ def fold_grams(
     weight: FloatArray,
     fold: IntArray,
     folds: int,
-    *,
-    ordered: bool = False,
+    before: tuple[int, ...] | None = None,
 ) -> FoldGrams:
     """Of rows times the root of their weight: `basis` (n, r), what each candidate adds (n, g), `y` (n,). weight, fold: (n,)."""
     left = y - basis @ (basis.T @ y)
@@ -83,7 +82,7 @@ def fold_grams(
     sizes = [each.shape[1] for each in added]
     ends = np.cumsum([0, *sizes])
     groups = tuple(np.arange(ends[i], ends[i + 1]) for i in range(len(sizes)))
-    return FoldGrams(grams, heavy.astype(np.float64), basis.shape[1], groups, ordered)
+    return FoldGrams(grams, heavy.astype(np.float64), basis.shape[1], groups, before)
 
 
 class Reduced(NamedTuple):
@@ -104,16 +103,15 @@ class Pair(NamedTuple):
     judged: int
 
 
-def divided(folds: Sequence[int], *, ordered: bool) -> list[Pair]:
-    """Each fold judged by the others; or, in the order of time, by those before it, the first by none."""
-    if ordered:
-        return [Pair(tuple(folds[:i]), folds[i]) for i in range(1, len(folds))]
-    return [Pair(tuple(j for j in folds if j != k), k) for k in folds]
+def divided(folds: Sequence[int], before: Sequence[int] | None) -> list[Pair]:
+    """Each fold judged by the others; or, where `before` says how many folds are over before each, by those, if there are any."""
+    pairs = [Pair(tuple(j for j in folds if (j != k if before is None else j < before[k])), k) for k in folds]
+    return [pair for pair in pairs if pair.learned]
 
 
-def outer_pairs(folds: int, *, ordered: bool) -> list[Pair]:
-    """Those of the nested one: in the order of time, the folds before which enough others judge each other."""
-    return [pair for pair in divided(range(folds), ordered=ordered) if len(pair.learned) >= LEAST_INNER]
+def outer_pairs(folds: int, before: Sequence[int] | None) -> list[Pair]:
+    """Those of the nested one: those that learn from enough folds that some judge each other."""
+    return [pair for pair in divided(range(folds), before) if len(divided(pair.learned, before)) >= LEAST_INNER]
 
 
 def reduced(found: FoldGrams, pairs: Sequence[Pair]) -> Reduced:
@@ -205,12 +203,12 @@ class Nested(NamedTuple):
 
 def nested(found: FoldGrams, most: int, noise: float = 1.0) -> Nested:
     """Selection on all folds, and the error of selecting so by outer folds, within each of which those that are learned from judge each other."""
-    path = greedy(reduced(found, divided(range(found.folds), ordered=found.ordered)), found.groups, most, noise)
-    outer = outer_pairs(found.folds, ordered=found.ordered)
+    path = greedy(reduced(found, divided(range(found.folds), found.before)), found.groups, most, noise)
+    outer = outer_pairs(found.folds, found.before)
     orders = []
     errors = np.empty((len(path.order) + 1, len(outer)))
     for k, pair in enumerate(outer):
-        order = greedy(reduced(found, divided(pair.learned, ordered=found.ordered)), found.groups, most, noise).order
+        order = greedy(reduced(found, divided(pair.learned, found.before)), found.groups, most, noise).order
         alone = reduced(found, [pair])
         for step in range(len(path.order) + 1):
             columns = [found.groups[g] for g in order[:step]]

@@ -123,7 +123,7 @@ RESAMPLING = {
 }
 FIGURES = ("r2", "rmse", "mae", "median_absolute_error", "mape", "bias", "largest")
 SURE = (None, {**dict.fromkeys(FIGURES, INTERVAL), "resampling": RESAMPLING})
-COSTING = {"per_row": INTERVAL, "total": GIVEN, "saved": Maybe(INTERVAL), "shift": Maybe(NUMBER)}
+COSTING = {"per_row": INTERVAL, "total": GIVEN, "saved": Maybe(INTERVAL), "shift": Maybe(NUMBER), "value": Maybe(NUMBER)}
 BESIDE = {"error": GIVEN, "difference": INTERVAL, "better": (bool, None), "column": Maybe(WORD)}
 PART_OF_ROWS = {"condition": str, "rows": int, "rmse": GIVEN, "mae": GIVEN, "bias": GIVEN, "ratio": GIVEN, "p": GIVEN}
 PART = {"role": str, "rows": int}
@@ -142,6 +142,7 @@ MEANING = {
             "model": COSTING,
             "mean": COSTING,
             "shifted": (None, COSTING),
+            "best_constant": (None, COSTING),
             "reason": WORD,
             "quantile": GIVEN,
         },

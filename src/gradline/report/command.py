@@ -8,6 +8,7 @@ import shlex
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
+from gradline.decisions.cost import FUNCTION
 from gradline.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -30,9 +31,11 @@ def command(config: Json) -> str:
     defaults = default_settings()
     chosen = {name: value for name, value in config.items() if name in defaults and value != defaults[name]}
     data = config.get("data")
-    if not isinstance(data, list):
-        arguments = ", ".join(f"{name}={value!r}" for name, value in chosen.items())
-        return f"gradline.train(data, {arguments})"
+    function = str(chosen.get("cost", "")).startswith(FUNCTION)  # whose code only Python has
+    if not isinstance(data, list) or function:
+        words = {name: repr(value) for name, value in chosen.items()}
+        words |= {"cost": str(chosen["cost"]).removeprefix(FUNCTION)} if function else {}
+        return f"gradline.train({data if isinstance(data, list) else 'data'}, {', '.join(f'{n}={word}' for n, word in words.items())})"
     lines = ["gradline train " + " ".join(map(shlex.quote, data))]
     for target in (chosen.pop("target"), *chosen.pop("other_targets", [])):
         lines.append(f"--target {shlex.quote(_comma_separated([target]) if ',' in target else target)}")

@@ -9,6 +9,7 @@ from gradline.report import decisions, intervals
 from gradline.report.cells import Cell, Table
 from gradline.report.charts import score_label, target_label
 from gradline.report.numerals import count, percent, plural
+from gradline.report.representation import derived
 from gradline.representation.sparse import SparseRepresentation
 from gradline.types import Part
 
@@ -50,7 +51,8 @@ def _made(model: Model) -> str:
         "marks of levels": parts[Part.LEVEL] + parts[Part.OTHER],
     }
     named = ", ".join(f"{count(number)} {what}" for what, number in marks.items() if number)
-    return f": {named}" if named else ""
+    shown = derived(model)
+    return (f": {named}" if named else "") + (f"; derived: {', '.join(shown)}" if shown else "")
 
 
 def _acted(model: Model) -> str:

@@ -72,7 +72,8 @@ def fold_seed(seed: int, repeat: int) -> int:
 class Shares:
     """Nested shares of the rows: part j < 6 holds those of a half, a quarter, … that the next share has not, part 6 the last 64th.
 
-    by_row: by the row number whatever the values.  whole: whether the first half, which no smaller share holds, is a part as well; where the whole is known otherwise it need not be.
+    by_row: by the row number whatever the values.  whole: whether the first half, which no smaller share holds, is a part as well;
+    where the whole is known otherwise it need not be.
     """
 
     seed: int

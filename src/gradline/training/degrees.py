@@ -83,10 +83,8 @@ def degree_curve(found: Fit, config: TrainConfig, design: SampledDesign) -> Degr
     for degree in range(2, config.degree_curve + 1):
         powers = [_power(design.numbers[name], degree, intercept=config.intercept) for name in columns]
         added.append(design.added(powers, np.column_stack([basis, *added])))
-    grams = fold_grams(
-        basis, added, design.y * design.root[:, 0], design.weight, design.fold, design.folds, ordered=design.ordered
-    )
-    pairs = reduced(grams, divided(range(design.folds), ordered=design.ordered))
+    grams = fold_grams(basis, added, design.y * design.root[:, 0], design.weight, design.fold, design.folds, design.before)
+    pairs = reduced(grams, divided(range(design.folds), design.before))
     at = [np.zeros(0, dtype=np.intp)]
     for group in grams.groups:
         at.append(np.concatenate([at[-1], group]))
@@ -100,7 +98,7 @@ def degree_curve(found: Fit, config: TrainConfig, design: SampledDesign) -> Degr
         rows=len(design.y),
         of=design.of,
         folds=design.folds,
-        ordered=design.ordered,
+        ordered=design.before is not None,
         columns=tuple(columns),
         terms=tuple(base + len(chosen) for chosen in at),
         rmse=errors.mean(axis=1),

@@ -25,6 +25,7 @@ from gradline.representation.derive import Derived
 from gradline.representation.expressions import QUANTILES, Factor, Logarithm, Product, Spline
 from gradline.representation.features import Representation
 from gradline.splits.divisions import Folds
+from gradline.splits.gap import parsed_gap
 from gradline.splits.roles import time_ordinals
 from gradline.training.columns import made_of, source_columns
 from gradline.training.degrees import degree_curve
@@ -56,6 +57,7 @@ MOST_CROSSED = 3  # categories, and numbers, of which each pair's product is tri
 MOST_CROSSED_LEVELS = 10
 MOST_CHANGES = 6
 LEAST_FOLD_ROWS = 10
+LEAST_JUDGED = 2  # folds that the selection has not seen: of one there is no noise to be known
 SPLINE_KNOTS = 4
 PENALTIES = 50  # values of λ
 LEAST_OF_PENALTY = 1e-3  # of the error, that a penalty has to take off
@@ -67,7 +69,7 @@ class SampledDesign(NamedTuple):
     """The model's features on n of the training rows, and the numbers among them before missing ones were imputed.
 
     X: (n, p).  numbers: (n,) by name, NaN where missing.  y, weight, fold: (n,).  folds: how many.  of: how many training rows there are.
-    ordered: whether the folds follow each other in time.
+    before: of folds that follow each other in time, see `FoldGrams`.
     """
 
     X: FloatArray
@@ -77,7 +79,7 @@ class SampledDesign(NamedTuple):
     fold: IntArray
     folds: int
     of: int
-    ordered: bool
+    before: tuple[int, ...] | None = None
 
     @property
     def root(self) -> FloatArray:
@@ -219,22 +221,35 @@ def sampled_design(found: Fit, source: Source, config: TrainConfig, engine: Engi
 
     reader = replace(reader, divisions=(Folds(folds, config.seed, by_row=config.stratify is not None),))
     drawn = draw(source, reader, engine, config.seed, SEARCH_ROWS, values)
-    fold = drawn.fold.astype(np.intp) if config.time is None else _fold_by_time(drawn.values[:, -1], folds)
-    _check_folds(fold, folds, config)
+    fold, before = drawn.fold.astype(np.intp), None
+    if config.time is not None:
+        kind = source.schema.field(config.time).type
+        gap = 0.0 if config.gap is None else parsed_gap(config.gap).ordinals(kind, config.time)
+        fold, before = _folds_by_time(drawn.values[:, -1], folds, gap)
+    _check_folds(fold, folds, before, config)
     columns = dict(zip(numbers, drawn.values[:, p : p + len(numbers)].T, strict=True))
-    return SampledDesign(
-        drawn.values[:, :p], columns, drawn.y, drawn.weight, fold, folds, drawn.of, ordered=config.time is not None
-    )
+    return SampledDesign(drawn.values[:, :p], columns, drawn.y, drawn.weight, fold, folds, drawn.of, before)
 
 
-def _fold_by_time(times: FloatArray, folds: int) -> IntArray:
-    """As many rows in each as can be while rows of one time stay together, (n,)."""
-    starts = np.sort(times)[[k * len(times) // folds for k in range(1, folds)]] if len(times) else np.zeros(folds - 1)
-    found: IntArray = np.searchsorted(starts, times, side="right")
-    return found
+def _folds_by_time(times: FloatArray, folds: int, gap: float) -> tuple[IntArray, tuple[int, ...]]:
+    """The fold of each row, (n,), as many in each as can be while rows of one time stay together; and before each fold, how many end before it
+    begins less the gap.
+    """
+    ordered = np.sort(times)
+    starts = ordered[[k * len(times) // folds for k in range(1, folds)]] if len(times) else np.zeros(folds - 1)
+    fold: IntArray = np.searchsorted(starts, times, side="right")
+    # fold j ends where fold j + 1 starts: its rows are earlier
+    before = (0, *(int(np.count_nonzero(starts <= start - gap)) for start in starts))
+    return fold, before
 
 
-def _check_folds(fold: IntArray, folds: int, config: TrainConfig) -> None:
+def _check_folds(fold: IntArray, folds: int, before: tuple[int, ...] | None, config: TrainConfig) -> None:
+    if len(outer_pairs(folds, before)) < LEAST_JUDGED:
+        raise DataError(
+            f"{folds} folds are too few for the search to judge itself"
+            + (", with such a gap between them." if config.gap else "."),
+            "divide into more: --folds 10.",
+        )
     rows = np.bincount(fold, minlength=folds)
     if rows.min() >= LEAST_FOLD_ROWS:
         return
@@ -260,9 +275,7 @@ def search(found: Fit, config: TrainConfig, design: SampledDesign) -> Representa
     tried = _candidates(found, representation, design)
     basis = design.basis(intercept=config.intercept)
     added = [design.added(each.columns, basis) for each in tried]
-    grams = fold_grams(
-        basis, added, design.y * design.root[:, 0], design.weight, design.fold, design.folds, ordered=design.ordered
-    )
+    grams = fold_grams(basis, added, design.y * design.root[:, 0], design.weight, design.fold, design.folds, design.before)
     result = nested(grams, MOST_CHANGES)
     sources, beneath = source_columns(representation), made_of(representation)
     outcome = _Outcome(result, tried, [each.shape[1] for each in added], config, len(representation.features), sources)
@@ -279,7 +292,7 @@ def search(found: Fit, config: TrainConfig, design: SampledDesign) -> Representa
         rows=len(design.y),
         of=design.of,
         folds=design.folds,
-        ordered=design.ordered,
+        ordered=design.before is not None,
         judged=len(result.orders),
         candidates=len(tried),
         base_rmse=float(result.errors[0].mean()),
@@ -420,12 +433,12 @@ def search_penalty(representation: Representation, config: TrainConfig, design: 
         moments = reduce(merge, (folds[j] for j in pair.learned))
         return ridge_path(moments, indicators, config.scaling, intercept=config.intercept)
 
-    outer = outer_pairs(design.folds, ordered=design.ordered)
+    outer = outer_pairs(design.folds, design.before)
     paths = [learned(pair) for pair in outer]
     l2 = penalties(max(path.curvature_max for path in paths), PENALTIES)
     free, chosen = [], []
     for pair, path in zip(outer, paths, strict=True):
-        within = divided(pair.learned, ordered=design.ordered)
+        within = divided(pair.learned, design.before)
         inner = np.sqrt([learned(each).squared_errors(folds[each.judged], l2) for each in within])  # (K − 1, λ)
         errors = np.sqrt(path.squared_errors(folds[pair.judged], l2))
         free.append(errors[-1])
