@@ -88,6 +88,18 @@ class _Fold(NamedTuple):
     held_out: Moments
 
 
+class FoldErrors(NamedTuple):
+    """l2: (n,) the values of λ, descending.  squared: (K, n) the mean squared error of each fold.  baseline: (K,) that of predicting the
+    mean of the other folds.  variance: (K,) of the target in the fold.  weight: (K,) of its rows.
+    """
+
+    l2: FloatArray
+    squared: FloatArray
+    baseline: FloatArray
+    variance: FloatArray
+    weight: FloatArray
+
+
 def cross_validate(
     folds: Sequence[Moments],
     representation: Representation,
@@ -100,6 +112,31 @@ def cross_validate(
     folds: moments of the raw columns.  features: of raw moments and of those of the rows learned from, the moments of the features
     and then the target, missing values imputed by the means of the latter.  Raises DataError for a fold without rows.
     """
+    found = fold_errors(folds, representation, features, config, engine)
+    rmse = np.sqrt(found.squared)
+    mean = rmse.mean(axis=0)
+    best = int(np.argmin(mean))
+    total = float(found.weight @ found.baseline)
+    return CrossValidation(
+        folds=len(folds),
+        l2=found.l2,
+        rmse=mean,
+        standard_error=rmse.std(axis=0, ddof=1) / np.sqrt(len(folds)),
+        baseline_rmse=float(np.sqrt(found.baseline).mean()),
+        best=best,
+        r2=1.0 - float(found.weight @ found.squared[:, best]) / total if total > 0.0 else None,
+    )
+
+
+def fold_errors(
+    folds: Sequence[Moments],
+    representation: Representation,
+    features: Callable[[Moments, Moments], Moments],
+    config: TrainConfig,
+    engine: Engine,
+    l2: FloatArray | None = None,
+) -> FoldErrors:
+    """The errors fold by fold; see `cross_validate`. l2: the values of λ, (n,); as the settings say, where it is None."""
     _check(folds, config)
     folds = [_reduced(fold, representation, config.target) for fold in folds]
     indicators = np.array([feature.part is not Part.VALUE for feature in representation.features])
@@ -110,23 +147,16 @@ def cross_validate(
         return (_Fold(path, features(held_out, learned)),)
 
     found = engine.map_merge(zip(others(folds), folds, strict=True), fitted, lambda a, b: a + b) or ()
-    curvature_max = max(fold.path.curvature_max for fold in found)
-    l2 = penalties(curvature_max, config.l2_path) if config.l2 is None else np.array([config.l2])
-    squared = np.array([fold.path.squared_errors(fold.held_out, l2) for fold in found])  # (K, n)
-    baseline = np.array([fold.path.baseline_squared_error(fold.held_out) for fold in found])  # (K,)
+    if l2 is None:
+        curvature_max = max(fold.path.curvature_max for fold in found)
+        l2 = penalties(curvature_max, config.l2_path) if config.l2 is None else np.array([config.l2])
     weight = np.array([fold.held_out.weight for fold in found])
-    rmse = np.sqrt(squared)
-    mean = rmse.mean(axis=0)
-    best = int(np.argmin(mean))
-    total = float(weight @ baseline)
-    return CrossValidation(
-        folds=len(folds),
-        l2=l2,
-        rmse=mean,
-        standard_error=rmse.std(axis=0, ddof=1) / np.sqrt(len(folds)),
-        baseline_rmse=float(np.sqrt(baseline).mean()),
-        best=best,
-        r2=1.0 - float(weight @ squared[:, best]) / total if total > 0.0 else None,
+    return FoldErrors(
+        l2,
+        squared=np.array([fold.path.squared_errors(fold.held_out, l2) for fold in found]),
+        baseline=np.array([fold.path.baseline_squared_error(fold.held_out) for fold in found]),
+        variance=np.array([fold.held_out.comoment[-1, -1] for fold in found]) / weight,
+        weight=weight,
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from gradline.representation.decode import Decoder
+    from gradline.splits.given import GivenFolds
     from gradline.splits.roles import Folds, RoleArray, Roles
     from gradline.types import Block, BoolArray, Decoded, FloatArray, IntArray, Kind
 
@@ -63,7 +64,7 @@ class RowReader:
     missing: str = "impute"
     log_target: bool = False
     others: Mapping[str, Kind] = field(default_factory=dict)
-    folds: Folds | None = None
+    folds: Folds | GivenFolds | None = None
 
     def of(self, target: str) -> RowReader:
         """The reader of the same rows for one of the targets."""
