@@ -1,0 +1,158 @@
+"""What both estimators have: predictions, the attributes of a fit, tags, and the way to and from a gradline model."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import check_is_fitted
+
+from gradline.model.model import Model
+from gradline.sklearn.callbacks import CallbackSupportMixin
+from gradline.sklearn.checks import feature_names, predicted_from
+from gradline.sklearn.words import estimator_errors, refused, tell
+from gradline.training.stopping import StopReason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from gradline.maths.certificate import Certificate
+    from gradline.sklearn.checks import Given
+    from gradline.sklearn.fits import Trained
+    from gradline.types import Json
+
+SEEDS = 2**31 - 1
+PENALISED = frozenset({"few_rows"})  # doubts whose remedy is a penalty
+
+
+class Intervals(NamedTuple):
+    """What `predict(X, return_interval=True)` gives: the predictions, and the ends of their intervals, (n,) each."""
+
+    predicted: Any
+    low: Any
+    high: Any
+
+
+class GradlineRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """The attributes that a fit leaves; the parameters and `fit` are the estimators' own."""
+
+    def predict(self, X: Any, return_interval: bool = False) -> Any:
+        """X·coef_ + intercept_, (n,) or (n, t).
+
+        return_interval: also the ends of the prediction intervals, as `(predicted, low, high)`.
+        """
+        check_is_fitted(self, "coef_")
+        with estimator_errors():
+            X = predicted_from(self, X)
+            if return_interval:
+                return self._intervals(X)
+        coefficients = self.coef_.T  # (p,) or (p, t)
+        return safe_sparse_dot(X, coefficients, dense_output=True) + self.intercept_
+
+    def _intervals(self, X: Any) -> Intervals:
+        # The lead: intervals come from `Model.predict(…, return_interval=True)`; this is all that the estimator asks of it.
+        if "return_interval" not in inspect.signature(Model.predict).parameters:
+            raise refused("this version of gradline makes no prediction intervals.", "predict(X), without return_interval.")
+        if len(self._trained) > 1:
+            raise refused(
+                "return_interval is for one target, and here are several.",
+                "models_[target].predict(table, return_interval=True).",
+            )
+        import pyarrow as pa
+
+        table = X
+        if isinstance(X, np.ndarray):
+            columns = np.asarray(X, dtype=np.float64).T
+            table = pa.table(dict(zip(feature_names(self), map(pa.array, columns), strict=True)))
+        model: Any = self.model_
+        found = model.predict(table, return_interval=True)
+        low, high = (np.asarray(end, dtype=self.coef_.dtype) for end in (found.low, found.high))
+        return Intervals(self.predict(X), low, high)
+
+    def _keep(self, found: Sequence[Trained], given: Given) -> None:
+        """The attributes of a fit, in the width of X."""
+        dtype = given.training.X.dtype
+        coefficients = np.array([each.coefficients for each in found]).astype(dtype)  # (t, p)
+        intercepts = np.array([each.intercept for each in found]).astype(dtype)  # (t,)
+        steps = [each.steps for each in found]
+        self.coef_ = coefficients[0] if given.flat else coefficients
+        self.intercept_ = intercepts[0] if given.flat else intercepts
+        self.n_iter_ = steps[0] if len(steps) == 1 else steps
+        self._trained = dict(zip(given.targets, found, strict=True))
+
+    def _tell(self, found: Sequence[Trained], targets: Sequence[str], *, penalised: bool, stacklevel: int) -> None:
+        """A Python warning for each doubt; none that a penalty has settled, or that the run was ended by a callback."""
+        told = []
+        for target, each in zip(targets, found, strict=True):
+            asked = each.model is not None and each.model.stop_reason is StopReason.MONITOR
+            quiet = (PENALISED if penalised else frozenset()) | ({"not_converged"} if asked else frozenset())
+            told += [(target if len(targets) > 1 else None, n) for n in each.notices if n.code not in quiet]
+        tell(told, stacklevel=stacklevel + 1)
+
+    def _seed(self) -> int:
+        """random_state as gradline's seed."""
+        state = self.random_state
+        return int(state) if isinstance(state, int | np.integer) else int(check_random_state(state).randint(SEEDS))
+
+    def _one_or_all(self, values: list[Any]) -> Any:
+        return values[0] if len(values) == 1 else values
+
+    @property
+    def certificate_(self) -> Certificate | list[Certificate]:
+        """How far the fit is from the global minimum: gradline's certificate; of several targets, a list of theirs."""
+        certificate: Certificate | list[Certificate] = self._one_or_all([each.certificate for each in self._fits()])
+        return certificate
+
+    @property
+    def history_(self) -> list[Json] | list[list[Json]]:
+        """The steps, a dict each (`pandas.DataFrame(regressor.history_)`); of several targets, a list of theirs."""
+        steps = [[] if each.model is None else each.model.history.to_pylist() for each in self._fits()]
+        history: list[Json] | list[list[Json]] = self._one_or_all(steps)
+        return history
+
+    @property
+    def warnings_(self) -> list[Json]:
+        """What is doubtful about the fit: code, column and message, as in gradline's JSON; of several targets, all of them."""
+        return [notice.to_json() for each in self._fits() for notice in each.notices]
+
+    @property
+    def models_(self) -> dict[str, Model]:
+        """The models by target: they save, predict from files, and have metrics and standard errors."""
+        self._fits()
+        models = {name: each.model for name, each in self._trained.items()}
+        if any(model is None for model in models.values()):
+            raise AttributeError("there is no model: nothing varied, and nothing was trained (see warnings_).")
+        return {name: model for name, model in models.items() if model is not None}
+
+    @property
+    def model_(self) -> Model:
+        """The model, of one target."""
+        models = self.models_
+        if len(models) > 1:
+            raise AttributeError(f"there is a model for each of {len(models)} targets: models_.")
+        return next(iter(models.values()))
+
+    def _fits(self) -> list[Trained]:
+        if "_trained" not in vars(self):
+            raise AttributeError(f"this {type(self).__name__} is not fitted yet.")
+        return list(self._trained.values())
+
+    def save(self, path: str | Path) -> None:
+        """Write gradline's model file: data, never code. `LinearRegressor.from_model(gradline.load(path))` gives an estimator back."""
+        check_is_fitted(self, "coef_")
+        with estimator_errors():
+            if len(self._trained) > 1:
+                raise refused("a model file holds one target, and here are several.", "models_[target].save(path) for each.")
+            if any(each.model is None for each in self._fits()):
+                raise refused("nothing varied, and nothing was trained: there is no model to save.", "see warnings_.")
+        self.model_.save(path)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
