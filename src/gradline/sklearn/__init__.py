@@ -17,6 +17,7 @@ except ModuleNotFoundError as error:
         "gradline.sklearn needs scikit-learn, which is not installed: pip install gradline[sklearn]"
     ) from error
 
+from gradline.sklearn.cross_validated import LinearRegressorCV
 from gradline.sklearn.regressor import LinearRegressor
 
-__all__ = ["LinearRegressor"]
+__all__ = ["LinearRegressor", "LinearRegressorCV"]

@@ -1,7 +1,7 @@
 """From a read to the coefficients of a target, one for each column, whatever the engine leaves out.
 
-a column that does not vary     0; without an intercept it is one:  v = b·c/‖c‖², the shortest v with v·c = b
-a target that does not vary     w = 0, b = its mean: nothing to train
+A column that does not vary has the coefficient 0. Without an intercept such columns are one: of an intercept b, v = b·c/‖c‖² is the
+shortest v with v·c = b. A target that does not vary is its mean, and there is nothing to train.
 """
 
 from __future__ import annotations

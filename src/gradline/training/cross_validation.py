@@ -17,7 +17,7 @@ from gradline.maths.ridge_path import RidgePath, others, penalties, ridge_path
 from gradline.types import Notice, Part, RawColumn, finite_or_none
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gradline.maths.engine import Engine
     from gradline.maths.moments import Moments
@@ -139,6 +139,31 @@ def fold_errors(
     """The errors fold by fold; see `cross_validate`. l2: the values of λ, (n,); as the settings say, where it is None."""
     _check(folds, config)
     folds = [_reduced(fold, representation, config.target) for fold in folds]
+    return _errors(zip(others(folds), folds, strict=True), representation, features, config, engine, l2)
+
+
+def split_errors(
+    splits: Sequence[tuple[Moments, Moments]],
+    representation: Representation,
+    features: Callable[[Moments, Moments], Moments],
+    config: TrainConfig,
+    engine: Engine,
+    l2: FloatArray | None = None,
+) -> FoldErrors:
+    """The same of any splits: moments of the rows learned from, and of those held out."""
+    _check([held_out for _, held_out in splits], config)
+    reduced = [tuple(_reduced(part, representation, config.target) for part in split) for split in splits]
+    return _errors(((learned, held_out) for learned, held_out in reduced), representation, features, config, engine, l2)
+
+
+def _errors(
+    pairs: Iterable[tuple[Moments, Moments]],
+    representation: Representation,
+    features: Callable[[Moments, Moments], Moments],
+    config: TrainConfig,
+    engine: Engine,
+    l2: FloatArray | None,
+) -> FoldErrors:
     indicators = np.array([feature.part is not Part.VALUE for feature in representation.features])
 
     def fitted(pair: tuple[Moments, Moments]) -> tuple[_Fold, ...]:
@@ -146,7 +171,7 @@ def fold_errors(
         path = ridge_path(features(learned, learned), indicators, config.scaling, intercept=config.intercept)
         return (_Fold(path, features(held_out, learned)),)
 
-    found = engine.map_merge(zip(others(folds), folds, strict=True), fitted, lambda a, b: a + b) or ()
+    found = engine.map_merge(pairs, fitted, lambda a, b: a + b) or ()
     if l2 is None:
         curvature_max = max(fold.path.curvature_max for fold in found)
         l2 = penalties(curvature_max, config.l2_path) if config.l2 is None else np.array([config.l2])
