@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from gradline.sklearn import LinearRegressor
+from gradline.sklearn import LinearRegressor, LinearRegressorCV
 
 ESTIMATORS = [
     LinearRegressor(),
-    LinearRegressor(fit_intercept=False),
-    LinearRegressor(l2=0.01, scaling="none"),
+    LinearRegressorCV(),
+    LinearRegressor(loss="huber", huber_delta=1.0),
 ]
 
 

@@ -137,7 +137,9 @@ class LinearRegressorCV(GradlineRegressor):
 
     def _tried(self) -> FloatArray | None:
         if self.scoring not in SCORES:
-            raise refused(f"scoring={self.scoring!r} is not known.", f"{did_you_mean(str(self.scoring), SCORES)} GridSearchCV takes any.")
+            raise refused(
+                f"scoring={self.scoring!r} is not known.", f"{did_you_mean(str(self.scoring), SCORES)} GridSearchCV takes any."
+            )
         if self.l2s is None:
             return None
         tried: FloatArray = check_array(self.l2s, ensure_2d=False, dtype=np.float64, input_name="l2s")

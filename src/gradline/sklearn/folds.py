@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.model_selection import check_cv
 
+from gradline.maths.quadratic import EPSILON
 from gradline.representation.features import Limits, represent
 from gradline.sklearn.reads import read_parts
 from gradline.sklearn.words import refused
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray, IntArray
 
     Splits = Sequence[tuple[IntArray, IntArray]]
+
+
+ROUNDING = 64.0 * EPSILON  # of a squared error from moments, to that of the mean: below it, no λ is better than another
 
 
 def _root_mean_squared(squared: FloatArray, variance: FloatArray) -> FloatArray:
@@ -116,7 +120,10 @@ def choose(
         return source, read, None
     tried = None if l2 is None else np.sort(l2)[::-1]
     if folds is None:
-        pairs = [(_moments(given, learned, configs, engine), _moments(given, held_out, configs, engine)) for learned, held_out in splits]
+        pairs = [
+            (_moments(given, learned, configs, engine), _moments(given, held_out, configs, engine))
+            for learned, held_out in splits
+        ]
         errors = [split_errors(pairs, representation, _features(representation, c), c, engine, tried) for c in configs]
     else:
         errors = [fold_errors(found.folds, representation, _features(representation, c), c, engine, tried) for c in configs]
@@ -146,7 +153,9 @@ def _chosen(errors: Sequence[FoldErrors], asked: FloatArray | None, scoring: str
     score = SCORES[scoring]
     scores = np.mean([score(each.squared, each.variance) for each in errors], axis=0)  # (K, n), of λ descending
     mean = scores.mean(axis=0)
-    best = int(np.argmax(mean))
+    told = [np.maximum(each.squared, ROUNDING * each.baseline[:, None]) for each in errors]
+    apart = np.mean([score(squared, each.variance) for squared, each in zip(told, errors, strict=True)], axis=0).mean(axis=0)
+    best = int(np.argmax(apart))
     tried = errors[0].l2
     order = np.arange(len(tried)) if asked is None else np.argsort(-asked, kind="stable").argsort(kind="stable")
     shown = scores[:, order]

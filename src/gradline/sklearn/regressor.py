@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils.metaestimators import available_if
 from threadpoolctl import threadpool_limits
 
 from gradline.engines.threads import ThreadEngine
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
     from gradline.sklearn.reads import TargetRead
     from gradline.training.config import TrainConfig
     from gradline.training.prepared import Beginning
+
+
+def _adds_up(regressor: LinearRegressor) -> bool:
+    """Whether a fit needs the moments of its rows alone; else there is no `partial_fit`."""
+    wrong = [
+        f"{name}={getattr(regressor, name)!r}"
+        for name, fits in (("loss", ("squared",)), ("oracle", ("auto", "moments")), ("errors", ("classical",)))
+        if getattr(regressor, name) not in fits
+    ]
+    if wrong:
+        raise refused(f"partial_fit adds up moments and keeps no rows, which {wrong[0]} needs.", "fit on all rows at once.")
+    return True
 
 
 class LinearRegressor(GradlineRegressor):
@@ -191,6 +204,7 @@ class LinearRegressor(GradlineRegressor):
             found.append(trained(target, config, self._begin(before, target, i), progress))
         return found
 
+    @available_if(_adds_up)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on these rows and all that came before, in `fit` and `partial_fit`: their moments add up, and no row is kept.
 
@@ -198,7 +212,7 @@ class LinearRegressor(GradlineRegressor):
         """
         with estimator_errors():
             settings = self._settings()
-            self._refuse_rows(configs_of(settings, None)[0])
+            configs_of(settings, None)
             first = not hasattr(self, "coef_")
             before = None if first else self._earlier()
             given = checked(self, X, y, sample_weight, reset=first)
@@ -221,13 +235,6 @@ class LinearRegressor(GradlineRegressor):
             self._survey = read.survey
         self._finish(found, given, stacklevel=2)
         return self
-
-    def _refuse_rows(self, config: TrainConfig) -> None:
-        if config.loss != "squared" or config.oracle not in ("auto", "moments"):
-            what = f"loss={config.loss!r}" if config.loss != "squared" else f"oracle={config.oracle!r}"
-            raise refused(f"partial_fit adds up moments, and {what} needs the rows.", "fit on all rows at once.")
-        if config.errors != "classical":
-            raise refused(f"partial_fit keeps no rows, and errors={config.errors!r} reads them again.", 'errors="classical".')
 
     def _earlier(self) -> Any:
         if getattr(self, "_survey", None) is None:
