@@ -37,12 +37,12 @@ __all__ = ["CallbackSupportMixin", "FitCallbacks", "with_callbacks"]
 class FitCallbacks:
     """The callbacks of one fit: it begins when this is made, and ends with `finish`."""
 
-    def __init__(self, estimator: Any, given: Given, y: Any, metadata: dict[str, Any]) -> None:
+    def __init__(self, estimator: Any, given: Given, X: Any, y: Any, metadata: dict[str, Any]) -> None:
         self._estimator, self._given = estimator, given
         self._context = None
         if not hasattr(estimator, "_init_callback_context"):
             return
-        self._passed = {"X": given.training.X, "y": y, "metadata": {k: v for k, v in metadata.items() if v is not None}}
+        self._passed = {"X": X, "y": y, "metadata": {k: v for k, v in metadata.items() if v is not None}}
         several = len(given.targets) > 1
         self._context = estimator._init_callback_context(max_subtasks=len(given.targets) if several else None)
         self._context.call_on_fit_task_begin(estimator=estimator, **self._passed)

@@ -111,7 +111,7 @@ class LinearRegressorCV(GradlineRegressor):
             settings, tried = self._settings(), self._tried()
             configs_of(settings, None)
             given = checked(self, X, y, sample_weight)
-            callbacks = FitCallbacks(self, given, y, {"sample_weight": sample_weight})
+            callbacks = FitCallbacks(self, given, X, y, {"sample_weight": sample_weight})
             configs = configs_of(settings | {"l2": "auto"}, given)
             splits = splits_of(self.cv, given, groups)
             engine = ThreadEngine(configs[0].threads)

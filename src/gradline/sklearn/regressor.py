@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gradline.sklearn.reads import TargetRead
     from gradline.training.config import TrainConfig
     from gradline.training.prepared import Beginning
+    from gradline.training.survey import Survey
 
 
 def _adds_up(regressor: LinearRegressor) -> bool:
@@ -169,12 +170,12 @@ class LinearRegressor(GradlineRegressor):
             configs_of(settings, None)
             before = self._last() if self.warm_start else None
             given = checked(self, X, y, sample_weight, X_val, y_val, sample_weight_val)
-            callbacks = FitCallbacks(self, given, y, {"sample_weight": sample_weight})
+            callbacks = FitCallbacks(self, given, X, y, {"sample_weight": sample_weight})
             configs = configs_of(settings, given)
             engine = ThreadEngine(configs[0].threads)
             with threadpool_limits(limits=1):  # see `gradline.api.run`
-                found = self._fitted(given, settings, configs, engine, before, callbacks)
-        self._finish(found, given, stacklevel=3)
+                found, survey = self._fitted(given, settings, configs, engine, before, callbacks)
+        self._finish(found, given, survey, stacklevel=3)
         callbacks.finish()
         return self
 
@@ -186,23 +187,23 @@ class LinearRegressor(GradlineRegressor):
         engine: Engine,
         before: _Last | None,
         callbacks: FitCallbacks,
-    ) -> list[Trained]:
+    ) -> tuple[list[Trained], Survey | None]:
+        """The targets' fits, and the moments from which `partial_fit` can go on, if there are any."""
         if kept_as_rows(given, configs[0]):
             configs = configs_of(settings, given, as_rows=True)
-            self._survey = None
             reads = (read_matrix(given, c) for c in configs)
-            return [
+            kept = [
                 trained(read, config, self._begin(before, read, i), callbacks.progress(config.target, read.names))
                 for i, (read, config) in enumerate(zip(reads, configs, strict=True))
             ]
+            return kept, None
         source, read = read_parts(given, configs, engine)
-        self._survey = read.survey if read.columns is None and given.validation is None else None
         found = []
         for i, config in enumerate(configs):
             target = of_target(source, read, given, config.target)
             progress = callbacks.progress(config.target, target.names)
             found.append(trained(target, config, self._begin(before, target, i), progress))
-        return found
+        return found, read.survey if read.columns is None and given.validation is None else None
 
     @available_if(_adds_up)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -232,18 +233,18 @@ class LinearRegressor(GradlineRegressor):
                 configs = configs_of(settings, given)
                 targets = [of_target(source, read, given, config.target) for config in configs]
                 found = [trained(t, c, self._begin(last, t, i)) for i, (t, c) in enumerate(zip(targets, configs, strict=True))]
-            self._survey = read.survey
-        self._finish(found, given, stacklevel=2)
+        self._finish(found, given, read.survey, stacklevel=2)
         return self
 
-    def _earlier(self) -> Any:
-        if getattr(self, "_survey", None) is None:
+    def _earlier(self) -> Survey:
+        survey: Survey | None = getattr(self, "_survey", None)
+        if survey is None:
             raise refused(
                 "the earlier rows are not there as moments: they were a wide or sparse table, had validation rows beside, or the "
                 "estimator was made of a model.",
                 "begin with partial_fit, or fit on all rows at once.",
             )
-        return self._survey
+        return survey
 
     def _last(self) -> _Last | None:
         """Where the last fit ended, for a warm start."""
@@ -263,7 +264,8 @@ class LinearRegressor(GradlineRegressor):
             )
         return beginning(read.names, last.coefficients[target], float(last.intercepts[target]))
 
-    def _finish(self, found: list[Trained], given: Given, *, stacklevel: int) -> None:
+    def _finish(self, found: list[Trained], given: Given, survey: Survey | None, *, stacklevel: int) -> None:
+        self._survey = survey
         self._keep(found, given)
         penalised = self.l2 > 0.0 or self.l1 > 0.0
         self._tell(found, given.targets, penalised=penalised, stacklevel=stacklevel + 1)
