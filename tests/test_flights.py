@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -86,3 +87,53 @@ def test_a_csv_copy_of_the_parquet_file_gives_the_same_bits(features, table, tmp
     assert a.theta.tobytes() == b.theta.tobytes()
     assert (a.coefficients, a.intercept, a.certificate) == (b.coefficients, b.intercept, b.certificate)
     assert predicted(a, FLIGHTS).tobytes() == predicted(b, tmp_path / "flights.csv").tobytes()
+
+
+def test_the_delay_by_time_with_costs_and_a_decision_says_what_it_is_worth():
+    known = ["carrier", "origin", "month", "hour", "distance", "dep_delay"]
+    model = fit(
+        FLIGHTS,
+        "arr_delay",
+        features=known,
+        time="time_hour",
+        gap="1d",
+        cost="under=3,over=1",
+        cost_unit="EUR",
+        event=">15",
+        false_alarm_cost=1.0,
+        miss_cost=3.0,
+    )
+    rows, found = model.result["rows"], model.result["assessment"]
+    assert rows["gap"] > 0
+    assert rows["train"] + rows["validation"] + rows["test"] + rows["dropped"] + rows["gap"] == rows["read"]
+    cost = found["cost"]
+    assert cost["model"]["per_row"]["value"] < cost["mean"]["per_row"]["value"]  # what is known at departure is worth money
+    assert cost["quantile"] == 0.75
+    assert cost["shifted"]["per_row"]["value"] < cost["model"]["per_row"]["value"]
+    decided = found["decision"]
+    assert decided["event"] == {"relation": ">", "value": 15.0}
+    assert decided["test"]["cost"]["value"] < min(decided["test"][policy]["cost"]["value"] for policy in ("always", "never"))
+    assert 0.0 <= found["intervals"]["test"]["coverage"] <= 1.0
+
+
+def test_what_is_known_only_after_landing_is_flagged():
+    model = fit(FLIGHTS, "arr_delay", time="time_hour", drop=["tailnum", "dest"])
+    flagged = {w["column"] for w in model.warnings if w["code"] == "null_with_target"}
+    assert flagged == {"air_time"}
+    assert not flagged & {"carrier", "origin", "month", "hour", "distance"}
+
+
+def test_a_column_null_in_most_rows_without_a_target_and_never_else_is_flagged():
+    rng = np.random.default_rng(0)
+    n = 2_000
+    y = np.where(rng.random(n) < 0.05, np.nan, rng.normal(size=n))
+    landed, before = rng.normal(size=n), rng.normal(size=n)
+    missing = np.flatnonzero(np.isnan(y))
+    landed[missing[: int(0.95 * len(missing))]] = np.nan
+    before[missing[: int(0.5 * len(missing))]] = np.nan
+    table = pa.table({"landed": landed, "before": before, "x": rng.normal(size=n), "y": pa.array(y, from_pandas=True)})
+    table = table.set_column(0, "landed", pa.array(landed, from_pandas=True)).set_column(
+        1, "before", pa.array(before, from_pandas=True)
+    )
+    flagged = {w["column"] for w in fit(table, "y").warnings if w["code"] == "null_with_target"}
+    assert flagged == {"landed"}

@@ -12,11 +12,23 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from gradline.api import evaluate, train
+    from gradline.comparing import compare
     from gradline.errors import GradlineError, GradlineWarning, InputError
     from gradline.model.model import Model, load
     from gradline.training.stopping import Step, StopReason
 
-__all__ = ["GradlineError", "GradlineWarning", "InputError", "Model", "Step", "StopReason", "evaluate", "load", "train"]
+__all__ = [
+    "GradlineError",
+    "GradlineWarning",
+    "InputError",
+    "Model",
+    "Step",
+    "StopReason",
+    "compare",
+    "evaluate",
+    "load",
+    "train",
+]
 
 _HOMES = {
     "GradlineError": "gradline.errors",
@@ -25,6 +37,7 @@ _HOMES = {
     "Model": "gradline.model.model",
     "Step": "gradline.training.stopping",
     "StopReason": "gradline.training.stopping",
+    "compare": "gradline.comparing",
     "evaluate": "gradline.api",
     "load": "gradline.model.model",
     "train": "gradline.api",

@@ -24,7 +24,7 @@ from gradline.model.model import HISTORY_COLUMNS, Model
 from gradline.model.sparse import SparseModel
 from gradline.report.run import run_directories, write_run
 from gradline.representation.sparse import SparseRepresentation
-from gradline.reviewing import Review
+from gradline.reviewing import Beside, Review
 from gradline.training.checkpoint import Checkpoints, checkpoint_path
 from gradline.training.collinearity import UNKNOWN
 from gradline.training.config import TrainConfig
@@ -160,7 +160,16 @@ def checkpoints_of(config: TrainConfig, out: Path, words: Sequence[str] = (), *,
 
 def read_options(config: TrainConfig) -> ReadOptions:
     """How text files are to be read for a training run."""
-    expected = {*config.targets, config.key, config.time, config.group, config.weight, *(config.features or ()), *config.drop}
+    expected = {
+        *config.targets,
+        config.key,
+        config.time,
+        config.group,
+        config.stratify,
+        config.weight,
+        *(config.features or ()),
+        *config.drop,
+    }
     given = config.header, config.delimiter, config.decimal
     return ReadOptions(config.kinds(), frozenset(c for c in expected if c), *given, label=config.target)
 
@@ -213,7 +222,8 @@ def run(
         "rows": {
             "read": survey.read,
             **{role.label: survey.rows(role) for role in Role},
-            "dropped": survey.dropped,
+            "dropped": survey.dropped - survey.gap,
+            "gap": survey.gap,
         },
         "intercept": user.intercept,
         "coefficients": dict(zip(found.representation.names, map(float, user.coefficients), strict=True)),
@@ -238,6 +248,7 @@ def run(
         "metrics": metrics,
         "inference": None if inference is None else inference.to_json(),
         "cross_validation": None if found.cross_validation is None else found.cross_validation.to_json(),
+        "learning_curve": None if found.learning_curve is None else found.learning_curve.to_json(),
         "assessment": assessment.document,
         "warnings": [notice.to_json() for notice in notices],
         "seconds": time.perf_counter() - start,
@@ -258,6 +269,8 @@ def run(
         sampled,
         notices,
         theta_low=found.descent.theta_low,
+        intervals=assessment.intervals,
+        policy=assessment.policy,
     )
 
 
@@ -306,7 +319,12 @@ def planned(source: Source, config: TrainConfig, progress: Progress | None = Non
         ]
     survey = prepared.survey
     return {
-        "rows": {"read": survey.read, **{role.label: survey.rows(role) for role in Role}, "dropped": survey.dropped},
+        "rows": {
+            "read": survey.read,
+            **{role.label: survey.rows(role) for role in Role},
+            "dropped": survey.dropped - survey.gap,
+            "gap": survey.gap,
+        },
         "features": len(problem.names),
         "plan": prepared.plan.to_json(),
         "curvature_max": problem.solution.curvature_max,
@@ -350,10 +368,10 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
         from gradline.errors import ContractError, did_you_mean
 
         raise ContractError(f"{source.name} has no column {target!r}, the target.", did_you_mean(target, source.schema.names))
-    errors, review = measured.ErrorSums(), Review(model, source)
+    errors, review, beside = measured.ErrorSums(), Review(model, source), Beside(model)
     read = unpredicted = without = 0
     with threadpool_limits(limits=1):  # of such small products threads would wait for each other
-        for block in model.predictions(source, tuple(dict.fromkeys([target, *review.columns]))):
+        for block in model.predictions(source, tuple(dict.fromkeys([target, *review.columns])), intervals=True):
             actual = as_numbers(target, flat_column(block.table, target), model.contract.target_kind, block.first_row)
             without += int(np.count_nonzero(~np.isfinite(actual)))
             unpredicted += int(np.count_nonzero(np.isfinite(actual) & np.isnan(block.predicted)))
@@ -361,6 +379,7 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
             read += len(actual)
             errors.add(block.predicted[usable], actual[usable])
             review.add(block, actual, usable)
+            beside.add(block, actual, usable)
     found = errors.metrics()
     if found is None:
         from gradline.errors import DataError
@@ -371,7 +390,8 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
     mean = model.result["target"]["training_mean"]
     baseline = None if mean is None else errors.baseline(mean)
     reviewed, doubts = review.to_json()
-    notices = [*model.last_notices, *doubts]
+    found_beside, more = beside.to_json()
+    notices = [*model.last_notices, *doubts, *more]
     if source.files and set(source.files) & {tuple(file) for file in model.files}:
         from gradline.types import Notice
 
@@ -384,5 +404,6 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
         "metrics": found.to_json(),
         "baseline": None if baseline is None else baseline.to_json(),
         **reviewed,
+        **found_beside,
         "warnings": [notice.to_json() for notice in notices],
     }

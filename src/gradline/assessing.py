@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradline.arrays import flat_column
+from gradline.calibrating import calibrate
+from gradline.deciding import decide
+from gradline.decisions.cost import parse_cost
 from gradline.errors import UsageError
 from gradline.evaluation.assumptions import check_assumptions
 from gradline.evaluation.kept_rows import read_kept
 from gradline.inputs.sparse import SparseSource
 from gradline.maths.problem import Problem
+from gradline.meaning import meaning
 from gradline.representation.features import Representation
 from gradline.splits.roles import TimeRoles, time_ordinals
 from gradline.training.rows import RowReader
@@ -21,9 +25,11 @@ from gradline.types import Notice, Role
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gradline.decisions.policy import Policy
     from gradline.evaluation.kept_rows import Assessed, KeptRows
     from gradline.inputs.source import Source
     from gradline.maths.engine import Engine
+    from gradline.model.intervals import Intervals
     from gradline.model.model import Retransformation
     from gradline.training.config import TrainConfig
     from gradline.training.trainer import Fit
@@ -35,21 +41,32 @@ SMALL = 20_000_000  # rows times columns, up to which another read goes without 
 class Assessment(NamedTuple):
     """What the rows say of the model. document: the entry `assessment` of the JSON documents, None where it was not made.
 
-    by_role: the rows themselves.
+    by_role: the rows themselves.  intervals, policy: what the model predicts beside, None where there is none.
     """
 
     document: Json | None
     notices: tuple[Notice, ...] = ()
     by_role: Mapping[Role, Assessed] = {}
+    intervals: Intervals | None = None
+    policy: Policy | None = None
 
 
 def check_assessment(source: Source, config: TrainConfig) -> None:
     """Raise UsageError, before the first read, where the rows are to be assessed and cannot be read again."""
-    if config.assess != "yes":
-        return
-    if isinstance(source, SparseSource) or not (source.repeatable or source.files):
+    if config.cost is not None:
+        parse_cost(config.cost)
+    asked = _asked(config)
+    if asked and (isinstance(source, SparseSource) or not (source.repeatable or source.files)):
         why = "is sparse" if isinstance(source, SparseSource) else "can be read only once"
-        raise UsageError(f"--assess yes reads the rows again, and {source.name} {why}.", "--assess no.")
+        raise UsageError(f"{asked[0]} needs the rows a second time, and {source.name} {why}.", f"leave {asked[0]} out.")
+
+
+def _asked(config: TrainConfig) -> list[str]:
+    """The settings for which the rows have to be assessed."""
+    asked = ["--assess yes"] if config.assess == "yes" else []
+    asked += [] if config.interval in ("auto", "none") else [f"--interval {config.interval}"]
+    asked += [] if config.event is None else ["--event"]
+    return asked if config.cost is None else [*asked, "--cost"]
 
 
 def assess(
@@ -62,7 +79,7 @@ def assess(
 ) -> Assessment:
     """Assess a fit by one more read, where that was asked for or costs little."""
     if not _wanted(found, source, config):
-        return Assessment(None)
+        return Assessment(None, _left_out(config))
     assert isinstance(found.reader, RowReader)
     counts = {role: found.survey.rows(role) for role in Role}
     to_target = partial(_to_target, factor=None if retransformation is None else retransformation.factor)
@@ -71,7 +88,13 @@ def assess(
         "rows": {role.label: {"rows": each.rows.of, "kept": len(each.rows.actual)} for role, each in by_role.items()},
         "assumptions": _assumptions(found, source, config, by_role[Role.TRAINING].rows),
     }
-    return Assessment(document, by_role=by_role)
+    validated = found.cross_validation
+    calibrated = calibrate(found, source, config, engine, by_role, config.penalty if validated is None else validated.chosen)
+    decided = decide(config, by_role, calibrated)
+    meant = meaning(found, source, config, by_role)
+    document |= {"intervals": calibrated.document, "decision": decided.document, **meant.document}
+    notices = (*meant.notices, *calibrated.notices, *decided.notices)
+    return Assessment(document, notices, by_role, calibrated.intervals, decided.policy)
 
 
 def _assumptions(found: Fit, source: Source, config: TrainConfig, rows: KeptRows) -> Json | None:
@@ -98,13 +121,22 @@ def _assumptions(found: Fit, source: Source, config: TrainConfig, rows: KeptRows
     )
 
 
+def _left_out(config: TrainConfig) -> tuple[Notice, ...]:
+    """What was asked for, of a table that is not assessed."""
+    asked = _asked(config)
+    if not asked:
+        return ()
+    text = f"{' and '.join(asked)} cannot be had: tables of so many features are not assessed. Choose fewer with --features."
+    return (Notice("not_assessed", None, text),)
+
+
 def _wanted(found: Fit, source: Source, config: TrainConfig) -> bool:
     if config.assess == "no" or not isinstance(found.problem, Problem) or found.stores:
         return False
     if isinstance(source, SparseSource) or not (source.repeatable or source.files):
         return False
     assert isinstance(found.reader, RowReader)
-    return config.assess == "yes" or found.survey.read * len(found.reader.columns) <= SMALL
+    return bool(_asked(config)) or found.survey.read * len(found.reader.columns) <= SMALL
 
 
 def _score(found: Fit, decoded: Decoded) -> FloatArray:

@@ -1,4 +1,6 @@
-"""What `evaluate` asks of the rows beside their errors: which of them decide the fit, and which repeat others."""
+"""What `evaluate` asks of the rows beside their errors: which of them decide the fit, and which repeat others; whether the intervals
+hold them, and what the policy comes to.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradline.arrays import flat_column
+from gradline.deciding import doubts
+from gradline.decisions.outcome import Outcome, compared
 from gradline.errors import InputError
+from gradline.evaluation.coverage import judged, low_coverage
 from gradline.evaluation.duplicates import Duplicates
 from gradline.evaluation.influence import MOST_FEATURES, Influences, influence_doubts
 from gradline.representation.decode import as_numbers
 from gradline.representation.features import Representation
 from gradline.training.config import TrainConfig
 from gradline.training.roles import make_roles
-from gradline.types import Kind, Role
+from gradline.types import Kind, Role, finite_or_none
 
 if TYPE_CHECKING:
     from gradline.inputs.source import Source
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
     from gradline.splits.roles import Roles
     from gradline.types import BoolArray, FloatArray, Json, Notice
 
-OF_ROLES = ("target", "seed", "validation", "test", "key", "group", "time")
+OF_ROLES = ("target", "seed", "validation", "test", "key", "group", "time", "gap", "stratify")
 
 
 class Review:
@@ -82,6 +87,45 @@ class Review:
         return {"influence": influence, "duplicates": duplicates}, notices
 
 
+class Beside:
+    """Goes along likewise: whether the intervals hold the rows, and what the policy comes to on them."""
+
+    def __init__(self, model: Model) -> None:
+        self._intervals, self._policy = model.intervals, model.policy
+        self._grouped = model.config.get("group") is not None
+        self._rows = self._covered = 0
+        self._width = 0.0
+        self._own = self._naive = Outcome(0.0, 0.0, 0.0, 0.0, 0.0)
+
+    def add(self, block: Predictions, actual: FloatArray, usable: BoolArray) -> None:
+        """A block with its targets, (n,); `usable`: the rows that have one, and a prediction."""
+        if block.bounds is not None:
+            self._rows += int(np.count_nonzero(usable))
+            self._covered += int(np.count_nonzero(block.bounds.covers(actual)[usable]))
+            self._width += float((block.bounds.high - block.bounds.low)[usable].sum())
+        if (policy := self._policy) is not None:
+            happened = policy.event.happens(actual[usable])
+            self._own = self._own.plus(Outcome.of(policy.acts(block.acted_on(policy.act_on))[usable], happened))
+            self._naive = self._naive.plus(Outcome.of(policy.event.happens(block.predicted[usable]), happened))
+
+    def to_json(self) -> tuple[Json, list[Notice]]:
+        """The keys `intervals` and `decision`, null where the model has none, and what is doubtful."""
+        intervals = decision = None
+        notices: list[Notice] = []
+        if (made := self._intervals) is not None and self._rows:
+            own = judged(self._covered, self._rows, made.rows, made.coverage)
+            share, width = own.share, finite_or_none(self._width / self._rows)
+            intervals = {"method": made.method, "nominal": made.coverage, "rows": self._rows, "coverage": share, "width": width}
+            intervals |= {
+                "expected": None if self._grouped else own.to_json()
+            }  # of rows that belong together chance has no such law
+            notices += [] if self._grouped else low_coverage(own, made.coverage, "these rows")
+        if (policy := self._policy) is not None and self._own.weight:
+            decision = {**policy.to_json(), "rows": int(self._own.weight), **compared(policy.costs, self._own, self._naive)}
+            notices += doubts(policy, self._own, decision, "these rows")
+        return {"intervals": intervals, "decision": decision}, notices
+
+
 def _has_leverage(model: Model) -> bool:
     """Whether the fit is linear in the target, and small enough."""
     config: dict[str, Any] = model.config
@@ -92,10 +136,10 @@ def _has_leverage(model: Model) -> bool:
 def _roles(model: Model, source: Source) -> Roles | None:
     """Those of the training, if these are its rows; None where that cannot be asked."""
     settings = {name: model.config[name] for name in OF_ROLES if model.config.get(name) is not None}
-    column = settings.get("key") or settings.get("group") or settings.get("time")
+    column = settings.get("key") or settings.get("group") or settings.get("time") or settings.get("stratify")
     if column is not None and column not in source.schema.names:
         return None
-    if settings.get("time") is not None and not source.repeatable and not source.files:
+    if (settings.get("time") or settings.get("stratify")) is not None and not source.repeatable and not source.files:
         return None
     try:
         return make_roles(source, TrainConfig.from_mapping(settings))

@@ -32,7 +32,7 @@ NUMBER, MAYBE, TEXT = (int, float), (int, float, type(None)), str
 METRICS = {"rows": int, "rmse": NUMBER, "r2": MAYBE, "bias": NUMBER}
 DOCUMENT = {
     "model": TEXT,
-    "rows": {"read": int, "train": int, "validation": int, "test": int, "dropped": int},
+    "rows": {"read": int, "train": int, "validation": int, "test": int, "dropped": int, "gap": int},
     "intercept": NUMBER,
     "coefficients": dict,
     "plan": {
@@ -116,7 +116,9 @@ def test_cross_validation_is_one_entry_of_the_document(data, capsys):
     assert trained(capsys, data, "--target", "y")["cross_validation"] is None
     document = trained(capsys, data, "--target", "y", "--folds", "4", "--l2", "auto", "--l2-path", "9")
     found = document["cross_validation"]
-    assert list(found) == ["folds", "l2", "rmse", "rmse_standard_error", "chosen", "one_standard_error", "baseline_rmse", "r2"]
+    first = ["folds", "l2", "rmse", "rmse_standard_error", "chosen", "one_standard_error", "baseline_rmse", "r2"]
+    more = ["rmse_standard_error_corrected", "rmse_standard_error_between_repeats", "fold_rmse", "nested"]
+    assert list(found) == [*first, "scheme", "repeats", *more]
     assert (found["folds"], len(found["l2"]), len(found["rmse"]), len(found["rmse_standard_error"])) == (4, 10, 10, 10)
     assert found["chosen"] in found["l2"]
     assert "4 folds × 10 values of λ" in document["plan"]["stages"]
@@ -252,7 +254,13 @@ def test_a_bug_is_exit_code_1_with_the_place_of_its_log(data, capsys, monkeypatc
         (["train", "t.csv", "--target", "y", "--l2", "nan"], "--l2"),
         (["train", "t.csv", "--target", "y", "--l2", "best"], "'best' is not a number, nor auto"),
         (["train", "t.csv", "--target", "y", "--folds", "1"], "--folds 1"),
-        (["train", "t.csv", "--target", "y", "--folds", "3", "--time", "x0"], "--time"),
+        (["train", "t.csv", "--target", "y", "--repeats", "3"], "there are no folds"),
+        (["train", "t.csv", "--target", "y", "--gap", "7d"], "--time, which is not given"),
+        (["train", "t.csv", "--target", "y", "--time", "x0", "--gap", "a week"], "'a week' is no length of time"),
+        (["train", "t.csv", "--target", "y", "--time", "x0", "--gap", "7d"], "a number without that unit"),
+        (["train", "t.csv", "--target", "y", "--stratify", "x0", "--key", "x1"], "--stratify and --key do not go together"),
+        (["train", "t.csv", "--target", "y", "--stratify", "x9"], "no column 'x9'"),
+        (["train", "t.csv", "--target", "y", "--learning-curve", "--validation", "0"], "none are held out"),
         (["train", "t.csv", "--target", "y", "--max-steps", "-1"], "--max-steps"),
         (["train", "t.csv", "--target", "y", "--validation", "0.5", "--test", "0.5"], "leave no row to train on"),
     ],
@@ -461,7 +469,7 @@ def test_time_holds_out_the_latest_rows(data, capsys):
     rows = simple().append_column("t", pa.array(np.random.default_rng(0).permutation(300)).cast(pa.int32()).cast(pa.date32()))
     write_csv(rows, data)
     document = trained(capsys, data, "--target", "y", "--time", "t", "--validation", 0.1, "--test", 0.2)
-    assert document["rows"] == {"read": 300, "train": 210, "validation": 30, "test": 60, "dropped": 0}
+    assert document["rows"] == {"read": 300, "train": 210, "validation": 30, "test": 60, "dropped": 0, "gap": 0}
     assert "by time" in document["split"]
     roles = load("runs/y").sampled.roles
     day = rows["t"].cast(pa.int32()).to_numpy()
@@ -490,6 +498,7 @@ def test_the_run_directory_holds_model_history_settings_result_and_report(data, 
     assert sorted(p.name for p in run.iterdir()) == [
         "config.toml",
         "history.parquet",
+        "model-card.md",
         "model.gradline",
         "report.html",
         "result.json",
@@ -578,7 +587,7 @@ def test_hostile_names_go_through_train_predict_show_and_report(suffix, tmp_path
     answer = gradline(capsys, "predict", "run", path, "--out", "p.parquet", *keep)
     assert answer.code == 0, answer.err
     found = pq.read_table("p.parquet")
-    assert found.column_names == ["row", *HOSTILE.values(), "prediction"]
+    assert found.column_names == ["row", *HOSTILE.values(), "prediction", "low", "high"]
     assert np.allclose(found["prediction"].to_numpy(), rows[target].to_numpy(), atol=1)
     shown = gradline(capsys, "show", "run")
     assert shown.code == 0

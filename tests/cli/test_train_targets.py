@@ -45,6 +45,7 @@ def test_json_is_a_document_a_target(capsys, data, words):
         assert sorted(p.name for p in (data.parent / f"out/{target}").iterdir()) == [
             "config.toml",
             "history.parquet",
+            "model-card.md",
             "model.gradline",
             "report.html",
             "result.json",

@@ -325,7 +325,9 @@ def test_rows_without_a_prediction_are_not_drawn(model):
     predicted = model.sampled.predicted.copy()
     predicted[:] = np.nan
     page = Page(render(dataclasses.replace(model, sampled=dataclasses.replace(model.sampled, predicted=predicted))))
-    assert [chart["id"] for chart in page.figures["charts"]] == ["loss", "gap", "norms", "effects"]
+    ids = [chart["id"] for chart in page.figures["charts"]]
+    assert ids[:4] == ["loss", "gap", "norms", "effects"]
+    assert not {"predicted", "residuals", "histogram"} & set(ids)
 
 
 @pytest.mark.parametrize("values", [np.zeros(5), np.full(3, 7.0), np.array([2.0]), np.r_[np.zeros(99), 1e9], np.arange(50.0)])
@@ -494,3 +496,57 @@ def test_a_quantile_is_judged_by_its_share_and_a_bound_is_called_one():
     assert "this gap is of the loss itself" in page
     assert "Trusted digits" not in page
     assert "share of R² left" not in page
+
+
+# ---- rolling origins, nested selection, the learning curve
+
+
+@pytest.fixture(scope="module")
+def curved():
+    rng = np.random.default_rng(0)
+    x, day = rng.normal(size=2_000), rng.integers(0, 100, 2_000)
+    table = pa.table({"x": x, "z": rng.normal(size=2_000), "day": day, "y": 2.0 * x + rng.normal(size=2_000)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gl.GradlineWarning)
+        return gl.train(table, "y", time="day", gap="5", l2="auto", l2_path=20, folds=4, learning_curve=True, units={"y": "m"})
+
+
+def test_the_learning_curve_is_drawn_and_said(curved):
+    found, page = curved.result["learning_curve"], Page(render(curved))
+    train, validation = page.chart("learning")["data"]
+    assert train["x"] == validation["x"] == found["rows"]
+    assert (train["y"], validation["y"]) == (found["train_rmse"], found["validation_rmse"])
+    assert page.chart("learning")["layout"]["xaxis"]["type"] == "log"
+    assert "the validation error" in page.text
+    assert "the latest of the training rows" in page.text
+    assert f"{curved.result['rows']['gap']:,} left out (in the gap)" in page.text
+
+
+def test_the_path_is_said_to_be_of_origins_and_the_choice_to_be_without_the_rows_it_is_judged_on(curved):
+    page = Page(render(curved))
+    assert "4 rolling origins in the training rows" in page.text
+    assert "λ chosen anew for each origin by those before it alone (of 3 of them)" in page.text
+
+
+def test_without_a_learning_curve_there_is_no_chart_of_it(model):
+    page = Page(render(model))
+    assert not [chart for chart in page.figures["charts"] if chart["id"] == "learning"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "order", "train", "says"),
+    [
+        ("learning", "hash", 0.9, "it still learns from more rows"),
+        ("learning", "latest", 0.9, "the older rows still teach"),
+        ("flat", "hash", 0.9, "It is at its bias"),
+        ("flat", "hash", 0.2, "The training error is far below it"),
+        ("worse", "latest", 0.9, "what the older rows show holds no longer"),
+        ("worse", "hash", 0.9, "chance alone seldom does"),
+    ],
+)
+def test_the_last_doubling_is_put_in_words(curved, verdict, order, train, says):
+    found = curved.result["learning_curve"]
+    changed = {**found, "verdict": verdict, "order": order}
+    changed["train_rmse"] = [train * value for value in found["validation_rmse"]]
+    other = dataclasses.replace(curved, result={**curved.result, "learning_curve": changed})
+    assert says in Page(render(other)).text

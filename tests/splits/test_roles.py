@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gradline.errors import DataError
 from gradline.splits.roles import RowRoles, ValueRoles, mix, row_hashes, time_ordinals, time_roles, value_hashes
 from gradline.types import Role
+from reference import fit
 
 WHOLE = [0, 1, 2, 7, 100, 127]
 INTEGERS = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
@@ -227,3 +228,14 @@ def test_times_keep_their_order_as_numbers(values):
 def test_what_is_no_time_is_refused():
     with pytest.raises(DataError, match=r"'t'.*is not a time"):
         time_ordinals(pa.array(["yesterday"]), "t")
+
+
+def test_times_that_are_text_in_a_dictionary_are_times(tmp_path):
+    import pyarrow.parquet as pq
+
+    text = pa.array([f"2013-{1 + i % 12:02}-{1 + i % 28:02}T{i % 24:02}:00:00Z" for i in range(400)])
+    assert time_ordinals(text.dictionary_encode(), "t").tolist() == time_ordinals(text, "t").tolist()
+    x = [float(i % 37) for i in range(400)]
+    pq.write_table(pa.table({"t": text, "x": x, "y": [2.0 * v + (i % 5) for i, v in enumerate(x)]}), tmp_path / "t.parquet")
+    rows = fit(tmp_path / "t.parquet", "y", time="t", features=["x"]).result["rows"]
+    assert min(rows["train"], rows["validation"], rows["test"]) > 0

@@ -164,7 +164,8 @@ def test_stations_that_training_is_to_know_are_no_shared_groups(stations, noise)
     rng = np.random.default_rng(9)
     station = rng.integers(0, stations, 2_000)
     y = rng.normal(0, 5, stations)[station] + rng.normal(0, noise, 2_000)
-    assert codes({"station": [f"s{s}" for s in station], "x": rng.normal(size=2_000), "y": y}) == set()
+    found = codes({"station": [f"s{s}" for s in station], "x": rng.normal(size=2_000), "y": y})
+    assert not [code for code, _ in found if code != "no_better_than_baseline"]  # which is true: x is noise
 
 
 def test_doses_of_an_experiment_are_not_called_bins_of_the_target():

@@ -103,7 +103,14 @@ def test_each_is_the_least_squares_of_the_rows_that_have_all_targets():
     for model, theta in zip(models.values(), expected.T, strict=True):
         assert list(model.coefficients.values()) == pytest.approx(theta[:-1], rel=1e-8)
         assert model.intercept == pytest.approx(theta[-1], rel=1e-6)
-        assert model.result["rows"] == {"read": 300, "train": whole.sum(), "validation": 0, "test": 0, "dropped": (~whole).sum()}
+        assert model.result["rows"] == {
+            "read": 300,
+            "train": whole.sum(),
+            "validation": 0,
+            "test": 0,
+            "dropped": (~whole).sum(),
+            "gap": 0,
+        }
         assert model.certificate.relative_gap <= 1e-12
 
 

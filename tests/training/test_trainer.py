@@ -281,7 +281,7 @@ def test_rows_without_target_are_dropped_and_counted():
     holes = [None if i % 10 == 3 else float(v) for i, v in enumerate(y)]
     columns = {f"x{j}": X[:, j] for j in range(3)}
     a = fit(pa.table(columns | {"y": holes}), "y", **ALL)
-    assert a.result["rows"] == {"read": 400, "train": 360, "validation": 0, "test": 0, "dropped": 40}
+    assert a.result["rows"] == {"read": 400, "train": 360, "validation": 0, "test": 0, "dropped": 40, "gap": 0}
     keep = np.array([v is not None for v in holes])
     assert worst_error(a, NAMES, X[keep], y[keep]) <= 1e-9
 

@@ -22,6 +22,7 @@ VERBS = {
     "plan": ("gradline.cli.train", "Say what training would do: every rule, its steps and its learning rate."),
     "predict": ("gradline.cli.use", "Predict with a model."),
     "evaluate": ("gradline.cli.use", "Measure a model's errors on data that hold the target."),
+    "compare": ("gradline.cli.compare", "Two models side by side; on data, which errs less beyond noise."),
     "show": ("gradline.cli.use", "Show a model: what it learned, how good it is, whether to trust it."),
     "report": ("gradline.cli.use", "Write a run's report.html again."),
 }

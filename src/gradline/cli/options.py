@@ -37,6 +37,13 @@ OPTIONS = (
         help="Columns to leave out (what is not known in time).",
     ),
     click.option(
+        "--derive",
+        multiple=True,
+        metavar="EXPR",
+        help="A number computed from columns: distance^2, a*b, (a-1000)^2, log(a), spline(a,4); one each.",
+    ),
+    click.option("--degree", type=int, default=1, show_default=True, metavar="N", help="All powers up to N of every number."),
+    click.option(
         "--types",
         multiple=True,
         callback=parameters.pairs,
@@ -48,7 +55,11 @@ OPTIONS = (
     click.option("--test", type=float, default=0.1, show_default=True, help="Share of the rows held out to the end."),
     click.option("--key", metavar="COLUMN", help="Roles by the hash of this column, not of the row number."),
     click.option("--time", metavar="COLUMN", help="Hold out the latest rows by this column."),
+    click.option(
+        "--gap", metavar="G", help="With --time: leave out so much before the rows held out: 7d, 12h, 30m, or a number."
+    ),
     click.option("--group", metavar="COLUMN", help="Keep rows of one value together (a customer)."),
+    click.option("--stratify", metavar="COLUMN", help="The shares held out hold within each level, or tenth, of this column."),
     click.option("--weight", metavar="COLUMN", help="Weights; 2 counts as the row twice."),
     click.option("--scaling", type=_choice("scaling"), default="standard", show_default=True, help="The loop's coordinates."),
     click.option(
@@ -120,7 +131,17 @@ OPTIONS = (
         help="λ of the penalty (λ/2)‖w‖², in the loop's coordinates; auto: the best by cross-validation.",
     ),
     click.option("--l2-path", type=int, default=100, show_default=True, metavar="N", help="Values of λ that --l2 auto tries."),
-    click.option("--folds", type=int, default=0, metavar="K", help="Cross-validate on K folds. Default: none; 5 for --l2 auto."),
+    click.option(
+        "--folds",
+        type=int,
+        default=0,
+        metavar="K",
+        help="Cross-validate on K folds, with --time at K rolling origins. Default: none; 5 for --l2 auto.",
+    ),
+    click.option("--repeats", type=int, default=1, show_default=True, metavar="R", help="Divide into folds R times."),
+    click.option("--learning-curve", is_flag=True, help="The error by the number of training rows, from the same read."),
+    click.option("--search", is_flag=True, help="Propose derived numbers that lower the cross-validated error beyond its noise."),
+    click.option("--degree-curve", type=int, default=0, metavar="N", help="The cross-validated error of each degree up to N."),
     click.option("--l1", type=float, default=0.0, show_default=True, help="λ₁ of the penalty λ₁‖w‖₁: sets coefficients to zero."),
     click.option("--intercept/--no-intercept", default=True, help="Whether to fit b."),
     click.option(
@@ -162,6 +183,37 @@ OPTIONS = (
         show_default=True,
         help="What the errors mean, by one more read of the rows; auto: where there are few.",
     ),
+    click.option(
+        "--interval",
+        type=_choice("interval"),
+        default="auto",
+        show_default=True,
+        help="Prediction intervals: calibrated on the validation rows, by leaving out each training row, or around two fitted quantiles.",
+    ),
+    click.option(
+        "--coverage", type=float, default=0.9, show_default=True, help="Share of the rows that the intervals are to hold."
+    ),
+    click.option(
+        "--event", metavar='">15"', help="What to foresee of the target; a threshold is chosen to act on. Also <, >=, <=."
+    ),
+    click.option(
+        "--act-on",
+        type=_choice("act_on"),
+        default="prediction",
+        show_default=True,
+        help="What has to pass the threshold: the prediction, or a bound of its interval.",
+    ),
+    click.option("--false-alarm-cost", type=float, default=1.0, show_default=True, help="Of acting without the event."),
+    click.option("--miss-cost", type=float, default=1.0, show_default=True, help="Of not acting before the event."),
+    click.option("--hit-cost", type=float, default=0.0, show_default=True, help="Of acting before the event."),
+    click.option("--precision", type=float, metavar="P", help="Choose the threshold for this precision, not for least cost."),
+    click.option("--recall", type=float, metavar="R", help="Choose the threshold for this recall, not for least cost."),
+    click.option(
+        "--cost",
+        metavar="under=A,over=B",
+        help="Of an error a unit, the actual value above or below; or a CSV of error and cost.",
+    ),
+    click.option("--cost-unit", metavar="EUR", help="What --cost is counted in."),
     click.option(
         "--on-divergence",
         type=_choice("on_divergence"),

@@ -23,13 +23,15 @@ CSV_OPTIONS = (
 )
 
 
-def _csv_options(command: Any) -> Any:
+def csv_options(command: Any) -> Any:
+    """How CSV is written, for the verbs that read data."""
     for option in reversed(CSV_OPTIONS):
         command = option(command)
     return command
 
 
-def _csv_settings(given: dict[str, Any]) -> dict[str, Any]:
+def csv_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Those that were given."""
     return {name: given[name] for name in ("header", "delimiter", "decimal") if given[name] is not None}
 
 
@@ -41,12 +43,12 @@ def _csv_settings(given: dict[str, Any]) -> dict[str, Any]:
     "--keep", multiple=True, callback=parameters.names, metavar="A,B", help="Columns of the data to keep beside the prediction."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@_csv_options
+@csv_options
 def predict(model: str, data: tuple[str, ...], out: Path, keep: tuple[str, ...], as_json: bool, **given: Any) -> int:
     """Predict with MODEL (a run directory or model file) on DATA, into a file.
 
     The output has the rows' order, the key the model was trained with (else the row number), the kept columns, and
-    `prediction` in the target's unit.
+    `prediction` in the target's unit; `low` and `high` of its interval, if the model has intervals; `decision`, if it has a policy.
     """
     from gradline.cli.terminal import print_json, print_notices
     from gradline.errors import UsageError, did_you_mean, plural, printable
@@ -59,7 +61,7 @@ def predict(model: str, data: tuple[str, ...], out: Path, keep: tuple[str, ...],
         if out.exists() and file.exists() and out.samefile(file):
             raise UsageError(f"--out {out} is read by this command itself; it would be replaced.", "give the name of a new file.")
     key: str | None = trained.config.get("key")
-    source = open_source(list(data), trained.read_options(keep=(*keep, *([key] if key else [])), **_csv_settings(given)))
+    source = open_source(list(data), trained.read_options(keep=(*keep, *([key] if key else [])), **csv_settings(given)))
     for name in keep:
         if name not in source.schema.names:
             raise UsageError(f"--keep: {source.name} has no column {name!r}.", did_you_mean(name, source.schema.names))
@@ -86,20 +88,29 @@ def _written(trained: Any, source: Any, kept: tuple[str, ...], out: Path, *, num
     from gradline.storage import atomic_file
 
     rows = without = 0
-    column = "prediction" if "prediction" not in kept else "gradline_prediction"
+    kinds = {"prediction": pa.float64()}
+    kinds |= {"low": pa.float64(), "high": pa.float64()} if trained.intervals is not None else {}
+    kinds |= {"decision": pa.bool_()} if trained.policy is not None else {}
+    columns = {name: name if name not in kept else f"gradline_{name}" for name in kinds}
     with atomic_file(out) as staging, _writer(out.suffix, staging) as writer:
-        for block in trained.predictions(source, kept):
+        for block in trained.predictions(source, kept, intervals=True):
             size = len(block.predicted)
             arrays = {"row": as_arrow(np.arange(rows, rows + size))} if numbered and "row" not in kept else {}
             arrays |= {name: block.table.column(name).cast(source.schema.field(name).type) for name in kept}
-            arrays[column] = as_arrow(block.predicted, nan_is_null=True)
+            said = {"prediction": as_arrow(block.predicted, nan_is_null=True)}
+            if block.bounds is not None:
+                finite = [np.where(np.isfinite(each), each, np.nan) for each in block.bounds]
+                said |= {name: as_arrow(each, nan_is_null=True) for name, each in zip(("low", "high"), finite, strict=True)}
+            if trained.policy is not None:
+                said["decision"] = trained.decided(block, trained.policy)
+            arrays |= {columns[name]: values for name, values in said.items()}
             writer.write(pa.table(arrays))
             rows += size
             without += int(np.count_nonzero(np.isnan(block.predicted)))
         if rows == 0:
             arrays = {"row": pa.array([], pa.int64())} if numbered and "row" not in kept else {}
             arrays |= {name: pa.nulls(0, source.schema.field(name).type) for name in kept}
-            writer.write(pa.table({**arrays, column: pa.array([], pa.float64())}))
+            writer.write(pa.table(arrays | {columns[name]: pa.array([], kind) for name, kind in kinds.items()}))
     return {"rows": rows, "rows_without_prediction": without}
 
 
@@ -155,7 +166,7 @@ def _json_lines(table: pa.Table) -> Iterable[str]:
 @click.argument("model")
 @click.argument("data", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@_csv_options
+@csv_options
 def evaluate(model: str, data: tuple[str, ...], as_json: bool, **given: Any) -> int:
     """Measure the errors of MODEL on DATA that hold the target, beside the baseline that always says the training mean."""
     from gradline.api import evaluate as measure
@@ -165,7 +176,7 @@ def evaluate(model: str, data: tuple[str, ...], as_json: bool, **given: Any) -> 
     from gradline.types import Notice
 
     trained = load(model)
-    document = {"model": model, **measure(trained, list(data), **_csv_settings(given))}
+    document = {"model": model, **measure(trained, list(data), **csv_settings(given))}
     print_notices(Notice(**notice) for notice in document["warnings"])
     if as_json:
         print_json(document)

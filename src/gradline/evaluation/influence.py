@@ -3,6 +3,9 @@
     h_i = (w_i/W)(1 + z_i'(R + Λ)⁻¹z_i),   D_i = w_i e_i² h_i / (k σ² (1 − h_i)²),   σ² = Σ w e² / (W − k),   k = Σ h_i
 
 z are the features in deviations from the training means, R their correlations, Λ the penalty; both from the moments in the model.
+The error of a row under the fit to all others is e_i/(1 − h_i), with the penalty, the imputed means and the coordinates of all rows;
+generalised cross-validation, with h_i at its mean: √(Σ w e²/W)/(1 − k/W).  (Golub, Heath & Wahba, Technometrics 1979.)
+
 Since Σ h_i over the training rows is known beforehand, a sum that comes to it shows that the rows are those of the training.
 (Cook, Technometrics 1977.)
 """
@@ -83,6 +86,7 @@ class Influences:
     _rows: int = 0
     _leverage: float = 0.0
     _squares: float = 0.0
+    _left_out: float = 0.0
     _largest: float = 0.0
     _kept: list[_Row] = field(default_factory=list)
 
@@ -112,6 +116,7 @@ class Influences:
         self._rows += len(y)
         self._leverage += float(leverage.sum())
         self._squares += float(heavy @ error**2)
+        self._left_out += float(heavy @ (error / np.where(fitted, np.inf, rest)) ** 2) if not fitted.any() else np.inf
         self._largest = max(self._largest, float(leverage.max()))
         most = np.argsort(-influence, kind="stable")[:MOST_KEPT].tolist()
         self._kept += [_Row(file, int(row[i]), float(leverage[i]), float(influence[i]), float(error[i])) for i in most]
@@ -134,7 +139,12 @@ class Influences:
             }
             for each in self._kept
         ]
-        return {"parameters": k, "largest_leverage": self._largest, "rows": rows}
+        total = self.moments.weight
+        left_out = {
+            "rmse": finite_or_none(np.sqrt(self._left_out / total)),
+            "gcv_rmse": float(np.sqrt(self._squares / total)) / (1.0 - k / total),
+        }
+        return {"parameters": k, "largest_leverage": self._largest, "leave_one_out": left_out, "rows": rows}
 
 
 def influence_doubts(found: Json | None, *, several_files: bool) -> list[Notice]:

@@ -90,6 +90,11 @@ class ErrorSums:
         r2 = 1.0 - square / float(actual_square) if actual_square > 0.0 else None
         return Metrics(moments.rows, float(np.sqrt(square)), r2, bias, self._absolute / moments.weight, self._largest)
 
+    @property
+    def actual_mean(self) -> float | None:
+        """The mean of the actual values; None without a row."""
+        return None if self._moments is None else float(self._moments.mean[1])
+
     def baseline(self, constant: float) -> Metrics | None:
         """The metrics of always predicting one number on the same rows."""
         return None if self._moments is None else of_constant(self._moments, constant)

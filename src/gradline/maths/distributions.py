@@ -48,7 +48,7 @@ def t_quantile(level: float, freedom: float) -> float:
         density = 2.0 * np.exp(constant - (freedom + 1.0) / 2.0 * log1p(t * t / freedom))
         step = (_t_tails(t, freedom) - (1.0 - level)) / density
         t += step
-        if abs(step) <= 4e-16 * t:
+        if step <= 4e-16 * t:  # all steps but those of rounding go to the right
             break
     return float(t)
 

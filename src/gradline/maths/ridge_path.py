@@ -11,8 +11,9 @@ the directions in which H is zero to rounding.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -58,19 +59,35 @@ class RidgePath:
 
     def squared_errors(self, held_out: Moments, l2: FloatArray) -> FloatArray:
         """The mean squared error on other rows for λ (n,), (n,): a sum of squares, never negative."""
-        u = np.vstack([-self.weights(l2) / self.scale[:, None], np.ones((1, len(l2)))])  # (p+1, n), in the user's units
-        variance = np.einsum("jn,jn->n", u, held_out.comoment @ u) / held_out.weight
+        u = self._residual(l2)
+        return _mean_square(u, self._offset(held_out) @ u, held_out)
+
+    def mean_square(self, other: RidgePath, sign: float, held_out: Moments, l2: FloatArray) -> float:
+        """E(e ± e')² of the errors of two minimisers at one λ, (1,), on other rows."""
+        u, v = self._residual(l2), other._residual(l2)
+        mean = self._offset(held_out) @ u + sign * (other._offset(held_out) @ v)
+        return float(_mean_square(u + sign * v, mean, held_out)[0])
+
+    def _residual(self, l2: FloatArray) -> FloatArray:
+        """(−w, 1), (p+1, n), in the user's units."""
+        return np.vstack([-self.weights(l2) / self.scale[:, None], np.ones((1, len(l2)))])
+
+    def _offset(self, held_out: Moments) -> FloatArray:
         if self.intercept:
-            offset = (held_out.mean - self.mean) + (held_out.mean_rest - self.mean_rest)
-        else:
-            offset = held_out.mean + held_out.mean_rest
-        errors: FloatArray = np.maximum(variance, 0.0) + (offset @ u) ** 2
-        return errors
+            return (held_out.mean - self.mean) + (held_out.mean_rest - self.mean_rest)
+        return held_out.mean + held_out.mean_rest
 
     def baseline_squared_error(self, held_out: Moments) -> float:
         """The same of always predicting the mean of the rows learned from."""
         offset = (held_out.mean[-1] - self.mean[-1]) + (held_out.mean_rest[-1] - self.mean_rest[-1])
         return float(held_out.comoment[-1, -1]) / held_out.weight + float(offset) ** 2
+
+
+def _mean_square(u: FloatArray, mean: FloatArray, held_out: Moments) -> FloatArray:
+    """Of u'(x, y), (n,), whose mean is (n,)."""
+    variance = np.einsum("jn,jn->n", u, held_out.comoment @ u) / held_out.weight
+    squares: FloatArray = np.maximum(variance, 0.0) + mean**2
+    return squares
 
 
 def ridge_path(moments: Moments, indicators: BoolArray, scaling: str, *, intercept: bool) -> RidgePath:
@@ -113,3 +130,21 @@ def others(folds: Sequence[Moments]) -> Iterator[Moments]:
         else:
             yield merge(before, after[k]) if k < len(after) else before
             before = merge(before, fold)
+
+
+class WithoutTwo(NamedTuple):
+    """The moments of all folds but `first` and `second`, merged."""
+
+    first: int
+    second: int
+    rest: Moments
+
+
+def without_two(folds: Sequence[Moments]) -> Iterator[WithoutTwo]:
+    """For each pair of three or more folds the moments of all others: O(K²) merges, no subtraction."""
+    after = [*accumulate(reversed(folds), lambda later, fold: merge(fold, later))][::-1]  # after[k]: of fold k and those past it
+    for first in range(len(folds)):
+        rest: list[Moments] = [] if not first else [reduce(merge, folds[:first])]
+        for second in range(first + 1, len(folds)):
+            yield WithoutTwo(first, second, reduce(merge, [*rest, *after[second + 1 : second + 2]]))
+            rest = [reduce(merge, [*rest, folds[second]])]

@@ -2,7 +2,7 @@
 
     manifest.json     format, version, and for each other member its size and SHA-256
     model.json        contract, representation, parameters, certificate, result, settings
-    *.npy             moments by role, history, sample
+    *.npy             moments by role, history, sample, what intervals need
     (comment)         the SHA-256 of all bytes before it: any changed byte shows
 
 A file is believed only after its sizes and checksums are; a later version is refused, not guessed at.
@@ -20,17 +20,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradline.decisions.policy import Policy
 from gradline.errors import ModelFileError
 from gradline.inputs.contract import Contract
 from gradline.maths.certificate import Certificate
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.moments import Moments
+from gradline.model.intervals import Intervals
 from gradline.model.model import HISTORY_COLUMNS, Model, Retransformation, Sampled
 from gradline.model.shape import check_document, float_array, parsed
 from gradline.model.sparse import SparseModel
 from gradline.representation.features import Representation
 from gradline.representation.sparse import SparseFeatures, SparseRepresentation
-from gradline.types import Notice, Part, RawColumn, Role
+from gradline.types import Kind, Notice, Part, RawColumn, Role
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +61,8 @@ def write_model(model: Model, path: Path) -> None:
         "files": [list(file) for file in model.files],
         "moments": {role.label: {"rows": m.rows, "weight": m.weight} for role, m in model.moments.items()},
         "notices": [notice.to_json() for notice in model.notices],
+        "intervals": None if model.intervals is None else model.intervals.to_json(),
+        "policy": None if model.policy is None else model.policy.to_json(),
     }
     members = {"model.json": json.dumps(document, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")}
     for role, moments in model.moments.items():
@@ -68,6 +72,8 @@ def write_model(model: Model, path: Path) -> None:
         features = model.representation.features
         members["features.npy"] = _npy(np.stack([features.columns.astype(np.float64), features.mean, features.deviation]))
         members["ranges.npy"] = _npy(np.stack([model.representation.minimum, model.representation.maximum]))
+    if model.intervals is not None:
+        members |= {name: _npy(values) for name, values in model.intervals.arrays().items()}
     members["history.npy"] = _npy(model.history_array)
     members["sample.npy"] = _npy(np.stack([model.sampled.actual, model.sampled.predicted, model.sampled.roles.astype(float)]))
     manifest = {
@@ -156,6 +162,7 @@ def _model(document: Json, members: dict[str, bytes]) -> Model:
         measured: tuple[str, ...] = ()  # the moments are of the target alone
     else:
         representation = Representation.from_json(document["representation"])
+        _check_derived(representation, contract, len(document["representation"].get("derived", ())))
         mean = np.array([f.mean for f in representation.features])
         deviation = np.array([f.deviation for f in representation.features])
         measured = representation.names
@@ -187,7 +194,8 @@ def _model(document: Json, members: dict[str, bytes]) -> Model:
     history = array("history.npy", finite=False)
     if history.ndim != 2 or history.shape[1] != len(HISTORY_COLUMNS) or not np.all(np.isfinite(history[:, 0])):
         raise ValueError(f"the history has shape {history.shape}")
-    retransformation = document["retransformation"]
+    retransformation, policy = document["retransformation"], document.get("policy")  # None in older files too
+    intervals = document.get("intervals")
     kind = Model if document["representation"] is not None else SparseModel
     return kind(
         contract,
@@ -204,6 +212,8 @@ def _model(document: Json, members: dict[str, bytes]) -> Model:
         Sampled(actual, predicted, roles.astype(np.uint8)),
         tuple(Notice(**notice) for notice in document["notices"]),
         theta_low=theta_low,
+        intervals=None if intervals is None else Intervals.read(intervals, array, coordinates),
+        policy=None if policy is None else Policy.read(policy),
     )
 
 
@@ -215,6 +225,22 @@ def _sparse(features: np.ndarray[Any, Any], ranges: np.ndarray[Any, Any]) -> Spa
     if columns.size and columns[-1] >= len(minimum):
         raise ValueError(f"there is no sparse column {columns[-1]:.0f}")
     return SparseRepresentation(SparseFeatures(columns.astype(np.intp), mean, deviation), len(minimum), minimum, maximum)
+
+
+def _check_derived(representation: Representation, contract: Contract, stated: int) -> None:
+    """Raise ValueError where a number is derived of what the contract does not hold, or is no feature, or a feature is of no column."""
+    known = {name for each in representation.derived for name in each.names}
+    known |= {f"{name}.days" if column.kind in (Kind.DATE, Kind.TIMESTAMP) else name for name, column in contract.columns.items()}
+    strange = [f.name for f in representation.features if f.part is Part.VALUE and f.column not in known]
+    if strange or len(representation.derived) != stated:
+        raise ValueError(f"what the features are derived of is not what they are: {strange[:1]}")
+    for each in representation.derived:
+        for operand in each.expression.columns:
+            column = contract.columns.get(operand) or contract.columns.get(operand.rpartition(".")[0])
+            if column is None or (column.kind is Kind.TEXT) != (operand == each.category and operand == column.name):
+                raise ValueError(f"{each.expression} is made of {operand!r}, which the contract does not have as such")
+            if operand != column.name and column.kind not in (Kind.DATE, Kind.TIMESTAMP):
+                raise ValueError(f"{each.expression} is made of a part of {column.name!r}, which is {column.kind}")
 
 
 def _check_parameters(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
 
 from gradline.arrays import as_arrow
-from gradline.errors import ModelFileError
+from gradline.errors import ModelFileError, UsageError
 from gradline.inputs.contract import ContractCheck
 from gradline.inputs.opening import open_source
 from gradline.inputs.source import ReadOptions
+from gradline.maths.conformal import Bounds
 from gradline.representation.decode import Decoder
 from gradline.representation.features import Representation
 from gradline.training.stopping import Step, StopReason
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from gradline.decisions.policy import Policy
     from gradline.inputs.contract import Contract
     from gradline.inputs.source import Source
     from gradline.maths.certificate import Certificate
     from gradline.maths.coordinates import Coordinates
     from gradline.maths.moments import Moments
+    from gradline.model.intervals import Intervals
     from gradline.representation.sparse import SparseRepresentation
     from gradline.types import Decoded, FloatArray, Json, Notice, Role
 
@@ -58,6 +61,7 @@ class Sampled:
 class Predictions:
     """A block of predictions. table: the block as read; first_row: its first row's number; predicted: (n,), NaN where the
     contract gives none.  file: which of the source's files; decoded: the features, None of a sparse table.
+    bounds: of the intervals in the target's unit, NaN likewise; None where there are none, or they were not asked for.
     """
 
     table: pa.RecordBatch | pa.Table
@@ -65,6 +69,23 @@ class Predictions:
     predicted: FloatArray
     file: int = 0
     decoded: Decoded | None = None
+    bounds: Bounds | None = None
+
+    def acted_on(self, what: str) -> FloatArray:
+        """The `prediction`, or the bound `low` or `high` of its interval, (n,)."""
+        if what == "prediction":
+            return self.predicted
+        if self.bounds is None:
+            raise UsageError(f"the policy acts on the {what} bound of an interval, and there is none.", "train again.")
+        return self.bounds.low if what == "low" else self.bounds.high
+
+
+class PredictedIntervals(NamedTuple):
+    """Predictions and the bounds of their intervals in the target's unit, (rows,) each; NaN for rows that the contract drops."""
+
+    prediction: FloatArray
+    low: FloatArray
+    high: FloatArray
 
 
 @dataclass(frozen=True)
@@ -74,6 +95,8 @@ class Model:
     result: the document that `train --json` prints, without the model's path.  config: the run's settings.
     history_array: (steps, columns of HISTORY_COLUMNS), NaN where a value was not computed.  moments: of the features and the
     target, by role.  theta_low: what is to be added to θ, where it was refined to twice the precision.
+    intervals, policy: what is said of a row beside its prediction; None where there is none.
+    intervals, policy: what is predicted beside the prediction, None where there is none.
     """
 
     contract: Contract
@@ -90,6 +113,8 @@ class Model:
     sampled: Sampled
     notices: tuple[Notice, ...] = ()
     theta_low: FloatArray | None = None
+    intervals: Intervals | None = None
+    policy: Policy | None = None
     _last_notices: list[Notice] = field(default_factory=list)
 
     @property
@@ -161,21 +186,57 @@ class Model:
         """What the last prediction's data broke of the contract."""
         return tuple(self._last_notices)
 
-    def predict(self, data: Any) -> FloatArray:
+    @overload
+    def predict(self, data: Any, *, return_interval: Literal[False] = False) -> FloatArray: ...
+    @overload
+    def predict(self, data: Any, *, return_interval: Literal[True]) -> PredictedIntervals: ...
+    def predict(self, data: Any, *, return_interval: bool = False) -> FloatArray | PredictedIntervals:
         """Predictions in the target's unit, (rows,); NaN for rows that the contract drops.
 
-        data: whatever `gradline.train` takes.  Raises ContractError where the data break the contract and its decision is
-        `error`; other breaches are told as GradlineWarning.
+        data: whatever `gradline.train` takes.  return_interval: the bounds of their intervals as well, infinite where too few rows
+        calibrated them.  Raises ContractError where the data break the contract and its decision is `error`; other breaches are told
+        as GradlineWarning.
         """
+        if return_interval and self.intervals is None:
+            raise UsageError("this model has no prediction intervals.", "train with --interval conformal or jackknife+.")
+        blocks = list(self.predictions(open_source(data, self.read_options()), intervals=return_interval))
+        self._warn()
+        predicted = np.concatenate([block.predicted for block in blocks]) if blocks else np.zeros(0)
+        if not return_interval:
+            return predicted
+        bounds = [block.bounds for block in blocks if block.bounds is not None]
+        low, high = (
+            (np.concatenate(each) if each else np.zeros(0) for each in zip(*bounds, strict=True)) if bounds else (predicted,) * 2
+        )
+        return PredictedIntervals(predicted, low, high)
+
+    def decide(self, data: Any) -> pa.BooleanArray:
+        """Whether to act on each row, by the model's policy, (rows,); null for rows that the contract drops."""
+        import pyarrow as pa
+
+        if self.policy is None:
+            raise UsageError("this model has no policy.", 'train with --event, as --event ">15".')
+        blocks = self.predictions(open_source(data, self.read_options()), intervals=True)
+        decided = [self.decided(block, self.policy) for block in blocks]
+        self._warn()
+        return pa.concat_arrays(decided) if decided else pa.array([], pa.bool_())
+
+    @staticmethod
+    def decided(block: Predictions, policy: Policy) -> pa.BooleanArray:
+        """Whether to act on each row of a block that was predicted with its bounds; null where there is no prediction."""
+        import pyarrow as pa
+
+        acted = policy.acts(block.acted_on(policy.act_on))
+        present = as_arrow(~np.isnan(block.predicted)).buffers()[1]
+        return pa.Array.from_buffers(pa.bool_(), len(acted), [present, as_arrow(acted).buffers()[1]])
+
+    def _warn(self) -> None:
         import warnings
 
         from gradline.errors import GradlineWarning
 
-        source = open_source(data, self.read_options())
-        blocks = [block.predicted for block in self.predictions(source)]
         for notice in self._last_notices:
-            warnings.warn(notice.message, GradlineWarning, stacklevel=2)
-        return np.concatenate(blocks) if blocks else np.zeros(0)
+            warnings.warn(notice.message, GradlineWarning, stacklevel=3)
 
     def read_options(self, *, keep: tuple[str, ...] = (), **settings: Any) -> ReadOptions:
         """How text files must be read to suit the contract; `keep`: further columns, read as they are written."""
@@ -187,32 +248,50 @@ class Model:
         return ReadOptions(kinds=kinds, expected=frozenset(self.contract.columns), **(saved | settings))
 
     def decoder(self) -> Decoder:
-        """What decodes the contract's columns."""
-        return Decoder({name: column.kind for name, column in self.contract.columns.items()})
+        """What decodes the contract's columns, and derives what the representation derives of them."""
+        derived = self.representation.derived if isinstance(self.representation, Representation) else ()
+        return Decoder({name: column.kind for name, column in self.contract.columns.items()}, derived=derived)
 
-    def predictions(self, source: Source, keep: tuple[str, ...] = ()) -> Iterator[Predictions]:
-        """Predictions block by block, with the columns `keep` beside; the contract is checked on the way."""
+    def predictions(self, source: Source, keep: tuple[str, ...] = (), *, intervals: bool = False) -> Iterator[Predictions]:
+        """Predictions block by block, with the columns `keep` beside, and the bounds of their `intervals`; the contract is checked on
+        the way.
+        """
         self.contract.check_schema(source.schema, source.name)
         check = ContractCheck(self.contract, source.name)
         decoder = self.decoder()
         self._last_notices.clear()
         for block in source.blocks(list(dict.fromkeys([*decoder.kinds, *keep]))):
             table = block.load()
-            decoded, unpredicted = check.apply(decoder.decode(table, block.first_row), block.first_row)
-            predicted = self._scored(decoded)
+            decoded, unpredicted = check.apply(decoder.columns(table, block.first_row), block.first_row)
+            decoded = decoder.derive(decoded, np.arange(block.first_row, block.first_row + table.num_rows))
+            score = self._score(decoded)
+            predicted, bounds = self._raised(score), self._bounds(decoded, score) if intervals else None
             if unpredicted is not None:
-                predicted[unpredicted] = np.nan
-            yield Predictions(table, block.first_row, predicted, block.file, decoded)
+                for values in (predicted, *(bounds or ())):
+                    values[unpredicted] = np.nan
+            yield Predictions(table, block.first_row, predicted, block.file, decoded, bounds)
         self._last_notices.extend(check.notices())
 
-    def _scored(self, decoded: Any) -> FloatArray:
+    def _score(self, decoded: Decoded) -> FloatArray:
         w, b = self.coordinates.weights_and_bias(self.theta)
         assert isinstance(self.representation, Representation)
-        score = self.representation.scores(decoded, w, self.coordinates.centre, self.coordinates.scale) + b
+        return self.representation.scores(decoded, w, self.coordinates.centre, self.coordinates.scale) + b
+
+    def _raised(self, score: FloatArray) -> FloatArray:
         if self.retransformation is None:
             return score
         with np.errstate(over="ignore"):
             return np.asarray(np.exp(score) * self.retransformation.factor)
+
+    def _bounds(self, decoded: Decoded, score: FloatArray) -> Bounds | None:
+        if self.intervals is None:
+            return None
+        assert isinstance(self.representation, Representation)
+        bounds = self.intervals.bounds(decoded, score, self.representation, self.coordinates)
+        if self.retransformation is None:
+            return bounds
+        with np.errstate(over="ignore"):  # no factor: it is of the mean, and these are quantiles
+            return Bounds(np.exp(bounds.low), np.exp(bounds.high))
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file, atomically. Raises StorageError."""

@@ -75,18 +75,164 @@ LOSS = {
     "mean": Maybe(Each(GIVEN)),
     "share_below": Maybe(Each(GIVEN)),
 }
+NESTED = {
+    "folds": int,
+    "l2": [NUMBER],
+    "rmse": GIVEN,
+    "rmse_standard_error": GIVEN,
+    "baseline_rmse": GIVEN,
+    "r2": GIVEN,
+}
+LEARNING_CURVE = {
+    "order": str,
+    "l2": NUMBER,
+    "rows": [int],
+    **{
+        name: [GIVEN]
+        for name in ("train_rmse", "validation_rmse", "validation_rmse_standard_error", "gain", "gain_standard_error")
+    },
+    "validation_rows": int,
+    "verdict": WORD,
+}
 VALIDATED = {
     "folds": int,
     "l2": [NUMBER],
     "rmse": [GIVEN],
     "rmse_standard_error": [GIVEN],
+    **{
+        name: Maybe((None, [GIVEN]))
+        for name in ("rmse_standard_error_corrected", "rmse_standard_error_between_repeats", "fold_rmse")
+    },
+    "repeats": Maybe(int),
+    "scheme": Maybe(str),
+    "nested": Maybe((None, NESTED)),
     "chosen": NUMBER,
     "one_standard_error": NUMBER,
     "baseline_rmse": GIVEN,
     "r2": GIVEN,
 }
+INTERVAL = {"value": GIVEN, "low": GIVEN, "high": GIVEN, "reason": Maybe(str)}
+RESAMPLING = {
+    "by": str,
+    "units": int,
+    "stretch_rows": (int, None),
+    "resamples": int,
+    "level": NUMBER,
+    "rows": int,
+    "sample": bool,
+}
+FIGURES = ("r2", "rmse", "mae", "median_absolute_error", "mape", "bias", "largest")
+SURE = (None, {**dict.fromkeys(FIGURES, INTERVAL), "resampling": RESAMPLING})
+COSTING = {"per_row": INTERVAL, "total": GIVEN, "saved": Maybe(INTERVAL), "shift": Maybe(NUMBER)}
+BESIDE = {"error": GIVEN, "difference": INTERVAL, "better": (bool, None), "column": Maybe(WORD)}
+PART_OF_ROWS = {"condition": str, "rows": int, "rmse": GIVEN, "mae": GIVEN, "bias": GIVEN, "ratio": GIVEN, "p": GIVEN}
+PART = {"role": str, "rows": int}
+MEANING = {
+    "metrics": Maybe({"validation": SURE, "test": SURE}),
+    "baselines": Maybe((None, {"role": str, "measure": str, "model": GIVEN, "mean": BESIDE, "last_value": BESIDE, "best_column": BESIDE})),
+    "cost": Maybe((
+        None,
+        {
+            "kind": str,
+            **{name: Maybe(NUMBER) for name in ("under", "over", "least_at")},
+            "points": Maybe([[NUMBER]]),
+            "name": Maybe(str),
+            "unit": WORD,
+            "rows": int,
+            "model": COSTING,
+            "mean": COSTING,
+            "shifted": (None, COSTING),
+            "reason": WORD,
+            "quantile": GIVEN,
+        },
+    )),
+    "calibration": Maybe((
+        None,
+        {
+            "role": str,
+            "tenths": [{"rows": int, "predicted": GIVEN, "actual": INTERVAL}],
+            "slope": {"value": GIVEN, "standard_error": GIVEN, "low": GIVEN, "high": GIVEN},
+            "intercept": {"value": GIVEN, "standard_error": GIVEN},
+        },
+    )),
+    "segments": Maybe((
+        None,
+        {
+            "searched": PART,
+            "confirmed": PART,
+            **dict.fromkeys(("conditions", "tested", "least_rows"), int),
+            "correction": str,
+            "rate": NUMBER,
+            "overall": {"rmse": GIVEN, "mae": GIVEN, "bias": GIVEN},
+            "worse": [PART_OF_ROWS],
+            "biased": [PART_OF_ROWS],
+        },
+    )),
+    "reasons": Maybe(Each(str)),
+    "worst": Maybe((
+        None,
+        {"role": str, "rows": [{"file": WORD, "row": int, "actual": GIVEN, "predicted": GIVEN, "error": GIVEN, "values": dict}]},
+    )),
+}  # fmt: skip
+GIVEN_LIST = [GIVEN]
+ESTIMATE = dict.fromkeys(("value", "low", "high"), GIVEN)
+SEGMENT = {"rows": int, "coverage": NUMBER, "width": GIVEN}
+COVERED = {
+    "rows": int,
+    "of": int,
+    "coverage": NUMBER,
+    "width": GIVEN,
+    "expected": {"rows": int, **dict.fromkeys(("coverage", "low", "high", "level"), NUMBER)},
+    "normal": {"coverage": NUMBER, "width": GIVEN},
+    "by_prediction": [{"from": NUMBER, "to": NUMBER, **SEGMENT}],
+    "by_level": [{"column": str, "level": str, **SEGMENT}],
+    "uneven": WORD,
+}
+MADE = {
+    "method": WORD,
+    "asked": str,
+    "coverage": NUMBER,
+    "reason": WORD,
+    "guarantee": Maybe(GIVEN),
+    "rests_on": Maybe(str),
+    "calibrated_on": Maybe(str),
+    "rows": Maybe(int),
+    "margin": Maybe(GIVEN),
+    "test": Maybe((None, COVERED)),
+}
+OUTCOME = {
+    **dict.fromkeys(("hits", "false_alarms", "misses", "rests"), NUMBER),
+    **dict.fromkeys(("cost", "precision", "recall"), ESTIMATE),
+}
+POLICY = {
+    "event": {"relation": str, "value": NUMBER},
+    "act_on": str,
+    "rule": WORD,
+    "threshold": GIVEN,
+    "costs": dict.fromkeys(("false_alarm", "miss", "hit"), NUMBER),
+    "chosen_by": str,
+    "required": GIVEN,
+}
+DECISION = {
+    **POLICY,
+    "reason": WORD,
+    "validation": (None, {"rows": int, "of": int, **OUTCOME}),
+    "curve": (None, dict.fromkeys(("threshold", "acted", "cost", "precision", "recall"), GIVEN_LIST)),
+    "test": (
+        None,
+        {
+            "rows": int,
+            "of": int,
+            **OUTCOME,
+            **dict.fromkeys(("always", "never", "at_event"), OUTCOME),
+            "saving": dict.fromkeys(("always", "never"), ESTIMATE),
+        },
+    ),
+}
+INTERVALS = {"method": str, "coverage": NUMBER, "rows": int, "margin": GIVEN, "constant": GIVEN}
+ASSESSMENT = {"rows": Each({"rows": int, "kept": int}), "intervals": Maybe(MADE), "decision": Maybe((None, DECISION)), **MEANING}
 RESULT = {
-    "rows": {"read": int, "train": int, "validation": int, "test": int, "dropped": int},
+    "rows": {"read": int, "train": int, "validation": int, "test": int, "dropped": int, "gap": Maybe(int)},
     "intercept": NUMBER,
     "coefficients": Each(NUMBER),
     "references": Each(str),
@@ -100,6 +246,8 @@ RESULT = {
     "certificate": CERTIFICATE,
     "metrics": {**BY_ROLE, "baseline": BY_ROLE, "scale": Maybe(str), "log_scale": Maybe({**BY_ROLE, "baseline": BY_ROLE})},
     "cross_validation": (None, VALIDATED),
+    "learning_curve": Maybe((None, LEARNING_CURVE)),
+    "assessment": Maybe((None, ASSESSMENT)),
     "warnings": [NOTICE],
     "seconds": NUMBER,
 }
@@ -122,9 +270,10 @@ CONTRACT = {
 }
 FEATURE = {"name": str, "column": str, "part": str, "level": str, "mean": NUMBER, "deviation": NUMBER}
 SCHEME = {"reference": str, "missing": str, "other": bool, "grouped": int}
+DERIVED = {"expression": str, "knots": [NUMBER], "category": WORD, "levels": [str]}
 DOCUMENT = {
     "contract": CONTRACT,
-    "representation": (None, {"features": [FEATURE], "categories": Each(SCHEME)}),
+    "representation": (None, {"features": [FEATURE], "categories": Each(SCHEME), "derived": Maybe([DERIVED])}),
     "coordinates": {"name": str, "intercept": bool},
     "theta": [NUMBER],
     "theta_low": Maybe((None, [NUMBER])),
@@ -135,6 +284,8 @@ DOCUMENT = {
     "files": [list],
     "moments": Each({"rows": int, "weight": NUMBER}),
     "notices": [NOTICE],
+    "intervals": Maybe((None, INTERVALS)),
+    "policy": Maybe((None, POLICY)),
 }
 
 

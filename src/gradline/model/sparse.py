@@ -45,8 +45,8 @@ class SparseModel(Model):
         """How files must be read to suit the contract."""
         return ReadOptions(label=self.contract.target)
 
-    def predictions(self, source: Source, keep: tuple[str, ...] = ()) -> Iterator[Predictions]:
-        """See `Model`. Columns that training did not have, or values that it had not, are told."""
+    def predictions(self, source: Source, keep: tuple[str, ...] = (), *, intervals: bool = False) -> Iterator[Predictions]:
+        """See `Model`; there are no intervals. Columns that training did not have, or values that it had not, are told."""
         import pyarrow as pa
 
         if not isinstance(source, SparseSource):

@@ -11,6 +11,7 @@ from gradline.report.page import contents
 
 if TYPE_CHECKING:
     from gradline.model.model import Model
+    from gradline.report.cells import Section
 
 MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&])")  # what Markdown, or HTML inside it, would take for more than text
 LISTS = re.compile(r"^(\s*)([-+]|\d+[.)])(?=\s)")
@@ -35,16 +36,25 @@ def card(model: Model) -> str:
     for heading, sentences in told["words"].items():
         if sentences:
             lines += ["", f"### {text(heading)}", "", "  \n".join(map(text, sentences))]
+    if told["meaning_sections"]:
+        lines += ["", "## What the errors mean", "", "  \n".join(map(text, told["meaning"]))]
+        lines += _folds(told["meaning_sections"], "###")
     lines += ["", "## What the charts show", ""]
     lines += [f"- {text(chart.title)}: {text(chart.label)}" for chart in told["charts"]]
-    for section in told["sections"]:
-        lines += ["", f"## {text(section.title)}"]
-        for part in section.parts:
-            lines += ["", *(table(part) if isinstance(part, Table) else [text(part)])]
+    lines += _folds(told["sections"], "##")
     fence = _fence(told["command"])
     lines += ["", "## How to reproduce this", "", f"{fence}sh", told["command"], fence, "", "Made by gradline."]
     document = "\n".join(lines) + "\n"
     return document.encode("utf-8", "replace").decode()  # a file's name may hold bytes that are no UTF-8
+
+
+def _folds(sections: list[Section], level: str) -> list[str]:
+    lines = []
+    for section in sections:
+        lines += ["", f"{level} {text(section.title)}"]
+        for part in section.parts:
+            lines += ["", *(table(part) if isinstance(part, Table) else [text(part)])]
+    return lines
 
 
 def table(it: Table) -> list[str]:

@@ -38,3 +38,11 @@ def cell(value: float | None, write: Callable[[float | None], str] = number) -> 
 def counted(value: int | None) -> Cell:
     """A whole number."""
     return Cell(count(value), numeric=True)
+
+
+class Section(NamedTuple):
+    """parts: tables and paragraphs, in their order.  open: whether it is unfolded at first."""
+
+    title: str
+    parts: list[Table | str]
+    open: bool = False

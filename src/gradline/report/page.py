@@ -6,10 +6,11 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from gradline.report import charts, sentences
+from gradline.report import charts, decisions, intervals, meaning, sentences
+from gradline.report.learning_curve import curve_chart, learned_from_rows
 from gradline.report.numerals import count, visible
 from gradline.report.path_chart import path_chart
-from gradline.report.sections import ROLES, sections
+from gradline.report.sections import ROLES, meaning_sections, sections
 from gradline.report.settings import command
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def render(model: Model) -> str:
 
 def contents(model: Model) -> dict[str, Any]:
     """What the report says, whether as a page or as a model card."""
-    path = path_chart(model)
+    further = (meaning.calibration_chart(model), path_chart(model), curve_chart(model))
     return {
         "title": sentences.title(model),
         "data": model.data_name,
@@ -46,12 +47,19 @@ def contents(model: Model) -> dict[str, Any]:
         "formula": sentences.formula(model),
         "words": {
             "What was learned": sentences.learned(model),
-            "How good it is": [*sentences.quality(model), *sentences.cross_validated(model)],
+            "How good it is": [*sentences.quality(model), *sentences.cross_validated(model), *learned_from_rows(model)],
             "Whether to trust it": sentences.trust(model),
         },
         "tiles": sentences.tiles(model),
         "warnings": model.warnings,
-        "charts": [*charts.charts(model), *([path] if path is not None else [])],
+        "meaning": meaning.sentences(model),
+        "meaning_sections": meaning_sections(model),
+        "charts": [
+            *charts.charts(model),
+            *(chart for chart in further if chart is not None),
+            *intervals.charts(model),
+            *decisions.charts(model),
+        ],
         "sections": sections(model),
         "command": "\n".join(visible(line) for line in command(model).split("\n")),
     }
@@ -98,4 +106,5 @@ def _rows(model: Model) -> list[str]:
     parts = [f"{count(rows['read'])} rows read"] + [f"{count(rows[role])} {word}" for role, word in ROLES.items()]
     split = model.result.get("split")
     held_out = [f"split {split}"] if split and rows["validation"] + rows["test"] else []
-    return [*parts, f"{count(rows['dropped'])} dropped", *held_out]
+    gap = [f"{count(rows['gap'])} left out (in the gap)"] if rows.get("gap") else []
+    return [*parts, f"{count(rows['dropped'])} dropped", *gap, *held_out]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradline.report.charts import Chart, layout_of, score_label
 from gradline.report.numerals import number
+from gradline.report.sentences import folds_of
 
 if TYPE_CHECKING:
     from gradline.model.model import Model
@@ -62,7 +63,7 @@ def path_chart(model: Model) -> Chart | None:
         *(_mark(name, value, at[value][0], series, symbol) for name, (value, series, symbol) in marks.items() if value > 0.0),
     ]
     label = (
-        f"Error of {score_label(model)} over {found['folds']} folds for {len(l2)} values of λ from {number(l2[-1], 2)} to {number(l2[0], 2)}, and "
+        f"Error of {score_label(model)} over {folds_of(found)} for {len(l2)} values of λ from {number(l2[-1], 2)} to {number(l2[0], 2)}, and "
         f"for none: smallest at λ = {number(found['chosen'], 3)}, {number(best[0])} ± {number(best[1], 2)}; without a penalty {number(free)}; "
         f"the strongest penalty within one standard error is λ = {number(found['one_standard_error'], 3)}."
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gradline.model.model import HISTORY_COLUMNS
-from gradline.report import assumptions, coefficients, sentences
-from gradline.report.cells import Cell, Table, cell, counted
+from gradline.report import assumptions, coefficients, dataflow, intervals, meaning, sentences
+from gradline.report import decisions as decisions_made
+from gradline.report.cells import Cell, Section, Table, cell, counted
 from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared
 from gradline.report.settings import settings
 from gradline.types import Kind
@@ -47,14 +48,6 @@ BOUNDED = {
 }
 
 
-class Section(NamedTuple):
-    """parts: tables and paragraphs, in their order.  open: whether it is unfolded at first."""
-
-    title: str
-    parts: list[Table | str]
-    open: bool = False
-
-
 def sections(model: Model) -> list[Section]:
     """All of them, those without anything to say left out."""
     assumed = assumptions.table(model)
@@ -75,6 +68,17 @@ def sections(model: Model) -> list[Section]:
         Section("Contract", [_contract(model), f"When new data break it: {', '.join(decisions)}."]),
         Section("History", [_history(model)]),
         Section("Settings", [settings(model)]),
+    ]
+    return [section for section in found if section.parts]
+
+
+def meaning_sections(model: Model) -> list[Section]:
+    """What the errors mean: of what was found by the read after training."""
+    found = [
+        Section("From data to decision", dataflow.parts(model), open=True),
+        Section("Decisions", decisions_made.parts(model), open=True),
+        Section("Intervals", intervals.parts(model)),
+        *meaning.sections(model),
     ]
     return [section for section in found if section.parts]
 

@@ -207,9 +207,8 @@ def quality(model: Model) -> list[str]:
     training = model.metrics.get("train")
     if role != "train" and training and training["rmse"] and found["rmse"] > MUCH_WORSE * training["rmse"]:
         more = percent(found["rmse"] / training["rmse"] - 1.0)
-        sentences.append(
-            f"That error is {more} larger than on training rows ({number(training['rmse'])}{unit}): the model overfits."
-        )
+        why = "the later rows follow another law, or the model overfits" if model.config.get("time") else "the model overfits"
+        sentences.append(f"That error is {more} larger than on training rows ({number(training['rmse'])}{unit}): {why}.")
     return sentences
 
 
@@ -221,13 +220,30 @@ def cross_validated(model: Model) -> list[str]:
     unit = " (log scale)" if is_log(model) else _unit(model)
     best = found["l2"].index(found["chosen"])
     rmse, error = number(found["rmse"][best]), number(found["rmse_standard_error"][best], 2)
+    rolling = found.get("scheme") == "rolling_origin"
+    rest = "earlier rows" if rolling else "other folds"
     sentences = [
-        f"Cross-validation over {found['folds']} folds of the training rows: the typical error (RMSE) is {rmse} ± {error}{unit}; "
-        f"the mean of the other folds errs by {number(found['baseline_rmse'])}{unit}."
+        f"Cross-validation over {folds_of(found)}: the typical error (RMSE) is {rmse} ± {error}{unit}; "
+        f"the mean of the {rest} errs by {number(found['baseline_rmse'])}{unit}."
     ]
     if len(found["l2"]) > 1:
         sentences.append(_penalty_chosen(found))
+    if (nested := found.get("nested")) is not None:
+        by = "origin by those before it" if rolling else "fold by the others"
+        which = f" (of {nested['folds']} of them)" if nested["folds"] != found["folds"] * found.get("repeats", 1) else ""
+        sentences.append(
+            f"With λ chosen anew for each {by} alone{which}, so that no figure is of rows that it was chosen on, the error is "
+            f"{number(nested['rmse'])}{unit}" + (f" (R² {r_squared(nested['r2'])})." if nested["r2"] is not None else ".")
+        )
     return sentences
+
+
+def folds_of(found: Json) -> str:
+    """`5 folds of the training rows`, `3 × 5 folds …`, `5 rolling origins …`."""
+    if found.get("scheme") == "rolling_origin":
+        return f"{found['folds']} rolling origins in the training rows"
+    times = f"{found['repeats']} × " if found.get("repeats", 1) > 1 else ""
+    return f"{times}{found['folds']} folds of the training rows"
 
 
 def _penalty_chosen(found: Json) -> str:

@@ -65,6 +65,8 @@ def command(model: Model) -> str:
                 lines.append(flag)
             case False:
                 lines.append("--no-" + name.replace("_", "-"))
+            case list() if name == "derive":  # an expression may hold a comma
+                lines += [f"{flag} {shlex.quote(expression)}" for expression in value]
             case list():
                 lines.append(f"{flag} {shlex.quote(_comma_separated(value))}")
             case dict():

@@ -5,12 +5,16 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gradline.errors import plural, printable
-from gradline.report.sentences import RESTS_ON, free_is_near, violated
+from gradline.report import dataflow, decisions, intervals, meaning
+from gradline.report.learning_curve import learned_from_rows
+from gradline.report.plain import console as _console
+from gradline.report.plain import number
+from gradline.report.plain import text as _text
+from gradline.report.sentences import RESTS_ON, folds_of, free_is_near, violated
 from gradline.training.stopping import StopReason
 
 if TYPE_CHECKING:
@@ -24,27 +28,6 @@ SHOWN_COEFFICIENTS = 12
 MOST_COEFFICIENTS = 2_000
 SHOWN_ROWS = 5
 HIGH_INFLATION = 10.0  # of a coefficient's variance: the usual limit
-PLAIN_WIDTH = 1_000  # where the output is no terminal nothing is wrapped
-
-
-def _console() -> Console:
-    console = Console(highlight=False, soft_wrap=False)
-    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A number to be read: some significant digits, thousands separated."""
-    if value is None:
-        return "–"
-    if value != 0.0 and not 1e-4 <= abs(value) < 1e7:
-        return f"{value:.{digits - 1}e}"
-    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])
-    return f"{value:,.{max(digits - 1 - exponent, 0)}f}"
-
-
-def _text(words: str, style: str = "") -> Text:
-    """Words in which no name can hold a control character."""
-    return Text(printable(words), style=style)
 
 
 def singular(unit: str) -> str:
@@ -64,8 +47,24 @@ def print_summary(model: Model, path: Path, *, every: bool = False) -> None:
     console.print()
     console.print(_quality(model))
     console.print()
+    if meant := _meaning(model):
+        console.print(meant)
+        console.print()
     if (folds := _folds(model)) is not None:
         console.print(folds)
+        console.print()
+    for sentence in learned_from_rows(model):
+        rows = Table.grid(padding=(0, 2))
+        rows.add_row(Text("Rows    "), _text(sentence))
+        console.print(rows)
+        console.print()
+    if lines := [*intervals.lines(model), *decisions.lines(model)]:
+        for name, line in lines:
+            console.print(_text(f"{name:10}{line}"))
+        console.print()
+    if every:
+        for name, line in dataflow.steps(model):
+            console.print(_text(f"{name:10}{line}"))
         console.print()
     trust = Table.grid(padding=(0, 2))  # wraps under its own first column
     trust.add_row(Text("Trust   "), _trust(model))
@@ -88,6 +87,8 @@ def _rows(model: Model) -> Text:
         why = "without one of the targets" if model.config.get("other_targets") else "without a target"
         why += "" if model.config["missing"] != "drop" else " or a feature"
         text += f" · {rows['dropped']:,} left out ({why})"
+    if rows.get("gap"):
+        text += f" · {rows['gap']:,} left out (in the gap)"
     return _text(text, style="dim")
 
 
@@ -186,7 +187,9 @@ def _quality(model: Model) -> Table:
     unit = f" ({model.contract.target_unit})" if model.contract.target_unit else ""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("How good")
-    for column in ("rows", f"typical error, RMSE{unit}", "always the mean", "R²"):
+    sure = (meaning.assessment(model).get("metrics") or {}).get("test")
+    intervals = ["95% interval"] if sure and sure["rmse"]["low"] is not None else []
+    for column in ("rows", f"typical error, RMSE{unit}", *intervals, "always the mean", "R²"):
         table.add_column(column, justify="right")
     for role in ("train", "validation", "test"):
         if metrics[role] is not None:
@@ -195,9 +198,21 @@ def _quality(model: Model) -> Table:
                 role,
                 f"{found['rows']:,}",
                 number(found["rmse"]),
+                *([_interval(sure["rmse"]) or "" if sure and role == "test" else ""] if intervals else []),
                 number(baseline[role]["rmse"]),
                 f"{found['r2']:.4f}" if found["r2"] is not None else "–",
             )
+    return table
+
+
+def _meaning(model: Model) -> Table | None:
+    """What an error costs and where errors are largest, if that was found out."""
+    lines = [line for line in (meaning.cost_sentence(model), meaning.segment_sentence(model)) if line]
+    if not lines:
+        return None
+    table = Table.grid(padding=(0, 2))
+    for i, line in enumerate(lines):
+        table.add_row(Text("" if i else "Meaning "), _text(line))
     return table
 
 
@@ -211,7 +226,12 @@ def _folds(model: Model) -> Text | None:
     log = f" of log({model.contract.target})" if model.config.get("log_target") else ""
     chosen = number(found["chosen"]) if found["chosen"] else "0"
     r2 = "" if found["r2"] is None else f", R² {found['r2']:.4f}"
-    text = _text(f"Folds     RMSE{log} {rmse} ± {error} over {found['folds']} folds (always the mean {mean}){r2}")
+    text = _text(
+        f"Folds     RMSE{log} {rmse} ± {error} over {folds_of(found).partition(' of ')[0].partition(' in ')[0]} (always the mean {mean}){r2}"
+    )
+    if (nested := found.get("nested")) is not None:
+        over = f" over {nested['folds']} of them" if nested["folds"] != found["folds"] * found.get("repeats", 1) else ""
+        text.append(f"\n          {number(nested['rmse'])}{over} where λ is chosen without the rows it is judged on")
     if len(found["l2"]) == 1:
         return text.append(f"\n          at λ = {chosen}")
     if not found["chosen"]:
@@ -320,11 +340,18 @@ def print_evaluation(model: Model, document: Json) -> None:
     ):
         table.add_row(label, number(found[key]), number((baseline or {}).get(key)))
     console.print(table)
+    for name, line in [*intervals.measured(model, document), *decisions.measured(model, document)]:
+        console.print(_text(f"{name:10}{line}"))
     if (influence := document["influence"]) is not None:
         rows = [f"row {r['row']:,} ({number(r['cook'], 3)}, leverage {number(r['leverage'], 3)})" for r in influence["rows"]]
         console.print(
             _text(f"these are the training rows; largest Cook's distances: {', '.join(rows[:SHOWN_ROWS])}", style="dim")
         )
+        left_out = influence["leave_one_out"]["rmse"]
+        if left_out is not None:
+            console.print(
+                _text(f"each of them predicted from all others (leave-one-out): RMSE {number(left_out)}{unit}", style="dim")
+            )
     if (copies := document["duplicates"]) is not None and copies["rows"]:
         about = "about " if copies["estimate"] else ""
         first = f"first at row {copies['first']['row']:,}"

@@ -16,12 +16,14 @@ import pyarrow.compute as pc
 from gradline.arrays import as_arrow, as_numpy, flat_column
 from gradline.errors import DataError
 from gradline.kinds import kind_of
+from gradline.representation.derive import with_derived
 from gradline.types import CategoryColumn, Decoded, Kind, NumberColumn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gradline.types import FloatArray
+    from gradline.representation.derive import Derived
+    from gradline.types import FloatArray, IntArray
 
 MONTHS = tuple(str(month) for month in range(1, 13))
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -38,14 +40,23 @@ class Decoder:
     """Decodes some columns.
 
     kinds: what each column is taken for, in the order of the features.  listed: the only levels that a category may have;
-    any other is of the rest.
+    any other is of the rest.  derived: the numbers that are computed of them.
     """
 
     kinds: Mapping[str, Kind]
     listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    derived: tuple[Derived, ...] = ()
 
     def decode(self, table: pa.RecordBatch | pa.Table, first_row: int = 0) -> Decoded:
-        """The columns as numbers and codes. Raises DataError where a value does not fit its declared kind."""
+        """The columns as numbers and codes, with the derived numbers. Raises DataError as `columns` and `derive` do."""
+        return self.derive(self.columns(table, first_row), np.arange(first_row, first_row + table.num_rows))
+
+    def derive(self, decoded: Decoded, row: IntArray) -> Decoded:
+        """Some rows with their derived numbers. row: (n,) their numbers.  Raises DataError where one cannot be computed."""
+        return with_derived(decoded, self.derived, row)
+
+    def columns(self, table: pa.RecordBatch | pa.Table, first_row: int = 0) -> Decoded:
+        """The table's own columns. Raises DataError where a value does not fit its declared kind."""
         numbers: list[NumberColumn] = []
         categories: list[CategoryColumn] = []
         for name, kind in self.kinds.items():

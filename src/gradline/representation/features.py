@@ -16,6 +16,7 @@ import numpy as np
 from gradline.errors import DataError
 from gradline.maths.compensated import LEAST_VARIANCE
 from gradline.maths.summaries import CategorySummary, NumberSummary
+from gradline.representation.derive import Derived
 from gradline.types import Notice, Part, RawColumn
 
 if TYPE_CHECKING:
@@ -60,11 +61,15 @@ class CategoryScheme:
 
 
 class Representation:
-    """The features in their order, and how each category was cut."""
+    """The features in their order, how each category was cut, and the derived numbers that are among them."""
 
-    def __init__(self, features: Sequence[Feature], schemes: Mapping[str, CategoryScheme]) -> None:
+    def __init__(
+        self, features: Sequence[Feature], schemes: Mapping[str, CategoryScheme], derived: Sequence[Derived] = ()
+    ) -> None:
         self.features = tuple(features)
         self.schemes = dict(schemes)
+        used = {feature.column for feature in self.features}
+        self.derived = tuple(each for each in derived if used.intersection(each.names))
         self._position = {(f.column, f.part, f.level): j for j, f in enumerate(self.features)}
 
     @property
@@ -156,13 +161,15 @@ class Representation:
                 name: {"reference": s.reference, "missing": s.missing, "other": s.other, "grouped": s.grouped}
                 for name, s in self.schemes.items()
             },
+            "derived": [each.to_json() for each in self.derived],
         }
 
     @classmethod
     def from_json(cls, document: Json) -> Representation:
         """The inverse of `to_json`."""
         features = [Feature(**(f | {"part": Part(f["part"])})) for f in document["features"]]
-        return cls(features, {name: CategoryScheme(**s) for name, s in document["categories"].items()})
+        derived = [Derived.from_json(each) for each in document.get("derived", ())]  # older files have none
+        return cls(features, {name: CategoryScheme(**s) for name, s in document["categories"].items()}, derived)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +197,19 @@ class RawColumns(Protocol):
 
 
 def represent(
-    raw: RawColumns, summaries: Mapping[str, Summary], limits: Limits, chosen: frozenset[str] | None
+    raw: RawColumns,
+    summaries: Mapping[str, Summary],
+    limits: Limits,
+    chosen: frozenset[str] | None,
+    derived: Sequence[Derived] = (),
+    hidden: frozenset[str] = frozenset(),
 ) -> tuple[Representation, list[Notice]]:
     """The features of the training rows' raw columns, and what was left out or grouped.
 
-    `chosen`: the columns that the user named as features, which are not taken for identifiers by their name alone.
+    `chosen`: the columns that the user named as features, which are not taken for identifiers by their name alone.  `hidden`:
+    decoded columns that are read for the derived numbers alone; of these the missing indicator of a number is a feature.
     """
+    made_of = {name: each for each in derived for name in each.names}
     columns = raw.columns
     known = frozenset(columns)
     features: list[Feature] = []
@@ -203,8 +217,11 @@ def represent(
     notices: list[Notice] = []
     for name, summary in summaries.items():
         if isinstance(summary, NumberSummary):
-            features += _number_features(name, summary, limits, known, notices, chosen)
-        else:
+            found = _number_features(name, summary, limits, known, notices, chosen)
+            # a derived number is missing where its columns are, and they have the indicator
+            unwanted = Part.VALUE if name in hidden else Part.MISSING if name in made_of else None
+            features += [feature for feature in found if feature.part is not unwanted]
+        elif name not in hidden:
             made = _category_features(name, summary, limits, known, notices)
             if made is not None:
                 schemes[name], levels = made
@@ -226,7 +243,7 @@ def represent(
                 Notice("left_out_constant", feature.column, f"{feature.name!r} does not vary in the training rows; left out.")
             )
     _check_names(measured)
-    return Representation([f for f in measured if f.deviation > 0.0], schemes), notices
+    return Representation([f for f in measured if f.deviation > 0.0], schemes, derived), notices
 
 
 def _number_features(

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from gradline.sklearn.checks import Given
     from gradline.sklearn.fits import Trained
     from gradline.sklearn.folds import Chosen
-    from gradline.training.cross_validation import CrossValidation
-    from gradline.types import FloatArray
+    from gradline.types import FloatArray, Json
 
 
 class LinearRegressorCV(GradlineRegressor):
@@ -123,7 +122,7 @@ class LinearRegressorCV(GradlineRegressor):
                     target = of_target(source, read, given, config.target)
                     progress = callbacks.progress(config.target, given.names)
                     one = trained(target, config.with_penalty(l2), None, progress)
-                    found.append(one if chosen is None else _validated(one, chosen.validated[i], chosen if i == 0 else None))
+                    found.append(one if chosen is None else _validated(one, chosen.documents[i], chosen if i == 0 else None))
         self._finish(found, given, l2, chosen, len(splits))
         callbacks.finish()
         return self
@@ -159,13 +158,13 @@ class LinearRegressorCV(GradlineRegressor):
         return values
 
 
-def _validated(found: Trained, validated: CrossValidation, chosen: Chosen | None) -> Trained:
+def _validated(found: Trained, document: Json, chosen: Chosen | None) -> Trained:
     """The fit, whose model tells of the cross-validation too. chosen: whose doubts are told with it."""
     notices = (*(() if chosen is None else chosen.notices), *found.notices)
     if found.model is None:
         return found._replace(notices=notices)
     result = found.model.result | {
-        "cross_validation": validated.to_json(),
+        "cross_validation": document,
         "warnings": [notice.to_json() for notice in notices],
     }
     return found._replace(notices=notices, model=replace(found.model, result=result, notices=notices))

@@ -5,6 +5,7 @@ The scores are those of `GridSearchCV` over the λ, without a fit for each.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,12 +13,13 @@ import numpy as np
 from sklearn.model_selection import check_cv
 
 from gradline.maths.quadratic import EPSILON
+from gradline.maths.ridge_path import others, penalties, ridge_path
 from gradline.representation.features import Limits, represent
 from gradline.sklearn.reads import read_parts
 from gradline.sklearn.words import refused
 from gradline.splits.given import GivenFolds
 from gradline.training.config import MOST_FOLDS
-from gradline.training.cross_validation import CrossValidation, fold_errors, split_errors
+from gradline.training.cross_validation import CrossValidation
 from gradline.training.trainer import feature_moments
 from gradline.types import Notice, Role
 
@@ -31,9 +33,8 @@ if TYPE_CHECKING:
     from gradline.sklearn.checks import Given
     from gradline.sklearn.tables import Part
     from gradline.training.config import TrainConfig
-    from gradline.training.cross_validation import FoldErrors
     from gradline.training.trainer import Read
-    from gradline.types import FloatArray, IntArray
+    from gradline.types import FloatArray, IntArray, Json
 
     Splits = Sequence[tuple[IntArray, IntArray]]
 
@@ -65,16 +66,27 @@ SCORES = {  # of mean squared errors (K, n) and of the target's variance in each
 }
 
 
-class Chosen(NamedTuple):
-    """l2: the best λ.  score: its mean over the splits.  results: as `GridSearchCV.cv_results_`.  validated: by target, for the models.
+class FoldErrors(NamedTuple):
+    """Of one target. l2: (n,) the values of λ, descending.  squared: (K, n) the mean squared error of each fold.  baseline: (K,) that of
+    the mean of the rows learned from.  variance: (K,) of the target in the fold.  weight: (K,) of its rows.
+    """
 
-    notices: what is doubtful about the choice.
+    l2: FloatArray
+    squared: FloatArray
+    baseline: FloatArray
+    variance: FloatArray
+    weight: FloatArray
+
+
+class Chosen(NamedTuple):
+    """l2: the best λ.  score: its mean over the splits.  results: as `GridSearchCV.cv_results_`.  documents: `cross_validation` of each
+    target's model.  notices: what is doubtful about the choice.
     """
 
     l2: float
     score: float
     results: dict[str, Any]
-    validated: tuple[CrossValidation, ...]
+    documents: tuple[Json, ...]
     notices: tuple[Notice, ...]
 
 
@@ -114,39 +126,45 @@ def choose(
     source, read = read_parts(given, configs, engine, folds)
     found = read.survey
     training = found.moments[Role.TRAINING]
-    limits = Limits.of(training.rows, None, 2)
-    representation, _ = represent(training, found.summaries, limits, frozenset(given.names))
+    representation, _ = represent(training, found.summaries, Limits.of(training.rows, None, 2), frozenset(given.names))
     if not representation.features:
         return source, read, None
+    trials = [*zip(others(found.parts[0]), found.parts[0], strict=True)] if folds is not None else None
+    if trials is None:
+        trials = [tuple(_moments(given, rows, configs, engine) for rows in split) for split in splits]  # type: ignore[misc]
     tried = None if l2 is None else np.sort(l2)[::-1]
-    if folds is None:
-        pairs = [
-            (_moments(given, learned, configs, engine), _moments(given, held_out, configs, engine))
-            for learned, held_out in splits
-        ]
-        errors = [split_errors(pairs, representation, _features(representation, c), c, engine, tried) for c in configs]
-    else:
-        errors = [fold_errors(found.folds, representation, _features(representation, c), c, engine, tried) for c in configs]
-    read = read._replace(survey=_whole(found))
+    errors = [_errors(trials, representation, config, tried) for config in configs]
+    read = read._replace(survey=replace(found, part_tallies=()))
     return source, read, _chosen(errors, l2, scoring)
 
 
-def _features(representation: Representation, config: TrainConfig) -> Any:
-    return partial(feature_moments, representation=representation, target=config.target)
-
-
-def _whole(found: Any) -> Any:
-    """The survey without its folds, which have been asked."""
-    from dataclasses import replace
-
-    return replace(found, fold_tallies=())
+def _errors(
+    trials: Sequence[tuple[Moments, Moments]], representation: Representation, config: TrainConfig, l2: FloatArray | None
+) -> FoldErrors:
+    """Of one target. trials: moments of the rows learned from and of those held out."""
+    for k, (learned, held_out) in enumerate(trials):
+        if min(learned.weight, held_out.weight) == 0.0 or min(learned.rows, held_out.rows) < 1:
+            raise refused(f"split {k} has no row with weight to learn from, or to be judged on.", "divide the rows otherwise.")
+    features = partial(feature_moments, representation=representation, target=config.target)
+    numbers = np.zeros(len(representation.features), dtype=np.bool_)  # none is an indicator
+    paths = [ridge_path(features(a, a), numbers, config.scaling, intercept=config.intercept) for a, _ in trials]
+    judged = [features(b, a) for a, b in trials]
+    tried = penalties(max(path.curvature_max for path in paths), config.l2_path) if l2 is None else l2
+    weight = np.array([rows.weight for rows in judged])
+    return FoldErrors(
+        tried,
+        squared=np.array([path.squared_errors(rows, tried) for path, rows in zip(paths, judged, strict=True)]),
+        baseline=np.array([path.baseline_squared_error(rows) for path, rows in zip(paths, judged, strict=True)]),
+        variance=np.array([rows.comoment[-1, -1] for rows in judged]) / weight,
+        weight=weight,
+    )
 
 
 def _moments(given: Given, rows: IntArray, configs: Sequence[TrainConfig], engine: Engine) -> Moments:
     """Of some of the rows, by a read of them."""
     part: Part = given.training
     own = part._replace(X=part.X[rows], columns={name: values[rows] for name, values in part.columns.items()})
-    return read_parts(given._replace(training=own, validation=None), configs, engine)[1].survey.moments[Role.TRAINING]
+    return read_parts(given._replace(training=own), configs, engine)[1].survey.moments[Role.TRAINING]
 
 
 def _chosen(errors: Sequence[FoldErrors], asked: FloatArray | None, scoring: str) -> Chosen:
@@ -164,22 +182,25 @@ def _chosen(errors: Sequence[FoldErrors], asked: FloatArray | None, scoring: str
     results |= {"mean_test_score": shown.mean(axis=0), "std_test_score": shown.std(axis=0)}
     results["rank_test_score"] = 1 + np.sum(results["mean_test_score"][None, :] > results["mean_test_score"][:, None], axis=1)
     validated = tuple(_validated(each, best) for each in errors)
-    notices = validated[0].doubts() if asked is None else _at_end(tried, best)
-    return Chosen(float(tried[best]), float(mean[best]), results, validated, tuple(notices))
+    notices = validated[0][0].doubts() if asked is None else _at_end(tried, best)
+    documents = tuple(document for _, document in validated)
+    return Chosen(float(tried[best]), float(mean[best]), results, documents, tuple(notices))
 
 
-def _validated(errors: FoldErrors, best: int) -> CrossValidation:
-    rmse = np.sqrt(errors.squared)
+def _validated(errors: FoldErrors, best: int) -> tuple[CrossValidation, Json]:
+    """As gradline tells it, and the document with the λ that the score chose."""
     total = float(errors.weight @ errors.baseline)
-    return CrossValidation(
+    found = CrossValidation(
         folds=len(errors.weight),
+        repeats=1,
+        rolling=False,
         l2=errors.l2,
-        rmse=rmse.mean(axis=0),
-        standard_error=rmse.std(axis=0, ddof=1) / np.sqrt(len(errors.weight)),
+        each=np.sqrt(errors.squared),
         baseline_rmse=float(np.sqrt(errors.baseline).mean()),
-        best=best,
         r2=1.0 - float(errors.weight @ errors.squared[:, best]) / total if total > 0.0 else None,
     )
+    chosen = {"chosen": float(errors.l2[best]), "fold_rmse": found.each[:, best].tolist()}
+    return found, found.to_json() | chosen
 
 
 def _at_end(tried: FloatArray, best: int) -> list[Notice]:

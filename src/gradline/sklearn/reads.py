@@ -19,6 +19,7 @@ from gradline.sklearn.tables import ArrayParts, MatrixParts
 from gradline.sklearn.words import refused
 from gradline.splits.given import PartRoles
 from gradline.training.dense import is_wide, read_dense, refuse_dense
+from gradline.training.roles import Split
 from gradline.training.rows import RowReader
 from gradline.training.sparse import SparseTable, read_sparse
 from gradline.training.survey import Survey, continued, survey
@@ -65,9 +66,9 @@ def reader_of(given: Given, folds: GivenFolds | None = None) -> RowReader:
     """What is read of dense parts."""
     kinds = dict.fromkeys(given.names, Kind.NUMBER)
     first, *others = given.targets
-    return RowReader(
-        Decoder(kinds), PartRoles(), first, Kind.NUMBER, given.weight, others=dict.fromkeys(others, Kind.NUMBER), folds=folds
-    )
+    beside = dict.fromkeys(others, Kind.NUMBER)
+    divisions = () if folds is None else (folds,)
+    return RowReader(Decoder(kinds), PartRoles(), first, Kind.NUMBER, given.weight, others=beside, divisions=divisions)
 
 
 def read_parts(
@@ -83,7 +84,7 @@ def read_parts(
         found, columns = read_dense(source, reader, engine)
     else:
         found, reader = survey(source, reader, engine, configs[0].seed)
-    return source, Read(found, replace(reader, folds=None), time.perf_counter() - start, columns)
+    return source, Read(found, replace(reader, divisions=()), time.perf_counter() - start, Split(reader.roles), columns)
 
 
 def read_more(before: Survey | None, given: Given, configs: Sequence[TrainConfig], engine: Engine) -> tuple[Source, Read, Given]:
@@ -104,7 +105,7 @@ def read_more(before: Survey | None, given: Given, configs: Sequence[TrainConfig
     else:
         found = continued(before, source, reader, engine, configs[0].seed)
     gone = StreamSource(pa.RecordBatchReader.from_batches(source.schema, []))
-    return gone, Read(found, reader, time.perf_counter() - start), given
+    return gone, Read(found, reader, time.perf_counter() - start, Split(reader.roles)), given
 
 
 def _weighted_alike(before: Survey, given: Given) -> tuple[Survey, Given]:

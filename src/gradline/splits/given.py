@@ -29,11 +29,12 @@ class PartRoles:
 
 @dataclass(frozen=True, slots=True)
 class GivenFolds:
-    """The fold of each row, 0 to `count` − 1. of_row: (m,) by row number, of one file."""
+    """The fold of each row, 0 to `count` − 1, as a `Division`. of_row: (m,) by row number, of one file."""
 
     count: int
     of_row: RoleArray
+    whole: bool = True
 
     def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
-        """See `Folds`."""
+        """See `Division`."""
         return self.of_row[first_row : first_row + rows]

@@ -3,9 +3,7 @@
     u = hash(seed, key) / 2^64;   validation if u < v;   test if v ≤ u < v + t;   else training
 
 The key is (file, row number), or the value of a column: then all rows of one value (a customer, a day) have one role. By
-time, the latest rows are the test rows and those before them the validation rows.
-
-The fold of a training row is another hash of the same key:   fold = ⌊K·hash(seed', key) / 2^64⌋
+time, the latest rows are the test rows and those before them the validation rows; those in a gap before either have no role.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     RoleArray = NDArray[np.uint8]
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
-FOLD_SALT = 0xF01D
+LEFT_OUT = 255  # in place of a role: the row is used for nothing
 
 
 def mix(values: Hashes) -> Hashes:
@@ -124,22 +122,6 @@ def _text_hashes(text: pa.Array) -> Hashes:
     return mix(sums ^ lengths.astype(np.uint64))
 
 
-@dataclass(frozen=True, slots=True)
-class Folds:
-    """The fold of each row, for cross-validation: 0 to `count` − 1, by a hash of (file, row number), or of the value that decides the
-    rows' roles: its rows stay together. The salt is not that of the roles, so that a role says nothing of the fold.
-    """
-
-    count: int
-    seed: int
-
-    def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
-        """The folds of consecutive rows, (rows,); `values` are those of the roles' column, None where they have none."""
-        seed = self.seed ^ FOLD_SALT
-        hashes = row_hashes(seed, file, first_row, rows) if values is None else value_hashes(seed, values)
-        return (((hashes >> np.uint64(32)) * np.uint64(self.count)) >> np.uint64(32)).astype(np.uint8)
-
-
 class Roles(Protocol):
     """Assigns roles. column: what has to be read for it, or None; description: in the user's words."""
 
@@ -150,7 +132,7 @@ class Roles(Protocol):
     def description(self) -> str: ...
 
     def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
-        """The roles of consecutive rows, (rows,); `values` are those of `column`."""
+        """The roles of consecutive rows, (rows,), or LEFT_OUT; `values` are those of `column`."""
         ...
 
 
@@ -207,7 +189,7 @@ class ValueRoles:
 class TimeRoles:
     """Roles by time: training before `validation_from` ≤ validation < `test_from` ≤ test. Times are ordinals.
 
-    rows: how many have a time.  backwards: before how many of them their file has a later one just before; first_backwards: the first.
+    gap: rows of so long a time before either have no role; `gap_words`: as it was said.  rows: how many have a time.  backwards: before how many of them their file has a later one just before; first_backwards: the first.
     """
 
     column: str
@@ -216,11 +198,14 @@ class TimeRoles:
     rows: int = 0
     backwards: int = 0
     first_backwards: int = -1
+    gap: float = 0.0
+    gap_words: str = ""
 
     @property
     def description(self) -> str:
         """For the plan."""
-        return f"by time: the latest rows of {self.column!r} are held out"
+        gap = f", and those up to {self.gap_words} before them left out" if self.gap else ""
+        return f"by time: the latest rows of {self.column!r} are held out{gap}"
 
     def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
         """See `Roles`."""
@@ -235,13 +220,27 @@ class TimeRoles:
         roles = np.full(rows, Role.TRAINING, dtype=np.uint8)
         roles[time >= self.validation_from] = Role.VALIDATION
         roles[time >= self.test_from] = Role.TEST
+        for start in (self.validation_from, self.test_from) if self.gap else ():
+            roles[(time >= start - self.gap) & (time < start)] = LEFT_OUT
         return roles
 
+    def learned(self, times: FloatArray) -> FloatArray:
+        """The times of training rows among some, (n,)."""
+        return times[times < min(self.validation_from, self.test_from) - self.gap]
 
-def time_roles(column: str, times: FloatArray, validation: float, test: float, starts: Sequence[int] = (0,)) -> TimeRoles:
+
+def time_roles(
+    column: str,
+    times: FloatArray,
+    validation: float,
+    test: float,
+    starts: Sequence[int] = (0,),
+    gap: float = 0.0,
+    gap_words: str = "",
+) -> TimeRoles:
     """Roles by time from all times, (m,). Rows of one time stay together, so the shares are approximate.
 
-    starts: where the rows of each file begin.
+    starts: where the rows of each file begin.  gap, gap_words: see `TimeRoles`.
     """
     back = np.flatnonzero(times[1:] < times[:-1]) + 1
     back = back[~np.isin(back, np.asarray(starts))]
@@ -254,7 +253,7 @@ def time_roles(column: str, times: FloatArray, validation: float, test: float, s
         index = round(len(times) * (1.0 - share))
         return float(times[index]) if share > 0.0 and index < len(times) else np.inf
 
-    return TimeRoles(column, cut(validation + test), cut(test), len(times), len(back), first)
+    return TimeRoles(column, cut(validation + test), cut(test), len(times), len(back), first, gap, gap_words)
 
 
 def time_ordinals(values: pa.Array, column: str) -> FloatArray:
@@ -262,6 +261,8 @@ def time_ordinals(values: pa.Array, column: str) -> FloatArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pa.types.is_dictionary(values.type):  # text of a Parquet file, as it is read
+        values = pc.cast(values, values.type.value_type)
     kind = values.type
     try:
         if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):

@@ -12,7 +12,7 @@ All of it is of scaled columns, so that units and offsets change none of it. Two
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,7 +69,7 @@ def _term(weight: float, name: str, digits: int) -> tuple[str, str]:
 class Collinearity:
     """sources: the column that each of the features `names` is made of.  exact, near: the combinations.  not_identifiable: the features of the exact ones, in their order.
 
-    inflation: (p,) VIF, infinite where not identifiable; None where it was not computed.
+    inflation: (p,) VIF, infinite where not identifiable; None where it was not computed.  made_of: of derived features, their columns.
     """
 
     names: tuple[str, ...]
@@ -78,6 +78,7 @@ class Collinearity:
     near: tuple[Combination, ...]
     not_identifiable: tuple[str, ...]
     inflation: FloatArray | None
+    made_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def to_json(self) -> Json:
         """The keys `not_identifiable` and `variance_inflation` of `train --json`."""
@@ -99,20 +100,29 @@ class Collinearity:
             more = len(self.exact) - MOST_NAMED
             text = f"there are {more:,} more such combinations among the {len(self.names):,} features."
             notices.append(Notice("collinear", None, text))
-        for found in self.near[:MOST_NAMED]:
+        near = [found for found in self.near if not self._of_one_curve(found)]
+        for found in near[:MOST_NAMED]:
             text = (
                 f"{_members(found)} are nearly linear combinations of each other{_in_words(found)}: only {_share(found.own)} of the variance of "
                 f"{found.column!r} is its own, and the standard errors of their coefficients are large ({found.own**-0.5:,.0f} times, for its "
                 f"own); predictions are not affected. Drop one of them (--drop {self.sources[found.column]}), or add --l2."
             )
             notices.append(Notice("nearly_collinear", found.column, text))
-        if len(self.near) > MOST_NAMED:
-            text = f"there are {len(self.near) - MOST_NAMED:,} more near combinations among the {len(self.names):,} features."
+        if len(near) > MOST_NAMED:
+            text = f"there are {len(near) - MOST_NAMED:,} more near combinations among the {len(self.names):,} features."
             notices.append(Notice("nearly_collinear", None, text))
         return notices
 
+    def _of_one_curve(self, found: Combination) -> bool:
+        """Whether derived numbers nearly repeat each other and what they are made of, as the powers of one column do: no one wonders."""
+        members = (found.column, *found.others)
+        derived = frozenset[str]().union(*(self.made_of.get(name, frozenset()) for name in members))
+        return all(self.made_of.get(name, frozenset({self.sources.get(name, name), name})) & derived for name in members)
 
-def collinearity(problem: Problem, sources: Mapping[str, str]) -> Collinearity:
+
+def collinearity(
+    problem: Problem, sources: Mapping[str, str], made_of: Mapping[str, frozenset[str]] | None = None
+) -> Collinearity:
     """Of the training rows. With a penalty the coefficients are identified by it, and no combination is told of."""
     names, solution = problem.names, problem.reference
     penalised = bool(np.any(problem.loss.penalty))
@@ -128,7 +138,8 @@ def collinearity(problem: Problem, sources: Mapping[str, str]) -> Collinearity:
         kept = [j for j, name in enumerate(names) if name not in left_out]
         if np.any(inflation[~inexact] > MOST_INFLATION) or left_out:
             near = _near(problem, kept)
-    return Collinearity(names, sources, tuple(found for _, found in exact), tuple(near), unidentified, inflation)
+    exactly = tuple(found for _, found in exact)
+    return Collinearity(names, sources, exactly, tuple(near), unidentified, inflation, made_of or {})
 
 
 def correlations(problem: Problem) -> FloatArray:

@@ -10,14 +10,15 @@ from gradline.inputs.contract import MOST_LEVELS, ColumnContract, Contract, Deci
 from gradline.kinds import kind_of
 from gradline.maths.summaries import CategorySummary, NumberSummary
 from gradline.representation.decode import DATE_PARTS
+from gradline.representation.sparse import SparseRepresentation
+from gradline.training.deriving import derived_names
 from gradline.types import Kind, Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from gradline.inputs.source import Source
     from gradline.representation.features import Representation
-    from gradline.representation.sparse import SparseRepresentation
     from gradline.training.config import TrainConfig
     from gradline.training.survey import Survey
 
@@ -36,14 +37,22 @@ def feature_kinds(source: Source, config: TrainConfig) -> tuple[dict[str, Kind],
         "--key": [config.key],
         "--time": [config.time],
         "--group": [config.group],
+        "--stratify": [config.stratify],
         "--weight": [config.weight],
     }
     for flag, columns in asked.items():
         for column in columns:
-            if column is not None and column not in names:
+            if column is not None and column not in names and not (flag == "--drop" and column in derived_names(config, names)):
                 raise UsageError(f"{flag}: {source.name} has no column {column!r}.", did_you_mean(column, names))
     wanted = config.features or tuple(name for name in names if name not in special)
-    for flag, column in {"--key": config.key, "--time": config.time, "--group": config.group, "--weight": config.weight}.items():
+    serving = {
+        "--key": config.key,
+        "--time": config.time,
+        "--group": config.group,
+        "--stratify": config.stratify,
+        "--weight": config.weight,
+    }
+    for flag, column in serving.items():
         stored = None if column is None else kind_of(source.schema.field(column).type)
         if stored is Kind.UNSUPPORTED or (flag == "--weight" and stored not in (None, Kind.NUMBER, Kind.BOOLEAN)):
             raise UsageError(
@@ -138,11 +147,27 @@ def _stored_unit(source: Source, name: str) -> str | None:
 
 
 def source_columns(representation: Representation | SparseRepresentation) -> dict[str, str]:
-    """Of each feature, the table's column that it is made of: `sold_on` of `sold_on.month=7`."""
+    """Of each feature, the column that `--drop` leaves out with it: `sold_on` of `sold_on.month=7`; a derived number is one itself."""
     features = representation.features
-    dates = {f.column.removesuffix(".days") for f in features if f.column.endswith(".days")}
+    derived = made_of(representation)
+    dates = {f.column.removesuffix(".days") for f in features if f.column.endswith(".days") and f.column not in derived}
     found = {}
     for feature in features:
         base, _, part = feature.column.rpartition(".")
-        found[feature.name] = base if part in DATE_PARTS and base in dates else feature.column
+        is_part = part in DATE_PARTS and base in dates and feature.column not in derived
+        found[feature.name] = base if is_part else feature.column
     return found
+
+
+def made_of(representation: Representation | SparseRepresentation) -> dict[str, frozenset[str]]:
+    """Of each derived number that is a feature, the decoded columns that it is made of."""
+    if isinstance(representation, SparseRepresentation):
+        return {}
+    return {name: frozenset(each.expression.columns) for each in representation.derived for name in each.names}
+
+
+def table_columns(representation: Representation | SparseRepresentation, kinds: Iterable[str]) -> list[str]:
+    """The columns of the table that the features are made of, in the order of `kinds`, the names of those that were read."""
+    derived = made_of(representation)
+    used = {feature.column for feature in representation.features if feature.column not in derived}.union(*derived.values())
+    return [name for name in kinds if used & {name, *(f"{name}.{part}" for part in DATE_PARTS)}]

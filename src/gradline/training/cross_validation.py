@@ -1,8 +1,14 @@
-"""Cross-validation from the moments of one read: K folds, every λ, without reading or keeping a row.
+"""Cross-validation from the moments of one read: K folds or rolling origins, every λ, without reading or keeping a row.
 
-Fold by fold, all is learned from the other folds alone: the mean that stands for a missing value, the means and deviations of
+Trial by trial, all is learned from the rows learned from alone: the mean that stands for a missing value, the means and deviations of
 standard coordinates, the weights. What a feature is (which columns and levels, which are grouped, in what category a value is)
-is decided on all training rows, the fold's own included.
+is decided on all training rows, those judged included.
+
+With s² the variance of the RMSEs of the K·R folds of R repeats, n_test/n_train = 1/(K − 1), the standard error of their mean is
+
+    s/√K   as if the folds were independent;   √(1/(KR) + n_test/n_train)·s   since they share the rows learned from
+
+(Nadeau & Bengio, Machine Learning 52, 2003). The first would be s/√(KR) of repeats, which falls to zero though no row is new.
 """
 
 from __future__ import annotations
@@ -12,37 +18,75 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gradline.errors import DataError, plural
-from gradline.maths.ridge_path import RidgePath, others, penalties, ridge_path
+from gradline.maths.ridge_path import RidgePath, penalties, ridge_path
+from gradline.splits.divisions import RollingOrigins
+from gradline.training.nested import Errors, Nested, affordable, nested_folds, nested_origins
+from gradline.training.trials import trials
 from gradline.types import Notice, Part, RawColumn, finite_or_none
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gradline.maths.engine import Engine
     from gradline.maths.moments import Moments
     from gradline.representation.features import Representation
+    from gradline.splits.divisions import Division
     from gradline.training.config import TrainConfig
+    from gradline.training.trials import Trial
     from gradline.types import FloatArray, Json
-
-LEAST_ROWS = 2  # of a fold
 
 
 @dataclass(frozen=True, slots=True)
 class CrossValidation:
-    """What the folds say. l2: (n,) the values of λ, descending.  rmse: (n,) the mean over the folds of each fold's RMSE.
+    """What the folds say. l2: (n,) the values of λ, descending.  each: (K·R, n) the RMSE of each fold, repeat by repeat.
 
-    standard_error: (n,) of that mean.  baseline_rmse: of always predicting the mean of the other folds.  best: where in `l2` the
-    chosen λ is.  r2: of it, 1 − Σ squared errors/Σ those of the baseline, over all folds; None where the baseline has none.
+    rolling: whether the folds are origins in time.  baseline_rmse: of always predicting the mean of the rows learned from.  r2: of the
+    chosen λ, 1 − Σ squared errors/Σ those of the baseline, over all folds; None where the baseline has none.  nested: see its
+    module; None where λ was given, or the folds are too few or the features too many.
     """
 
     folds: int
+    repeats: int
+    rolling: bool
     l2: FloatArray
-    rmse: FloatArray
-    standard_error: FloatArray
+    each: FloatArray
     baseline_rmse: float
-    best: int
     r2: float | None
+    nested: Nested | None = None
+
+    @property
+    def rmse(self) -> FloatArray:
+        """The mean over the folds, (n,)."""
+        mean: FloatArray = self.each.mean(axis=0)
+        return mean
+
+    @property
+    def best(self) -> int:
+        """Where in `l2` the chosen λ is."""
+        return int(np.argmin(self.rmse))
+
+    @property
+    def standard_error(self) -> FloatArray:
+        """Of `rmse`, (n,): that of independent folds of one division, the corrected one of repeats."""
+        if self.repeats > 1 and self.corrected is not None:
+            return self.corrected
+        return self.each.std(axis=0, ddof=1) / np.sqrt(self.folds) if self.folds > 1 else np.full(len(self.l2), np.nan)
+
+    @property
+    def corrected(self) -> FloatArray | None:
+        """Nadeau & Bengio's, (n,); None for rolling origins, of which it is not known."""
+        if self.rolling:
+            return None
+        factor = 1.0 / (self.folds * self.repeats) + 1.0 / (self.folds - 1)
+        return np.asarray(np.sqrt(factor) * self.each.std(axis=0, ddof=1))
+
+    @property
+    def between_repeats(self) -> FloatArray | None:
+        """How far `rmse` depends on which rows happen to share a fold: the standard error over the repeats' means, (n,)."""
+        if self.repeats == 1:
+            return None
+        means = self.each.reshape(self.repeats, self.folds, -1).mean(axis=1)  # (R, n)
+        return np.asarray(means.std(axis=0, ddof=1) / np.sqrt(self.repeats))
 
     @property
     def chosen(self) -> float:
@@ -66,6 +110,12 @@ class CrossValidation:
             "one_standard_error": self.one_standard_error,
             "baseline_rmse": finite_or_none(self.baseline_rmse),
             "r2": finite_or_none(self.r2),
+            "scheme": "rolling_origin" if self.rolling else "folds",
+            "repeats": self.repeats,
+            "rmse_standard_error_corrected": _finite(self.corrected),
+            "rmse_standard_error_between_repeats": _finite(self.between_repeats),
+            "fold_rmse": _finite(self.each[:, self.best]),
+            "nested": None if self.nested is None else self.nested.to_json(),
         }
 
     def doubts(self) -> list[Notice]:
@@ -82,26 +132,16 @@ class CrossValidation:
 
 
 class _Fold(NamedTuple):
-    """path: learned from the other folds.  held_out: the fold's own features, imputed by the others' means."""
+    """path: learned from the other rows.  judged: moments of the features, imputed by the others' means, by where the rows end."""
 
     path: RidgePath
-    held_out: Moments
-
-
-class FoldErrors(NamedTuple):
-    """l2: (n,) the values of λ, descending.  squared: (K, n) the mean squared error of each fold.  baseline: (K,) that of predicting the
-    mean of the other folds.  variance: (K,) of the target in the fold.  weight: (K,) of its rows.
-    """
-
-    l2: FloatArray
-    squared: FloatArray
-    baseline: FloatArray
-    variance: FloatArray
-    weight: FloatArray
+    judged: Mapping[int, Moments]
+    stop: int
 
 
 def cross_validate(
-    folds: Sequence[Moments],
+    divisions: Sequence[Division],
+    parts: Sequence[Sequence[Moments]],
     representation: Representation,
     features: Callable[[Moments, Moments], Moments],
     config: TrainConfig,
@@ -109,80 +149,57 @@ def cross_validate(
 ) -> CrossValidation:
     """The errors of the λ that the settings give, or of a whole path and the best λ of it.
 
-    folds: moments of the raw columns.  features: of raw moments and of those of the rows learned from, the moments of the features
-    and then the target, missing values imputed by the means of the latter.  Raises DataError for a fold without rows.
+    parts: moments of the raw columns, for each division.  features: of raw moments and of those of the rows learned from, the moments
+    of the features and then the target, missing values imputed by the means of the latter.  Raises DataError for a fold without rows.
     """
-    found = fold_errors(folds, representation, features, config, engine)
-    rmse = np.sqrt(found.squared)
-    mean = rmse.mean(axis=0)
-    best = int(np.argmin(mean))
-    total = float(found.weight @ found.baseline)
-    return CrossValidation(
-        folds=len(folds),
-        l2=found.l2,
-        rmse=mean,
-        standard_error=rmse.std(axis=0, ddof=1) / np.sqrt(len(folds)),
-        baseline_rmse=float(np.sqrt(found.baseline).mean()),
-        best=best,
-        r2=1.0 - float(found.weight @ found.squared[:, best]) / total if total > 0.0 else None,
-    )
-
-
-def fold_errors(
-    folds: Sequence[Moments],
-    representation: Representation,
-    features: Callable[[Moments, Moments], Moments],
-    config: TrainConfig,
-    engine: Engine,
-    l2: FloatArray | None = None,
-) -> FoldErrors:
-    """The errors fold by fold; see `cross_validate`. l2: the values of λ, (n,); as the settings say, where it is None."""
-    _check(folds, config)
-    folds = [_reduced(fold, representation, config.target) for fold in folds]
-    return _errors(zip(others(folds), folds, strict=True), representation, features, config, engine, l2)
-
-
-def split_errors(
-    splits: Sequence[tuple[Moments, Moments]],
-    representation: Representation,
-    features: Callable[[Moments, Moments], Moments],
-    config: TrainConfig,
-    engine: Engine,
-    l2: FloatArray | None = None,
-) -> FoldErrors:
-    """The same of any splits: moments of the rows learned from, and of those held out."""
-    _check([held_out for _, held_out in splits], config)
-    reduced = [tuple(_reduced(part, representation, config.target) for part in split) for split in splits]
-    return _errors(((learned, held_out) for learned, held_out in reduced), representation, features, config, engine, l2)
-
-
-def _errors(
-    pairs: Iterable[tuple[Moments, Moments]],
-    representation: Representation,
-    features: Callable[[Moments, Moments], Moments],
-    config: TrainConfig,
-    engine: Engine,
-    l2: FloatArray | None,
-) -> FoldErrors:
     indicators = np.array([feature.part is not Part.VALUE for feature in representation.features])
 
-    def fitted(pair: tuple[Moments, Moments]) -> tuple[_Fold, ...]:
-        learned, held_out = pair
+    def fitted(trial: Trial) -> tuple[_Fold, ...]:
+        learned = trial.learned
         path = ridge_path(features(learned, learned), indicators, config.scaling, intercept=config.intercept)
-        return (_Fold(path, features(held_out, learned)),)
+        return (_Fold(path, {stop: features(rows, learned) for stop, rows in trial.judged.items()}, trial.stop),)
 
-    found = engine.map_merge(pairs, fitted, lambda a, b: a + b) or ()
-    if l2 is None:
-        curvature_max = max(fold.path.curvature_max for fold in found)
-        l2 = penalties(curvature_max, config.l2_path) if config.l2 is None else np.array([config.l2])
-    weight = np.array([fold.held_out.weight for fold in found])
-    return FoldErrors(
-        l2,
-        squared=np.array([fold.path.squared_errors(fold.held_out, l2) for fold in found]),
-        baseline=np.array([fold.path.baseline_squared_error(fold.held_out) for fold in found]),
-        variance=np.array([fold.held_out.comoment[-1, -1] for fold in found]) / weight,
-        weight=weight,
+    reduced = [[_reduced(part, representation, config.target) for part in each] for each in parts]
+    found = [
+        engine.map_merge(trials(division, each, config), fitted, lambda a, b: a + b) or ()
+        for division, each in zip(divisions, reduced, strict=True)
+    ]
+    curvature_max = max(fold.path.curvature_max for folds in found for fold in folds)
+    l2 = penalties(curvature_max, config.l2_path) if config.l2 is None else np.array([config.l2])
+    errors = [_errors(folds, l2) for folds in found]
+    squared = np.concatenate([each.squared for each in errors])  # (K·R, n)
+    baseline, weight = (np.concatenate([getattr(each, name) for each in errors]) for name in ("baseline", "weight"))
+    total = float(weight @ baseline)
+    best = int(np.argmin(np.sqrt(squared).mean(axis=0)))
+    first, nested = divisions[0], None
+    if config.l2 is None and isinstance(first, RollingOrigins):
+        nested = nested_origins(first, errors[0], l2)
+    elif config.l2 is None and affordable(len(found[0]), len(indicators)):
+        nested = nested_folds(reduced[0], errors[0], l2, indicators, features, config, engine)
+    return CrossValidation(
+        folds=len(found[0]),
+        repeats=len(found),
+        rolling=isinstance(first, RollingOrigins),
+        l2=l2,
+        each=np.sqrt(squared),
+        baseline_rmse=float(np.sqrt(baseline).mean()),
+        r2=1.0 - float(weight @ squared[:, best]) / total if total > 0.0 else None,
+        nested=nested,
     )
+
+
+def _errors(folds: Sequence[_Fold], l2: FloatArray) -> Errors:
+    earlier = [{stop: fold.path.squared_errors(rows, l2) for stop, rows in fold.judged.items()} for fold in folds]
+    return Errors(
+        np.array([each[fold.stop] for each, fold in zip(earlier, folds, strict=True)]),
+        np.array([fold.path.baseline_squared_error(fold.judged[fold.stop]) for fold in folds]),
+        np.array([fold.judged[fold.stop].weight for fold in folds]),
+        earlier,
+    )
+
+
+def _finite(values: FloatArray | None) -> list[float | None] | None:
+    return None if values is None else [finite_or_none(v) for v in values]
 
 
 def _reduced(moments: Moments, representation: Representation, target: str) -> Moments:
@@ -195,16 +212,3 @@ def _reduced(moments: Moments, representation: Representation, target: str) -> M
     where = moments.index()
     groups = [*representation.groups(moments.columns), *([where[column]] if column in where else [] for column in beside)]
     return moments.aggregated(groups, (*columns, *beside))
-
-
-def _check(folds: Sequence[Moments], config: TrainConfig) -> None:
-    for k, fold in enumerate(folds, 1):
-        if fold.rows >= LEAST_ROWS and fold.weight > 0.0:
-            continue
-        lacks = f"{plural(fold.rows, 'training row')}" + (", all of weight 0" if fold.rows >= LEAST_ROWS else "")
-        column = config.key or config.group
-        why = "" if column is None else f" (rows of one value of {column!r} stay in one fold)"
-        raise DataError(
-            f"fold {k} of {len(folds)} has {lacks}{why}; each needs at least {LEAST_ROWS}, with weight.",
-            "divide into fewer: --folds K, or give more rows.",
-        )

@@ -44,9 +44,9 @@ class _Found(NamedTuple):
     columns: Diagonal
 
 
-def is_wide(kinds: Mapping[str, Kind]) -> bool:
+def is_wide(kinds: Mapping[str, Kind], derived: int = 0) -> bool:
     """Whether so many columns are numbers that no (p, p) matrix is formed; levels of categories are bounded by their own limit."""
-    return numbers_of(kinds) > MOST_FEATURES
+    return numbers_of(kinds) + derived > MOST_FEATURES
 
 
 def numbers_of(kinds: Mapping[str, Kind]) -> int:
@@ -54,13 +54,14 @@ def numbers_of(kinds: Mapping[str, Kind]) -> int:
     return sum(kind is not Kind.TEXT for kind in kinds.values())
 
 
-def refuse_dense(source: Source, config: TrainConfig, kinds: Mapping[str, Kind]) -> None:
+def refuse_dense(source: Source, config: TrainConfig, kinds: Mapping[str, Kind], derived: int = 0) -> None:
     """Raise UsageError, before the read, for what such a table cannot have."""
-    p = numbers_of(kinds)
-    if config.fold_count:
+    p = numbers_of(kinds) + derived
+    if config.fold_count or config.learning_curve:
+        what, flag = ("cross-validation", "--folds") if config.fold_count else ("a learning curve", "--learning-curve")
         raise UsageError(
-            f"cross-validation is from moments, and {p:,} features have none.",
-            "give --l2 a number, leave --folds out, and judge by the validation rows.",
+            f"{what} is from moments, and {p:,} features have none.",
+            f"give --l2 a number, leave {flag} out, and judge by the validation rows.",
         )
     refuse_wide(config, p)
     if config.log_target:
@@ -127,7 +128,7 @@ def _block(rows: Rows, reader: RowReader, block: Block) -> _Found:
     tallies = {role: block_tally(targets, [], len(rows.y), rows.weight, at).tally for role, at in places.items() if len(at)}
     others = {column.name: number_summary(column, column.values, block.first_row) for column in rows.others}
     ranges = number_summary(target, target.values, block.first_row)
-    return _Found(Survey(tallies, summaries, ranges, rows.read, rows.dropped, _no_sample(), others=others), columns)
+    return _Found(Survey(tallies, summaries, ranges, rows.read, rows.dropped, _no_sample(), others=others, gap=rows.gap), columns)
 
 
 def _no_sample() -> Sample:
@@ -147,7 +148,7 @@ def _merge(a: Survey, b: Survey) -> Survey:
     summaries = {name: a.summaries[name].plus(b.summaries[name]) for name in a.summaries}  # type: ignore[arg-type]
     others = {name: a.others[name].plus(b.others[name]) for name in a.others}
     read, dropped = a.read + b.read, a.dropped + b.dropped
-    return Survey(tallies, summaries, a.target.plus(b.target), read, dropped, a.sample, others=others)
+    return Survey(tallies, summaries, a.target.plus(b.target), read, dropped, a.sample, others=others, gap=a.gap + b.gap)
 
 
 def prepare_dense(

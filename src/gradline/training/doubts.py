@@ -9,7 +9,7 @@ import numpy as np
 
 from gradline.errors import plural
 from gradline.maths.certificate import rounding_of_fit
-from gradline.training.columns import source_columns
+from gradline.training.columns import source_columns, table_columns
 from gradline.training.escalation import FEW_DIGITS
 from gradline.training.faults import faults
 from gradline.training.leaks import leaks, linear_leaks
@@ -112,12 +112,13 @@ def table_doubts(
     if isinstance(reader, SparseReader):
         return linear_leaks(problem, sources)
     sample, used = sampled_rows(found, reader), list(dict.fromkeys(sources.values()))
+    columns = table_columns(representation, reader.decoder.kinds)
     notices = leaks(problem, found, sample, reader, sources)
     notices += faults(found, sample, frozenset(used), config.target, config.weight)
     notices += doubtful_texts(found, sample, texts)
     told = {notice.column for notice in notices}
     groups = [name for name in reader.decoder.kinds if name not in told]
-    return notices + doubtful_split(found, sample, reader.roles, config, [*used, config.target], groups)
+    return notices + doubtful_split(found, sample, reader.roles, config, [*columns, config.target], groups)
 
 
 def bounded(notices: Sequence[Notice], most: int = MOST_OF_A_CODE) -> tuple[Notice, ...]:

@@ -42,6 +42,7 @@ LEAST_BIN_ROWS = 5
 BIN_ROWS = 100
 BIN_GAP = 10.0  # mean spacings of the target, past which neighbouring bins do not touch: groups, not bins
 LEAST_WITHOUT_TARGET = 10
+MOST_BESIDE = 0.9  # of the rows without a target: in so many a column is null that is never null beside a target
 PRESENT_BESIDE = 0.01  # of the rows without a target: so many rows with one may lack the column too
 LATER = 0.9  # share of rows in which a time is past the time of the split
 
@@ -216,17 +217,18 @@ def null_with_target(found: Survey, told: Collection[str | None] = ()) -> list[N
     rows = found.without_target
     if rows < LEAST_WITHOUT_TARGET:
         return []
-    both = {name: count for name, count in found.null_beside.items() if count == rows}
+    both = {name: count for name, count in found.null_beside.items() if count >= MOST_BESIDE * rows}
     if len(both) == len(found.null_beside):  # empty rows
         return []
     notices = []
-    for name in both:
+    for name, count in both.items():
         summary = found.summaries.get(name)
-        if name in told or summary is None or summary.missing > PRESENT_BESIDE * rows:
+        if name in told or summary is None or summary.missing > (PRESENT_BESIDE * rows if count == rows else 0):
             continue
         column = name.removesuffix(".days")
         text = (
-            f"{column!r} is null in all {rows:,} rows without a target, and hardly ever else: it seems to become known together with the target. "
+            f"{column!r} is null in {'all' if count == rows else f'{count:,} of'} {rows:,} rows without a target, and {'hardly ever' if summary.missing else 'never'} else: "
+            "it seems to become known together with the target. "
             f"If it is not known before, {_drop(column)}."
         )
         notices.append(Notice("null_with_target", column, text))

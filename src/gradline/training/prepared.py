@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gradline.representation.sparse import SparseRepresentation
     from gradline.training.cross_validation import CrossValidation
     from gradline.training.judge import Judge
+    from gradline.training.learning_curve import LearningCurve
     from gradline.training.plan import Plan
     from gradline.training.rows import RowReader, SparseReader
     from gradline.training.stopping import Monitor
@@ -73,3 +74,4 @@ class Prepared:
     contract: Contract | None = None
     stores: Mapping[Role, ExampleStore] | Mapping[Role, SparseStore] = field(default_factory=dict)
     cross_validation: CrossValidation | None = None
+    learning_curve: LearningCurve | None = None

@@ -13,6 +13,7 @@ import numpy as np
 from gradline.arrays import flat_column
 from gradline.errors import DataError
 from gradline.representation.decode import as_numbers
+from gradline.splits.roles import LEFT_OUT
 from gradline.types import NumberColumn, Part
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from gradline.representation.decode import Decoder
-    from gradline.splits.given import GivenFolds
-    from gradline.splits.roles import Folds, RoleArray, Roles
+    from gradline.splits.divisions import Division
+    from gradline.splits.roles import RoleArray, Roles
     from gradline.types import Block, BoolArray, Decoded, FloatArray, IntArray, Kind
 
 
@@ -31,8 +32,9 @@ class Rows(NamedTuple):
 
     decoded, y (n,), weight (n,) or None, roles (n,).  row: (n,) their row numbers in the file.  read, dropped: how many rows
     the block had, and how many of them are not here.  table: the block as it was read; kept: (rows read,) which are here.
-    others: the other targets of these rows, none of them missing.  folds: (n,) of cross-validation, None without it; they count for
-    training rows alone.  without_target: rows that lack one; null_beside: of each decoded column, how many of those lack it too.
+    others: the other targets of these rows, none of them missing.  parts: (n,) of each division; they count for training rows alone.
+    without_target: rows that lack one; null_beside: of each decoded column, how many of those lack it too.  gap: how many of the
+    dropped ones are so for having no role.
     """
 
     decoded: Decoded
@@ -45,15 +47,16 @@ class Rows(NamedTuple):
     table: pa.RecordBatch | pa.Table
     kept: BoolArray
     others: tuple[NumberColumn, ...] = ()
-    folds: RoleArray | None = None
+    parts: tuple[RoleArray, ...] = ()
     without_target: int = 0
     null_beside: Mapping[str, int] = {}
+    gap: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RowReader:
-    """What a training run reads of a source. others: the other targets that share its rows, and what each is taken for.  folds: those
-    of the rows, by what decides their roles.
+    """What a training run reads of a source. others: the other targets that share its rows, and what each is taken for.  divisions: those
+    of the training rows, by what decides the roles.
     """
 
     decoder: Decoder
@@ -64,7 +67,7 @@ class RowReader:
     missing: str = "impute"
     log_target: bool = False
     others: Mapping[str, Kind] = field(default_factory=dict)
-    folds: Folds | GivenFolds | None = None
+    divisions: tuple[Division, ...] = ()
 
     def of(self, target: str) -> RowReader:
         """The reader of the same rows for one of the targets."""
@@ -86,7 +89,7 @@ class RowReader:
         for other in others:
             kept &= ~np.isnan(other)
         weight = self._weight(table, block.first_row)
-        decoded = self.decoder.decode(table, block.first_row)
+        decoded = self.decoder.columns(table, block.first_row)
         without = table.num_rows - int(np.count_nonzero(kept))
         beside = _nulls(decoded, ~kept) if without else {}
         if self.missing != "impute":
@@ -94,15 +97,19 @@ class RowReader:
             kept &= ~incomplete
         values = table.column(self.roles.column) if self.roles.column is not None else None
         roles = self.roles.assign(block.file, block.first_row, table.num_rows, values)
-        folds = None if self.folds is None else self.folds.assign(block.file, block.first_row, table.num_rows, values)
+        parts = tuple(each.assign(block.file, block.first_row, table.num_rows, values) for each in self.divisions)
+        without_role = roles == LEFT_OUT
+        gap = int(np.count_nonzero(kept & without_role))
+        kept &= ~without_role
         row = np.arange(block.first_row, block.first_row + table.num_rows)
         dropped = table.num_rows - int(np.count_nonzero(kept))
         if dropped:
             decoded, y, roles, row = decoded.take(kept), y[kept], roles[kept], row[kept]
             weight = None if weight is None else weight[kept]
-            folds = None if folds is None else folds[kept]
+            parts = tuple(each[kept] for each in parts)
+        decoded = self.decoder.derive(decoded, row)
         more = tuple(NumberColumn(name, v[kept], Part.TARGET) for name, v in zip(self.others, others, strict=True))
-        return Rows(decoded, y, weight, roles, row, table.num_rows, dropped, table, kept, more, folds, without, beside)
+        return Rows(decoded, y, weight, roles, row, table.num_rows, dropped, table, kept, more, parts, without, beside, gap)
 
     def _target(self, table: pa.RecordBatch | pa.Table, name: str, kind: Kind, first_row: int) -> FloatArray:
         y = as_numbers(name, flat_column(table, name), kind, first_row)

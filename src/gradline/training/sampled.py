@@ -48,9 +48,9 @@ class SampledRows(NamedTuple):
 
 
 def sampled_rows(found: Survey, reader: RowReader) -> SampledRows:
-    """The sample of a read, decoded."""
+    """The sample of a read, decoded; without derived numbers, which say what their columns say."""
     sample = found.sample
-    decoded = reader.decoder.decode(sample.table)
+    decoded = reader.decoder.columns(sample.table)
     return SampledRows(
         sample.table,
         {column.name: column.values for column in decoded.numbers},

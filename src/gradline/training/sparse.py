@@ -26,6 +26,7 @@ from gradline.oracles.minibatch import Batches
 from gradline.oracles.sparse import SparseStore
 from gradline.oracles.streamed import StreamedOracle
 from gradline.representation.sparse import SparseFeatures, SparseRepresentation
+from gradline.splits.roles import LEFT_OUT
 from gradline.training.elastic import ElasticNet, elastic_plan
 from gradline.training.general import GeneralProblem, general_plan, pose_general
 from gradline.training.judge import Solved
@@ -67,7 +68,7 @@ def read_sparse(source: SparseSource, config: TrainConfig, roles: Roles, on_rows
     """One read of all rows. Raises InputError for settings that a sparse table has no use for, and for values that are no numbers."""
     _refuse(config)
     stores = {role: SparseStore(weighted=config.weight is not None) for role in Role}
-    read = dropped = 0
+    read = dropped = gap = 0
     width = source.width or 0
     for rows in source.sparse_rows():
         if rows.y is None:
@@ -79,6 +80,8 @@ def read_sparse(source: SparseSource, config: TrainConfig, roles: Roles, on_rows
             at = rows.first_row + int(np.argmax(np.isinf(rows.y)))
             raise DataError(f"the target of {source.name} is infinite in row {at:,} (counted from 0).", "mend it.")
         present = ~np.isnan(rows.y)
+        gap += int(np.count_nonzero(present & (role == LEFT_OUT)))
+        present &= role != LEFT_OUT
         read, dropped = read + len(rows), dropped + int(np.count_nonzero(~present))
         width = max(width, int(rows.indices.max(initial=-1)) + 1)
         lengths = np.diff(rows.starts)
@@ -110,7 +113,7 @@ def read_sparse(source: SparseSource, config: TrainConfig, roles: Roles, on_rows
 
     sample = Sample(pa.table({}), np.zeros(0, dtype=np.uint8), nothing, nothing, np.zeros(0, dtype=np.uint64))
     tallies = {role: Tally(each) for role, each in moments.items()}
-    found = Survey(tallies, {}, number_summary(column, column.values, 0), read, dropped, sample)
+    found = Survey(tallies, {}, number_summary(column, column.values, 0), read, dropped, sample, gap=gap)
     return SparseTable(stores, found, width, SparseReader(roles))
 
 

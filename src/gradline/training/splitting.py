@@ -40,7 +40,7 @@ def doubtful_split(
     """columns: those that became features, and the target.  candidates: all that were read, which may be groups."""
     notices = repeated_rows(sample, columns)
     if isinstance(roles, TimeRoles):
-        notices += disordered_times(roles) + uneven_times(found, roles, config)
+        notices += disordered_times(roles) + uneven_times(found, roles, config) + empty_gap(found, roles)
     if isinstance(roles, RowRoles) and config.validation + config.test > 0.0:
         notices += shared_groups(sample, candidates)
     return notices
@@ -96,7 +96,7 @@ def disordered_times(roles: TimeRoles) -> list[Notice]:
 
 def uneven_times(found: Survey, roles: TimeRoles, config: TrainConfig) -> list[Notice]:
     """Rows of one time stay together, so that the shares held out can be far from those asked for."""
-    total = found.read - found.dropped
+    total = found.read - found.dropped + found.gap
     shares = {Role.VALIDATION: config.validation, Role.TEST: config.test}
     off = {
         role: share for role, share in shares.items() if abs(found.rows(role) - share * total) > OFF_SHARE * share * total + 1.0
@@ -104,11 +104,23 @@ def uneven_times(found: Survey, roles: TimeRoles, config: TrainConfig) -> list[N
     if not off or total < SHARE_ROWS:
         return []
     words = " and ".join(f"{found.rows(role):,} for {role.name.lower()}, not {100 * share:g}%" for role, share in off.items())
+    gap = f", or {roles.gap_words} of gap hold many ({found.gap:,} rows are left out)" if found.gap else ""
     text = (
-        f"of {total:,} rows there are {words}: many rows have one time at the border, or the last ones have no target. Use a finer time, or "
+        f"of {total:,} rows there are {words}: many rows have one time at the border, or the last ones have no target{gap}. Use a finer time, or "
         "other shares."
     )
     return [Notice("time_ties", roles.column, text)]
+
+
+def empty_gap(found: Survey, roles: TimeRoles) -> list[Notice]:
+    """A gap in which no row lies keeps nothing apart."""
+    if not roles.gap or found.gap or not found.rows(Role.VALIDATION) + found.rows(Role.TEST):
+        return []
+    text = (
+        f"no row lies within the {roles.gap_words} before the held-out ones, so that --gap leaves none out: is it shorter than the steps of "
+        f"{roles.column!r}?"
+    )
+    return [Notice("gap_empty", roles.column, text)]
 
 
 def shared_groups(sample: SampledRows, candidates: Sequence[str]) -> list[Notice]:

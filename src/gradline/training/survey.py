@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gradline.maths.engine import Engine
     from gradline.maths.moments import Moments
     from gradline.maths.summaries import Summary
+    from gradline.splits.divisions import Division
     from gradline.splits.roles import Hashes, RoleArray
     from gradline.training.rows import RowReader, Rows
     from gradline.types import Block, IntArray
@@ -46,7 +47,7 @@ MOST_RAW_LEVELS = 2_500  # of one category, in the moments
 MOST_RAW_LEVELS_TOGETHER = 5_000  # of all of them
 SAMPLE_ROWS = 2_000
 USUAL_MEMORY = 1 << 33  # where the system does not say
-MATRICES_A_BLOCK = 6  # (q, q), at once: three roles' moments, and what makes the third of them; more where there are folds
+MATRICES_A_BLOCK = 6  # (q, q), at once: three roles' moments, and what makes the third of them; more where there are parts
 MOST_SAMPLED = 2 * SAMPLE_ROWS  # before those too many are dropped: each time costs as much
 SAMPLE_SALT = 0x5A17
 GROUP_ROWS = 64
@@ -91,8 +92,9 @@ class Sample(NamedTuple):
 class Survey:
     """What one read found. tallies: of the raw columns, the targets last among the numbers, by role. summaries: by decoded
     column, over the training rows (infinities over all). target: over all rows with a target. others: of the other targets.
-    fold_tallies: of the training rows by fold, where they are divided; merged in this order they are those of all training rows.
-    without_target, null_beside: see `Rows`.  extremes: of the training rows' numbers, then of their targets by name.
+    part_tallies: of the training rows by part, for each division of them; merged in this order, the first one's are those of all.
+    without_target, null_beside, gap: see `Rows`; the latter are among the dropped.  extremes: of the training rows' numbers, then of
+    their targets by name.
     """
 
     tallies: Mapping[Role, Tally]
@@ -104,14 +106,15 @@ class Survey:
     overflowed: frozenset[str] = frozenset()
     reads: int = 1
     others: Mapping[str, NumberSummary] = field(default_factory=dict)
-    fold_tallies: tuple[Tally, ...] = ()
+    part_tallies: tuple[tuple[Tally, ...], ...] = ()
     without_target: int = 0
     null_beside: Mapping[str, int] = field(default_factory=dict)
     extremes: Extremes | None = None
+    gap: int = 0
 
     def with_training(self) -> Survey:
-        """The same with the training rows, after the last block; while it is read, their folds stand for them."""
-        training = reduce(Tally.plus, self.fold_tallies) if self.fold_tallies else None
+        """The same with the training rows, after the last block; while it is read, their parts stand for them."""
+        training = reduce(Tally.plus, self.part_tallies[0]) if self.part_tallies else None
         if training is None or not training.numbers.rows:
             return self
         return replace(self, tallies={Role.TRAINING: training, **self.tallies})
@@ -126,9 +129,9 @@ class Survey:
         return {role: tally.moments() for role, tally in self.tallies.items()}
 
     @cached_property
-    def folds(self) -> tuple[Moments, ...]:
-        """The folds' tallies as moments."""
-        return tuple(tally.moments() for tally in self.fold_tallies)
+    def parts(self) -> tuple[tuple[Moments, ...], ...]:
+        """The parts' tallies as moments, for each division."""
+        return tuple(tuple(tally.moments() for tally in tallies) for tallies in self.part_tallies)
 
     def rows(self, role: Role) -> int:
         """How many rows have a role."""
@@ -215,7 +218,7 @@ def _read(
     before: Survey | None = None,
 ) -> Survey:
     limits = _Limits()
-    matrices = MATRICES_A_BLOCK + (0 if reader.folds is None else reader.folds.count)
+    matrices = MATRICES_A_BLOCK + sum(division.count for division in reader.divisions)
     at_once = Semaphore(most_at_once(matrices * 8 * len(reader.columns) ** 2))
 
     def compute(block: Block | Survey) -> Survey:
@@ -255,9 +258,9 @@ def checked(rest: Survey | None, source: Source, reader: RowReader, on_rows: Cal
 
 
 class _Cells:
-    """Where a block's rows of each role stand: (n,) positions, or None for all rows. Of divided training rows, those of each fold."""
+    """Where a block's rows of each role stand: (n,) positions, or None for all rows. Of divided training rows, those of each part."""
 
-    def __init__(self, rows: Rows, folds: int) -> None:
+    def __init__(self, rows: Rows, divisions: Sequence[Division]) -> None:
         self.at: dict[Role, IntArray | None] = {}
         for role in Role:
             mine = rows.roles == role
@@ -267,16 +270,21 @@ class _Cells:
         self._training: IntArray | None = self.at.get(Role.TRAINING, np.zeros(0, dtype=np.intp))
         if self.light and rows.weight is not None:
             self._training = np.flatnonzero((rows.weight > 0.0) & (rows.roles == Role.TRAINING))
-        self.folds: list[IntArray] = []
-        if rows.folds is not None:
-            self.folds = [np.flatnonzero((rows.roles == Role.TRAINING) & (rows.folds == fold)) for fold in range(folds)]
+        trained = rows.roles == Role.TRAINING
+        self.parts = [
+            [np.flatnonzero(trained & (part == k)) for k in range(division.count)]
+            for division, part in zip(divisions, rows.parts, strict=True)
+        ]
+        if self.parts:
             self.at.pop(Role.TRAINING, None)
 
-    def parts(self, found: Mapping[Role, BlockTally], folds: Sequence[BlockTally]) -> list[tuple[BlockTally, IntArray | None]]:
+    def trained(
+        self, found: Mapping[Role, BlockTally], parts: Sequence[Sequence[BlockTally]]
+    ) -> list[tuple[BlockTally, IntArray | None]]:
         """The tallies of the training rows, and where those stand."""
-        return (
-            [(found[Role.TRAINING], self.at[Role.TRAINING])] if Role.TRAINING in found else [*zip(folds, self.folds, strict=True)]
-        )
+        if Role.TRAINING in found:
+            return [(found[Role.TRAINING], self.at[Role.TRAINING])]
+        return [*zip(parts[0], self.parts[0], strict=True)] if parts else []
 
     def training(self, values: NDArray[Number]) -> NDArray[Number]:
         """The values of the training rows; a row without weight is not there."""
@@ -284,7 +292,7 @@ class _Cells:
 
 
 def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits: _Limits) -> Survey:
-    cells = _Cells(rows, 0 if reader.folds is None else reader.folds.count)
+    cells = _Cells(rows, reader.divisions)
     numbers = rows.decoded.numbers
     target = NumberColumn(reader.target, rows.y, Part.TARGET)
     targets = sorted([target, *rows.others], key=lambda column: column.name)  # the same bits, whichever of them is `target`
@@ -304,9 +312,10 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
             categories.append(encoded(category))
     columns = [*numbers, *targets]
     found = {role: block_tally(columns, categories, len(rows.y), rows.weight, at) for role, at in cells.at.items()}
-    folds = [block_tally(columns, categories, len(rows.y), rows.weight, at) for at in cells.folds]
-    training = [found[Role.TRAINING]] if Role.TRAINING in found else [each for each in folds if each.rows]
-    plain = np.all([each.plain for each in (*found.values(), *folds) if each.rows], axis=0)
+    parts = [[block_tally(columns, categories, len(rows.y), rows.weight, at) for at in division] for division in cells.parts]
+    trained = cells.trained(found, parts)
+    training = [each for each, _ in trained if each.rows]
+    plain = np.all([each.plain for each in (*found.values(), *training) if each.rows], axis=0)
     for i, column in enumerate(numbers):
         if training and plain[i] and not cells.light:  # the common case: the pass has seen it all
             least, greatest = min(each.least[i] for each in training), max(each.greatest[i] for each in training)
@@ -326,10 +335,11 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
         _sample(rows, block, seed, limits.below),
         frozenset(overflowed),
         others={column.name: number_summary(column, column.values, block.first_row) for column in rows.others},
-        fold_tallies=tuple(each.tally for each in folds),
+        part_tallies=tuple(tuple(each.tally for each in division) for division in parts),
         without_target=rows.without_target,
         null_beside=rows.null_beside,
-        extremes=extremes_of([column.values for column in columns], cells.parts(found, folds), rows.row),
+        extremes=extremes_of([column.values for column in columns], trained, rows.row),
+        gap=rows.gap,
     )
 
 
@@ -389,13 +399,14 @@ def _merge(a: Survey, b: Survey) -> Survey:
         a.sample.plus(b.sample),
         frozenset(overflowed),
         others={name: a.others[name].plus(b.others[name]) for name in a.others},
-        fold_tallies=tuple(
-            x.without(overflowed).plus(y.without(overflowed), reuse=True)
-            for x, y in zip(a.fold_tallies, b.fold_tallies, strict=True)
+        part_tallies=tuple(
+            tuple(x.without(overflowed).plus(y.without(overflowed), reuse=True) for x, y in zip(mine, others, strict=True))
+            for mine, others in zip(a.part_tallies, b.part_tallies, strict=True)
         ),
         without_target=a.without_target + b.without_target,
         null_beside=added(a.null_beside, b.null_beside),
         extremes=a.extremes.plus(b.extremes) if a.extremes and b.extremes else a.extremes or b.extremes,
+        gap=a.gap + b.gap,
     )
 
 

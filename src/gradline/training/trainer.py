@@ -24,14 +24,13 @@ from gradline.oracles.minibatch import Batches, ExampleStore, MiniBatchOracle
 from gradline.oracles.moments import MomentsOracle
 from gradline.oracles.sparse import SparseStore
 from gradline.oracles.streamed import StreamedOracle
-from gradline.representation.decode import DATE_PARTS, Decoder
+from gradline.representation.decode import Decoder
 from gradline.representation.features import Limits, Representation, represent
-from gradline.splits.roles import Folds
 from gradline.training.cadence import EVERY_STEP, batch_cadence
 from gradline.training.collinearity import Collinearity, collinearity
-from gradline.training.columns import feature_kinds, make_contract, source_columns, target_kind
-from gradline.training.cross_validation import CrossValidation, cross_validate
+from gradline.training.columns import feature_kinds, made_of, make_contract, source_columns, table_columns, target_kind
 from gradline.training.dense import is_wide, prepare_dense, read_dense, refuse_dense
+from gradline.training.deriving import derivations, resolved
 from gradline.training.doubts import bounded, data_doubts, run_doubts, table_doubts
 from gradline.training.elastic import ElasticNet, elastic_plan
 from gradline.training.escalation import escalated, needed, refined, staged
@@ -41,11 +40,12 @@ from gradline.training.judge import Solved, observer
 from gradline.training.loop import descend
 from gradline.training.plan import make_plan
 from gradline.training.prepared import Prepared, Progress
-from gradline.training.roles import make_roles
+from gradline.training.roles import Split, make_roles, make_split
 from gradline.training.rows import RowReader, SparseReader
 from gradline.training.sparse import SparseTable, prepare_sparse, read_sparse
 from gradline.training.stopping import Budget, stopping
 from gradline.training.survey import survey
+from gradline.training.validation import validated
 from gradline.training.wide import WideProblem, wide_doubts
 from gradline.types import Kind, Notice, Part, RawColumn, Role
 
@@ -62,7 +62,9 @@ if TYPE_CHECKING:
     from gradline.representation.sparse import SparseRepresentation
     from gradline.training.checkpoint import Checkpoints
     from gradline.training.config import TrainConfig
+    from gradline.training.cross_validation import CrossValidation
     from gradline.training.judge import Judge
+    from gradline.training.learning_curve import LearningCurve
     from gradline.training.loop import Descent, Iterate, Position
     from gradline.training.plan import Plan
     from gradline.training.prepared import Beginning
@@ -95,17 +97,19 @@ class Fit:
     stores: Mapping[Role, ExampleStore] | Mapping[Role, SparseStore]
     cross_validation: CrossValidation | None = None
     collinear: Collinearity | None = None
+    learning_curve: LearningCurve | None = None
 
 
 class Read(NamedTuple):
     """What one read found for every target, how the later reads go, and how long it took.
 
-    columns: of the feature columns, where they are too many for the survey's moments.
+    split: how the rows were divided.  columns: of the feature columns, where they are too many for the survey's moments.
     """
 
     survey: Survey
     reader: RowReader
     seconds: float
+    split: Split
     columns: Diagonal | None = None
 
 
@@ -166,7 +170,7 @@ def train(
     if isinstance(problem, WideProblem):
         notices += wide_doubts(problem, config)
     else:
-        collinear = collinearity(problem, source_columns(prepared.representation))
+        collinear = collinearity(problem, source_columns(prepared.representation), made_of(prepared.representation))
         notices += data_doubts(problem, certificate, descent, found, collinear)
         notices += table_doubts(problem, prepared.representation, found, prepared.reader, config, texts)
     return Fit(
@@ -183,6 +187,7 @@ def train(
         prepared.stores,
         prepared.cross_validation,
         collinear,
+        prepared.learning_curve,
     )
 
 
@@ -201,8 +206,7 @@ def _telling(
 
 
 def _contract(source: Source, config: TrainConfig, prepared: Prepared) -> Contract:
-    used = {feature.column for feature in prepared.representation.features}
-    kinds = {name: kind for name, kind in prepared.kinds.items() if used & {name, *(f"{name}.{part}" for part in DATE_PARTS)}}
+    kinds = {name: prepared.kinds[name] for name in table_columns(prepared.representation, prepared.kinds)}
     return make_contract(kinds, prepared.survey, config, source)
 
 
@@ -264,25 +268,27 @@ def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, progress: Pro
 def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, progress: Progress) -> Read:
     """The one read, for the targets of all of `configs`. Raises InputError where one of them cannot be trained on."""
     start, config = time.perf_counter(), configs[0]
-    decoder = Decoder(feature_kinds(source, config)[0])
-    wide = is_wide(decoder.kinds)
+    planned = derivations(source, config, feature_kinds(source, config)[0])
+    decoder = Decoder(planned.kinds)
+    wide = is_wide(decoder.kinds, planned.columns)
     for each in configs if wide else ():
-        refuse_dense(source, each, decoder.kinds)
-    roles = make_roles(source, config)
+        refuse_dense(source, each, decoder.kinds, planned.columns)
+    split = make_split(source, config)
     others = {target: target_kind(source, config, target) for target in config.targets}
     kind = others.pop(config.target)
-    reader = RowReader(decoder, roles, config.target, kind, config.weight, config.missing, config.log_target, others)
+    reader = RowReader(decoder, split.roles, config.target, kind, config.weight, config.missing, config.log_target, others)
+    if planned.expressions:
+        reader = replace(reader, decoder=replace(decoder, derived=resolved(source, config, reader, engine, planned)))
     columns = None
     if wide:
         found, columns = read_dense(source, reader, engine, progress.rows)
     else:
-        if config.fold_count:
-            reader = replace(reader, folds=Folds(config.fold_count, config.seed))
+        reader = replace(reader, divisions=split.divisions)
         found, reader = survey(source, reader, engine, config.seed, progress.rows)
-        reader = replace(reader, folds=None)  # what is read later is not divided
+        reader = replace(reader, divisions=())  # what is read later is not divided
     for each in configs:
         _training_moments(found.of(each.target), source, each)
-    return Read(found, reader, time.perf_counter() - start, columns)
+    return Read(found, reader, time.perf_counter() - start, split, columns)
 
 
 def prepare(
@@ -292,7 +298,8 @@ def prepare(
     if isinstance(source, SparseSource):
         return _prepare_sparse(source, config, engine, progress, read)
     assert not isinstance(read, SparseTable)  # which is of a sparse source
-    kinds, notices = feature_kinds(source, config)
+    shown, notices = feature_kinds(source, config)
+    kinds, hidden, _ = derivations(source, config, shown)
 
     # one read: moments by role
     read = read or read_once(source, [config], engine, progress)
@@ -302,19 +309,18 @@ def prepare(
     # columns become features
     chosen = None if config.features is None else frozenset(config.features)
     limits = Limits.of(training.rows, config.min_level_rows, config.max_levels)
-    representation, left_out = represent(read.columns or training, found.summaries, limits, chosen)
+    representation, left_out = represent(
+        read.columns or training, found.summaries, limits, chosen, reader.decoder.derived, hidden
+    )
     notices += left_out
     if not representation.features:
         why = " ".join(n.message for n in notices) or "choose columns with --features."
         raise DataError("there is no feature left to train on.", why)
 
-    # every λ on every fold, where it was asked for
-    validated = None
-    if found.folds:
-        features = partial(feature_moments, representation=representation, target=config.target)
-        validated = cross_validate(found.folds, representation, features, config, engine)
-        config = config.with_penalty(validated.chosen)
-        notices += validated.doubts()
+    # every λ on every fold, and the learning curve, where they were asked for
+    features = partial(feature_moments, representation=representation, target=config.target)
+    judged = validated(config, read.split, found, representation, features, engine)
+    config, notices = judged.config, [*notices, *judged.notices]
 
     # the loss, its minimum and its curvature, in the loop's coordinates
     coordinates = _coordinates(config, representation)
@@ -344,13 +350,10 @@ def prepare(
         plan = elastic_plan(config, problem, noise, found.reads + (store is not None))
     else:
         plan = staged(make_plan(config, escalation.loop, start, found.reads, noise), escalation)
-    if validated is not None:
-        stage = f"{validated.folds} folds × {plural(len(validated.l2), 'value')} of λ"
-        plan = replace(plan, stages=(plan.stages[0], stage, *plan.stages[1:]))
     return Prepared(
         problem,
         representation,
-        plan,
+        judged.staged(plan),
         found,
         reader,
         kinds,
@@ -359,17 +362,21 @@ def prepare(
         judge,
         store,
         noise,
-        cross_validation=validated,
+        cross_validation=judged.cross_validation,
+        learning_curve=judged.learning_curve,
     )
 
 
 def _prepare_sparse(
     source: SparseSource, config: TrainConfig, engine: Engine, progress: Progress, read: Read | SparseTable | None
 ) -> Prepared:
-    if config.fold_count:
+    if config.derive or config.degree > 1 or config.search or config.degree_curve:
+        raise UsageError(f"{source.name} is sparse: numbers are derived of tables of columns.", "put the columns in before.")
+    if config.fold_count or config.learning_curve:
+        what, flag = ("cross-validation", "--folds") if config.fold_count else ("a learning curve", "--learning-curve")
         raise UsageError(
-            f"{source.name} is sparse: cross-validation is from the moments of dense tables.",
-            "give --l2 a number, leave --folds out, and judge by the validation rows.",
+            f"{source.name} is sparse: {what} is from the moments of dense tables.",
+            f"give --l2 a number, leave {flag} out, and judge by the validation rows.",
         )
     table = read
     if not isinstance(table, SparseTable):

@@ -186,7 +186,7 @@ def test_columns_that_are_no_numbers_are_named(table, column):
     X, y = table
     given = X.assign(strange=column)
     for frame in [given] if column.dtype == "category" else [given, pl.from_pandas(given)]:
-        with pytest.raises(ValueError, match="'strange'.*OneHotEncoder"):
+        with pytest.raises(ValueError, match=r"'strange'.*OneHotEncoder"):
             LinearRegressor().fit(frame, y)
 
 
