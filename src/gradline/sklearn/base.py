@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
@@ -11,7 +10,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
-from gradline.model.model import Model
+from gradline.arrays import as_arrow
+from gradline.model.model import PredictedIntervals
 from gradline.sklearn.callbacks import CallbackSupportMixin
 from gradline.sklearn.checks import feature_names, predicted_from
 from gradline.sklearn.words import estimator_errors, refused, tell
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradline.maths.certificate import Certificate
+    from gradline.model.model import Model
     from gradline.sklearn.checks import Given
     from gradline.sklearn.fits import Trained
     from gradline.types import Json
@@ -30,21 +31,13 @@ SEEDS = 2**31 - 1
 PENALISED = frozenset({"few_rows"})  # doubts whose remedy is a penalty
 
 
-class Intervals(NamedTuple):
-    """What `predict(X, return_interval=True)` gives: the predictions, and the ends of their intervals, (n,) each."""
-
-    predicted: Any
-    low: Any
-    high: Any
-
-
 class GradlineRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """The attributes that a fit leaves; the parameters and `fit` are the estimators' own."""
 
     def predict(self, X: Any, return_interval: bool = False) -> Any:
         """X·coef_ + intercept_, (n,) or (n, t).
 
-        return_interval: also the ends of the prediction intervals, as `(predicted, low, high)`.
+        return_interval: also the ends of the prediction intervals that ``interval`` asked for, as `(prediction, low, high)`, (n,) each.
         """
         check_is_fitted(self, "coef_")
         with estimator_errors():
@@ -54,25 +47,21 @@ class GradlineRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, 
         coefficients = self.coef_.T  # (p,) or (p, t)
         return safe_sparse_dot(X, coefficients, dense_output=True) + self.intercept_
 
-    def _intervals(self, X: Any) -> Intervals:
-        # The lead: intervals come from `Model.predict(…, return_interval=True)`; this is all that the estimator asks of it.
-        if "return_interval" not in inspect.signature(Model.predict).parameters:
-            raise refused("this version of gradline makes no prediction intervals.", "predict(X), without return_interval.")
+    def _intervals(self, X: Any) -> PredictedIntervals:
         if len(self._trained) > 1:
+            raise refused("return_interval is for one target, and here are several.", "a fit for each target.")
+        if any(each.model is None or each.model.intervals is None for each in self._fits()):
             raise refused(
-                "return_interval is for one target, and here are several.",
-                "models_[target].predict(table, return_interval=True).",
+                "this fit has no prediction intervals.",
+                'interval="jackknife+" makes them of the training rows, "conformal" of X_val and y_val.',
             )
         import pyarrow as pa
 
-        table = X
-        if isinstance(X, np.ndarray):
-            columns = np.asarray(X, dtype=np.float64).T
-            table = pa.table(dict(zip(feature_names(self), map(pa.array, columns), strict=True)))
-        model: Any = self.model_
-        found = model.predict(table, return_interval=True)
-        low, high = (np.asarray(end, dtype=self.coef_.dtype) for end in (found.low, found.high))
-        return Intervals(self.predict(X), low, high)
+        columns = (X if isinstance(X, np.ndarray) else X.toarray()).astype(np.float64).T
+        table = pa.table(dict(zip(feature_names(self), map(as_arrow, columns), strict=True)))
+        found = self.model_.predict(table, return_interval=True)
+        low, high = (end.astype(self.coef_.dtype) for end in (found.low, found.high))
+        return PredictedIntervals(self.predict(X), low, high)
 
     def _keep(self, found: Sequence[Trained], given: Given) -> None:
         """The attributes of a fit, in the width of X."""

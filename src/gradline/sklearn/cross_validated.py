@@ -39,7 +39,7 @@ class LinearRegressorCV(GradlineRegressor):
     l2s : the values of λ; None: a path of 100 from 100 times the largest curvature down to 1e-10 of it, and 0.
     cv : folds (a number), a splitter, or an iterable of splits. Rows are not shuffled, as everywhere in scikit-learn.
     scoring : "neg_root_mean_squared_error", "neg_mean_squared_error" or "r2"; weights count in it.
-    fit_intercept, scaling, optimizer, learning_rate, schedule, stop, tolerance, patience, max_steps, max_seconds, errors, interval,
+    fit_intercept, scaling, optimizer, learning_rate, schedule, stop, tolerance, patience, max_steps, max_seconds, errors, interval, coverage,
     random_state, threads : as in `LinearRegressor`.
 
     Attributes
@@ -77,6 +77,7 @@ class LinearRegressorCV(GradlineRegressor):
         force: bool = False,
         errors: str = "classical",
         interval: str = "none",
+        coverage: float = 0.9,
         random_state: Any = 0,
         threads: int | None = None,
     ) -> None:
@@ -97,6 +98,7 @@ class LinearRegressorCV(GradlineRegressor):
         self.force = force
         self.errors = errors
         self.interval = interval
+        self.coverage = coverage
         self.random_state = random_state
         self.threads = threads
 
@@ -151,8 +153,6 @@ class LinearRegressorCV(GradlineRegressor):
         values: dict[str, Any] = self.get_params(deep=False)
         values["intercept"] = values.pop("fit_intercept")
         values["seed"] = self._seed()
-        if values["interval"] == "none":
-            del values["interval"]
         for name in ("l2s", "cv", "scoring", "random_state"):
             del values[name]
         return values

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradline.api import run
+from gradline.assessing import check_assessment
 from gradline.maths.certificate import Certificate
 from gradline.measuring import check_errors
 from gradline.sklearn.tables import weight_column
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray
 
 
+CALIBRATED = ("conformal", "quantile")  # intervals, on validation rows
+
+
 class Trained(NamedTuple):
     """One target's fit. coefficients: (p,), intercept: in the user's units.  steps: of the loop.  model: None where nothing was trained."""
 
@@ -44,13 +48,18 @@ class Trained(NamedTuple):
 def configs_of(settings: Mapping[str, Any], given: Given | None, *, as_rows: bool = False) -> list[TrainConfig]:
     """The settings of each target's run; without data, of a target to come. as_rows: the rows of a sparse matrix are kept."""
     values = {name: plain(value) for name, value in settings.items()} | {"validation": 0.0, "test": 0.0, "assess": "no"}
+    if values["interval"] != "none":
+        values["assess"] = "auto"  # intervals are made by that read
     if given is None:
-        return TrainConfig.for_targets(["y"], values)
+        return TrainConfig.for_targets(["y"], values | {"validation": 0.1})
     if given.validation is not None:  # which rows they are `PartRoles` says; the share is for the record
         held_out, rows = given.validation.X.shape[0], given.training.X.shape[0]
         values["validation"] = held_out / (held_out + rows)
-    if values.get("interval", "none") != "none":
-        values["assess"] = "auto"  # intervals are made by that read
+    elif values["interval"] in CALIBRATED:
+        raise refused(
+            f"interval={values['interval']!r} is calibrated on held-out rows, and there are none.",
+            'give X_val and y_val to fit, or interval="jackknife+".',
+        )
     if not as_rows:
         return TrainConfig.for_targets(given.targets, values | {"features": list(given.names), "weight": given.weight})
     weight = None if given.weight is None else weight_column(len(given.names))
@@ -69,6 +78,7 @@ def trained(read: TargetRead, config: TrainConfig, begin: Beginning | None = Non
         trivial = _trivial(read, config, intercept=intercept, all_constant=bool(constant.all()))
         return _shared_out(trivial, offsets) if stands_in else trivial
     check_errors(read.source, config)
+    check_assessment(read.source, config)
     model = run(read.source, replace(config, intercept=intercept), progress, read=read.read, begin=begin)
     named = model.coefficients
     found = Trained(

@@ -33,7 +33,12 @@ def _adds_up(regressor: LinearRegressor) -> bool:
     """Whether a fit needs the moments of its rows alone; else there is no `partial_fit`."""
     wrong = [
         f"{name}={getattr(regressor, name)!r}"
-        for name, fits in (("loss", ("squared",)), ("oracle", ("auto", "moments")), ("errors", ("classical",)))
+        for name, fits in (
+            ("loss", ("squared",)),
+            ("oracle", ("auto", "moments")),
+            ("errors", ("classical",)),
+            ("interval", ("none",)),
+        )
         if getattr(regressor, name) not in fits
     ]
     if wrong:
@@ -64,7 +69,8 @@ class LinearRegressor(GradlineRegressor):
     max_steps, max_epochs, max_seconds : budgets.
     on_divergence, force : what becomes of an unstable α.
     errors : of the coefficients, in ``model_.result["inference"]``: "classical", or robust ("HC0" … "HC3").
-    interval : how prediction intervals are made: "none", or as `gradline.train` has it.
+    interval, coverage : how prediction intervals are made, and what share of new rows they are to hold: "none", "jackknife+" (of the
+        training rows), "conformal" or "quantile" (of ``X_val``), "auto" (conformal, if that can be).
     random_state : int, RandomState or None: of the order of mini-batches; all else is free of chance.
     warm_start : whether `fit` begins where the last one ended.
     threads : workers; None: one a core.
@@ -115,6 +121,7 @@ class LinearRegressor(GradlineRegressor):
         force: bool = False,
         errors: str = "classical",
         interval: str = "none",
+        coverage: float = 0.9,
         random_state: Any = 0,
         warm_start: bool = False,
         threads: int | None = None,
@@ -142,6 +149,7 @@ class LinearRegressor(GradlineRegressor):
         self.force = force
         self.errors = errors
         self.interval = interval
+        self.coverage = coverage
         self.random_state = random_state
         self.warm_start = warm_start
         self.threads = threads
@@ -277,8 +285,6 @@ class LinearRegressor(GradlineRegressor):
         values: dict[str, Any] = self.get_params(deep=False)
         values["intercept"] = values.pop("fit_intercept")
         values["seed"] = self._seed()
-        if values["interval"] == "none":  # nothing to be said of it, where intervals are not there yet either
-            del values["interval"]
         del values["random_state"], values["warm_start"]
         return values
 

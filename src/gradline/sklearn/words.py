@@ -21,7 +21,7 @@ QUIET = frozenset({"nothing_held_out", "left_out_constant"})  # the user holds o
 NAMES = {"seed": "random_state", "alpha": "learning_rate", "validation": "X_val"}
 WHOLE = {"--no-intercept": "fit_intercept=False", "--validation 0.1": "X_val and y_val"}
 VALUES = frozenset({"auto", *STOPS, *(choice for choices in CHOICES.values() for choice in choices)})
-FLAG = re.compile(r"--([a-z][a-z0-9-]*)(?: ([\w.+-]*\w))?")
+FLAG = re.compile(r"--([a-z][a-z0-9-]*)(?: ([\w.+-]*[\w+]))?")
 
 
 class EstimatorError(InputError, ValueError):
