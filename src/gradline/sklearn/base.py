@@ -44,8 +44,10 @@ class GradlineRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, 
             X = predicted_from(self, X)
             if return_interval:
                 return self._intervals(X)
-        coefficients = self.coef_.T  # (p,) or (p, t)
-        return safe_sparse_dot(X, coefficients, dense_output=True) + self.intercept_
+        return self._line(X)
+
+    def _line(self, X: Any) -> Any:
+        return safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
 
     def _intervals(self, X: Any) -> PredictedIntervals:
         if len(self._trained) > 1:
@@ -61,7 +63,7 @@ class GradlineRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, 
         table = pa.table(dict(zip(feature_names(self), map(as_arrow, columns), strict=True)))
         found = self.model_.predict(table, return_interval=True)
         low, high = (end.astype(self.coef_.dtype) for end in (found.low, found.high))
-        return PredictedIntervals(self.predict(X), low, high)
+        return PredictedIntervals(self._line(X), low, high)
 
     def _keep(self, found: Sequence[Trained], given: Given) -> None:
         """The attributes of a fit, in the width of X."""
