@@ -90,7 +90,7 @@ class LinearRegressor(GradlineRegressor):
     >>> y = X @ [3.0, -1.0] + 2.0 + np.random.default_rng(1).normal(size=200)
     >>> regressor = LinearRegressor().fit(X, y)
     >>> regressor.coef_.round(1), round(float(regressor.intercept_), 1)
-    (array([ 3. , -1.1]), 2.0)
+    (array([ 2.9, -1. ]), 1.9)
     >>> regressor.certificate_.relative_gap < 1e-12
     True
     """
