@@ -32,8 +32,9 @@ def table(targets=None):
         (TimeSeriesSplit(3), None),
         (ShuffleSplit(3, random_state=0), None),
         (list(KFold(2).split(np.zeros(80))), None),
+        ([(np.arange(80) < 50, np.arange(80) >= 60), (np.arange(80) >= 40, np.arange(80) < 40)], None),
     ],
-    ids=["int", "shuffled", "groups", "time", "shares", "splits"],
+    ids=["int", "shuffled", "groups", "time", "shares", "splits", "masks"],
 )
 def test_scores_and_choice_are_those_of_a_grid_search(cv, groups):
     X, y = table()

@@ -101,14 +101,22 @@ def splits_of(cv: Any, given: Given, groups: Any) -> Splits:
     splits = list(chosen.split(np.zeros((rows, 1)), y[:, 0] if given.flat else y, groups))
     if not 2 <= len(splits) <= MOST_FOLDS:
         raise refused(f"cv makes {len(splits)} splits.", f"2 to {MOST_FOLDS} of them; GridSearchCV fits any number.")
-    return [(np.asarray(learned), np.asarray(held_out)) for learned, held_out in splits]
+    return [(_positions(learned), _positions(held_out)) for learned, held_out in splits]
+
+
+def _positions(rows: Any) -> IntArray:
+    """Of rows given by number, or by whether they are meant."""
+    given = np.asarray(rows)
+    return np.flatnonzero(given) if given.dtype == np.bool_ else given.astype(np.intp)
 
 
 def folds_of(splits: Splits, rows: int) -> GivenFolds | None:
     """The fold of each row, where every row is held out once and learned from in all other splits."""
     of_row = np.full(rows, len(splits), dtype=np.uint8)
     for k, (learned, held_out) in enumerate(splits):
-        whole = len(learned) + len(held_out) == rows and len(np.union1d(learned, held_out)) == rows
+        seen = np.zeros(rows, dtype=np.bool_)
+        seen[learned] = seen[held_out] = True
+        whole = len(learned) + len(held_out) == rows and seen.all()
         if not whole or (of_row[held_out] != len(splits)).any():
             return None
         of_row[held_out] = k
