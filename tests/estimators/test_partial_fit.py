@@ -80,12 +80,15 @@ def test_further_rows_go_on_from_a_fit():
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_pieces_with_weights_and_without_go_together(first):
-    X, y, weight = table(3000)
-    given = np.where(np.arange(3000) < 1000, weight if first else 1.0, 1.0 if first else weight)
+@pytest.mark.parametrize("rows", [900, 3000])
+def test_pieces_with_weights_and_without_go_together(first, rows):
+    X, y, weight = table(rows)
+    begin, end = slice(None, rows // 3), slice(rows // 3, None)
+    given = weight.copy()
+    given[end if first else begin] = 1.0
     whole = LinearRegressor().fit(X, y, given)
-    parts = LinearRegressor().partial_fit(X[:1000], y[:1000], weight[:1000] if first else None)
-    parts.partial_fit(X[1000:], y[1000:], None if first else weight[1000:])
+    parts = LinearRegressor().partial_fit(X[begin], y[begin], weight[begin] if first else None)
+    parts.partial_fit(X[end], y[end], None if first else weight[end])
     assert distance(parts, whole, X, y) <= 1e-12
 
 

@@ -73,6 +73,14 @@ def test_a_doubt_is_a_warning_at_the_line_of_the_fit():
     assert told[0].filename == __file__
 
 
+def test_a_doubt_of_all_targets_is_told_once():
+    X, y = table()
+    with pytest.warns(GradlineWarning) as told:
+        LinearRegressor().fit(np.column_stack([X, X[:, 0]]), np.column_stack([y, -y, X[:, 1] + np.sin(y)]))
+    assert len(told) == 1
+    assert not str(told[0].message).startswith("y")
+
+
 def test_a_run_that_does_not_converge_is_a_convergence_warning():
     with pytest.warns(ConvergenceWarning, match="max_steps") as told:
         own = LinearRegressor(max_steps=1).fit(*table())
@@ -163,13 +171,15 @@ def test_held_out_rows_are_told_of_and_stop_early():
     assert own.model_.result["rows"]["validation"] == 15
 
 
+@pytest.mark.parametrize("same", [False, True])
 @pytest.mark.parametrize("kept", [False, True])
-def test_held_out_rows_may_be_weighted_and_sparse(kept):
+def test_held_out_rows_may_be_weighted_and_sparse(kept, same):
     X, y = table()
     weight = np.random.default_rng(3).uniform(0.1, 3, 50)
     settings = {"oracle": "streamed"} if kept else {}
     given = sp.csr_array(X[:150]), y[:150], None
-    own = LinearRegressor(**settings).fit(*given, X_val=sp.csr_array(X[150:]), y_val=y[150:], sample_weight_val=weight)
+    held_out = sp.csr_array(X[150:]) if same else X[150:]
+    own = LinearRegressor(**settings).fit(*given, X_val=held_out, y_val=y[150:], sample_weight_val=weight)
     squared = (own.predict(X[150:]) - y[150:]) ** 2
     assert own.history_[-1]["validation"] == pytest.approx(0.5 * np.average(squared, weights=weight))
     np.testing.assert_allclose(own.coef_, LinearRegression().fit(X[:150], y[:150]).coef_, rtol=1e-9)

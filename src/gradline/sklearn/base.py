@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gradline.model.model import Model
     from gradline.sklearn.checks import Given
     from gradline.sklearn.fits import Trained
-    from gradline.types import Json
+    from gradline.types import Json, Notice
 
 SEEDS = 2**31 - 1
 PENALISED = frozenset({"few_rows"})  # doubts whose remedy is a penalty
@@ -77,13 +77,19 @@ class GradlineRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, 
         self._trained = dict(zip(given.targets, found, strict=True))
 
     def _tell(self, found: Sequence[Trained], targets: Sequence[str], *, penalised: bool, stacklevel: int) -> None:
-        """A Python warning for each doubt; none that a penalty has settled, or that the run was ended by a callback."""
-        told = []
+        """A Python warning for each doubt, with the targets that it is about if these are not all.
+
+        None that a penalty has settled, nor that a run was ended by a callback.
+        """
+        told: dict[Notice, list[str]] = {}
         for target, each in zip(targets, found, strict=True):
             asked = each.model is not None and each.model.stop_reason is StopReason.MONITOR
             quiet = (PENALISED if penalised else frozenset()) | ({"not_converged"} if asked else frozenset())
-            told += [(target if len(targets) > 1 else None, n) for n in each.notices if n.code not in quiet]
-        tell(told, stacklevel=stacklevel + 1)
+            for notice in each.notices:
+                if notice.code not in quiet:
+                    told.setdefault(notice, []).append(target)
+        about = [(None if len(names) == len(targets) else ", ".join(names), notice) for notice, names in told.items()]
+        tell(about, stacklevel=stacklevel + 1)
 
     def _seed(self) -> int:
         """random_state as gradline's seed."""

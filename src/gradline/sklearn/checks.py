@@ -72,6 +72,8 @@ def given(
     weighted = weight is not None or (held_out is not None and held_out.weight is not None)
     name = _free(WEIGHT, (*names, *targets)) if weighted else None
     training = _part(_Rows(X_checked, values, weight), targets, name)
+    if held_out is not None and not isinstance(X_checked, np.ndarray) and isinstance(held_out.X, np.ndarray):
+        held_out = held_out._replace(X=type(X_checked)(held_out.X))  # the parts of a matrix are matrices
     return Given(
         names,
         targets,

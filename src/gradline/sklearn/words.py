@@ -68,7 +68,7 @@ def _parameter(found: re.Match[str]) -> str:
 
 
 def tell(notices: Sequence[tuple[str | None, Notice]], *, stacklevel: int) -> None:
-    """A Python warning for each doubt; the targets' names are None where there is one alone."""
+    """A Python warning for each doubt, with the names of the targets that it is about; None where these are all."""
     for target, notice in notices:
         if notice.code not in QUIET:
             kind = NotConvergedWarning if notice.code == "not_converged" else GradlineWarning
