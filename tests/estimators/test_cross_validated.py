@@ -142,6 +142,11 @@ def test_wrong_settings_are_refused(settings, message):
         LinearRegressorCV(**settings).fit(*table())
 
 
+def test_of_more_columns_than_have_moments_a_search_is_told_of():
+    with pytest.raises(ValueError, match="GridSearchCV"):
+        LinearRegressorCV(cv=2).fit(np.zeros((6, 5_001)), np.arange(6.0))
+
+
 def test_a_split_without_weight_is_refused():
     X, y = table()
     with pytest.raises(ValueError, match="no row with weight"):

@@ -267,6 +267,15 @@ def test_order_units_and_offsets_change_no_prediction():
     close(LinearRegressor(l2=0.1).fit(X, 5 * y + 1).coef_, 5 * own.coef_)
 
 
+def test_no_unit_drops_a_column():
+    """The peer's default tolerance drops the first: its coefficient is 0, and R² a tenth."""
+    random = np.random.default_rng(0)
+    X = random.normal(size=(1000, 2))
+    y = X @ [3.0, 1.0] + random.normal(size=1000)
+    own = LinearRegressor().fit(X * [1.0, 1e7], y)
+    close(own.coef_ * [1.0, 1e7], LinearRegression(tol=0.0).fit(X, y).coef_)
+
+
 def test_mini_batches_come_near_to_least_squares():
     X, y = table(rows=2000)
     own = LinearRegressor(oracle="minibatch", batch_size=64, max_steps=4000, stop="gap", tolerance=1e-5).fit(X, y)

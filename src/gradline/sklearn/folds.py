@@ -21,6 +21,7 @@ from gradline.splits.given import GivenFolds
 from gradline.training.config import MOST_FOLDS
 from gradline.training.cross_validation import CrossValidation
 from gradline.training.trainer import feature_moments
+from gradline.training.wide import MOST_FEATURES
 from gradline.types import Notice, Role
 
 if TYPE_CHECKING:
@@ -130,6 +131,11 @@ def choose(
 
     l2: the values to try, (n,); None: a path from 100 times the largest curvature down to nothing.
     """
+    if len(given.names) > MOST_FEATURES:
+        raise refused(
+            f"cross-validation is from moments, and {len(given.names):,} columns have none.",
+            "GridSearchCV(LinearRegressor(), {'l2': l2s}) fits each.",
+        )
     folds = folds_of(splits, given.training.X.shape[0])
     source, read = read_parts(given, configs, engine, folds)
     found = read.survey
