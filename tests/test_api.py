@@ -183,7 +183,7 @@ def test_evaluate_is_the_document_of_the_command(tmp_path):
     document = gl.evaluate(model, table)
     error = predicted(model, table) - table["y"].to_numpy()
     assert document["metrics"]["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)))
-    assert set(document) == {"rows", "metrics", "baseline", "influence", "duplicates", "warnings"}
+    assert set(document) == {"rows", "metrics", "baseline", "influence", "duplicates", "intervals", "decision", "warnings"}
 
 
 def test_errors_are_one_tree(arrays):
@@ -210,7 +210,7 @@ def test_diverging_by_force_returns_a_finite_marked_model(arrays):
 
 def test_the_public_names_are_all_there_is():
     errors = ["GradlineError", "GradlineWarning", "InputError"]
-    assert sorted(gl.__all__) == [*errors, "Model", "Step", "StopReason", "evaluate", "load", "train"]
+    assert sorted(gl.__all__) == [*errors, "Model", "Step", "StopReason", "compare", "evaluate", "load", "train"]
     for name in gl.__all__:
         assert getattr(gl, name) is not None
         assert name in dir(gl)

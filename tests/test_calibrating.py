@@ -387,3 +387,63 @@ def test_the_fits_of_the_quantiles_share_the_rows_and_leave_every_other_choice()
     found = calibrating.quantile_config(config, 0.05, 0.7)
     assert (found.loss, found.quantile, found.l2, found.seed, found.group) == ("pinball", 0.05, 0.7, 4, "g")
     assert (found.folds, found.optimizer, found.interval) == (0, "auto", "none")
+
+
+def test_validation_rows_without_weight_do_not_calibrate():
+    data, held = heteroscedastic(600), np.flatnonzero(roles_of(600) == Role.VALIDATION)
+    weight = np.ones(600)
+    weight[held[20:]] = 0.0
+    model = fit(data.set_column(4, "w", pa.array(weight)), weight="w")
+    assert told(model)["rows"] == 20
+    weight[held[8:]] = 0.0
+    model = fit(data.set_column(4, "w", pa.array(weight)), weight="w")
+    assert told(model)["method"] is None
+    assert "there are 8" in told(model)["reason"]
+
+
+@pytest.mark.parametrize("part", ["intervals", "decision"])
+def test_a_file_that_tells_of_intervals_or_a_policy_it_has_not_is_refused(part, tmp_path):
+    model = fit(heteroscedastic(400), drop=["w"], event=">6")
+    lost = {
+        "intervals": {"intervals": None},
+        "decision": {"result": model.result | {"assessment": model.result["assessment"] | {"decision": None}}},
+    }
+    write_model(dataclasses.replace(model, **lost[part]), tmp_path / "m")
+    with pytest.raises(ModelFileError):
+        gl.load(tmp_path / "m")
+
+
+def test_arrays_of_jackknife_plus_that_do_not_fit_are_refused(tmp_path):
+    model = fit(heteroscedastic(200), drop=["w"], interval="jackknife+")
+    own = model.intervals
+    for root in (own.whitened.root[:-1], own.whitened.root[:, 0], np.array(1.0), own.whitened.root[:, :-1]):
+        other = dataclasses.replace(own, whitened=own.whitened._replace(root=root))
+        write_model(dataclasses.replace(model, intervals=other), tmp_path / "m")
+        with pytest.raises(ModelFileError):
+            gl.load(tmp_path / "m")
+
+
+def test_intervals_of_several_targets_are_each_targets_own():
+    data = heteroscedastic(900).append_column("y2", pa.array(np.random.default_rng(0).normal(size=900)))
+    models = gl.train(data, ["y", "y2"], drop=["w"], interval="quantile")
+    for target, model in models.items():
+        found = model.predict(data, return_interval=True)
+        inside = (found.low <= data[target].to_numpy()) & (data[target].to_numpy() <= found.high)
+        test = roles_of(900) == Role.TEST
+        assert told(model)["test"]["coverage"] == inside[test].mean()
+
+
+def test_a_file_without_intervals_loads_as_older_ones_do(tmp_path, monkeypatch):
+    model = fit(heteroscedastic(300), drop=["w"], assess="no")
+    made = json.dumps
+
+    def without(document, **how):
+        older = {name: value for name, value in document.items() if name not in ("intervals", "policy")}
+        return made(older, **how)
+
+    monkeypatch.setattr("gradline.model.file.json.dumps", without)
+    model.save(tmp_path / "m")
+    monkeypatch.undo()
+    again = gl.load(tmp_path / "m")
+    assert again.intervals is None
+    assert again.policy is None

@@ -13,6 +13,7 @@ import pytest
 import gradline as gl
 from gradline.cli.main import run
 from gradline.errors import UsageError
+from gradline.report.command import command
 from gradline.report.page import render
 from reference import fit
 
@@ -136,6 +137,7 @@ def test_a_function_of_python_is_measured_and_not_saved(tmp_path):
     assert saved.config["cost"] == "function late"
     assert saved.result["assessment"]["cost"]["name"] == "late"
     assert "its code is not in the model" in render(saved)
+    assert "cost=late" in command(saved.config)  # a name, no text
     with pytest.raises(UsageError, match="code is not saved"):
         fit(table(), "y", cost=saved.config["cost"])
 

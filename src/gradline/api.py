@@ -22,6 +22,7 @@ from gradline.inputs.sparse import SparseSource
 from gradline.measuring import check_errors, measure
 from gradline.model.model import HISTORY_COLUMNS, Model
 from gradline.model.sparse import SparseModel
+from gradline.report.command import with_commands
 from gradline.report.run import run_directories, write_run
 from gradline.representation.sparse import SparseRepresentation
 from gradline.reviewing import Beside, Review
@@ -30,6 +31,7 @@ from gradline.training.collinearity import UNKNOWN
 from gradline.training.config import TrainConfig
 from gradline.training.general import GeneralProblem
 from gradline.training.prepared import Progress
+from gradline.training.searching import explore
 from gradline.training.trainer import Read, read_once
 from gradline.training.trainer import train as fit
 from gradline.training.wide import WideProblem
@@ -215,7 +217,9 @@ def run(
         found = fit(source, config, engine, progress, checkpoints, read, begin)
         retransformation, training_mean, metrics, sampled, inference, unknown = measure(found, source, config, engine)
         assessment = assess(found, source, config, engine, retransformation, (progress or Progress()).rows)
-    notices = (*found.notices, *unknown, *assessment.notices)
+        explored = explore(found, source, config, engine)
+    notices = (*found.notices, *unknown, *assessment.notices, *explored.notices)
+    settings = config.to_json() | {"data": list(words) or source.name}
     user = found.problem.coordinates.to_user(found.descent.theta, found.descent.theta_low)
     survey = found.survey
     result: Json = {
@@ -250,6 +254,8 @@ def run(
         "cross_validation": None if found.cross_validation is None else found.cross_validation.to_json(),
         "learning_curve": None if found.learning_curve is None else found.learning_curve.to_json(),
         "assessment": assessment.document,
+        "representation_search": None if explored.search is None else with_commands(explored.search.to_json(), settings),
+        "degree_curve": None if explored.degrees is None else explored.degrees.to_json(),
         "warnings": [notice.to_json() for notice in notices],
         "seconds": time.perf_counter() - start,
     }
@@ -262,7 +268,7 @@ def run(
         found.certificate,
         retransformation,
         result,
-        config.to_json() | {"data": list(words) or source.name},
+        settings,
         tuple(source.files),
         found.survey.moments if kind is SparseModel else found.problem.moments,
         _history(found),

@@ -99,8 +99,8 @@ def calibrate(
         if role is not Role.TRAINING
     }
     test: Json | None = None
-    if Role.TEST in by_role:
-        rows = by_role[Role.TEST].rows
+    rows = by_role[Role.TEST].rows if Role.TEST in by_role else None
+    if rows is not None and len(counted(rows, config.seed)):
         tested = measure(rows, bounds[Role.TEST], _normal(found, rows, config), intervals.rows, config.coverage, config.seed)
         test = tested.document
         notices += low_coverage(tested.own, config.coverage, "the test rows")
@@ -126,31 +126,27 @@ def _chosen(found: Fit, config: TrainConfig, by_role: Mapping[Role, Assessed]) -
     asked, n = config.interval, found.survey.rows(Role.TRAINING)
     if asked == "none":
         return _Choice(None, "not asked for")
-    reason, notices = None, []
+    reason = None
     if asked == JACKKNIFE:
         reason = _not_left_out(found, config, n)
         if reason is None:
             return _Choice(JACKKNIFE)
-        notices.append(
-            Notice("interval_method", None, f"jackknife+ cannot be had: {reason}. The intervals are split conformal instead.")
-        )
     held_out = by_role[Role.VALIDATION].rows if Role.VALIDATION in by_role else None
     at = 0 if held_out is None else len(counted(held_out, config.seed))
     needed, level = rows_needed(decimal(config.coverage)), f"{100 * config.coverage:g}%"
     if at >= needed:
-        return _Choice(QUANTILE if asked == QUANTILE else CONFORMAL, reason, tuple(notices))
+        text = f"jackknife+ cannot be had: {reason}. The intervals are split conformal instead."
+        notices = () if reason is None else (Notice("interval_method", None, text),)
+        return _Choice(QUANTILE if asked == QUANTILE else CONFORMAL, reason, notices)
     of = "groups" if held_out is not None and held_out.group is not None else "rows"
     few = f"{level} intervals need {needed:,} validation {of}, and there are {at:,}"
     if asked == "auto":
         return _Choice(None, few)
-    notices.append(
-        Notice(
-            "interval_infinite",
-            None,
-            f"{few}: no finite interval holds so much. Hold out more (--validation), ask for less (--coverage), or use --interval jackknife+.",
-        )
-    )
-    return _Choice(None, few, tuple(notices))
+    if reason is not None:
+        text = f"jackknife+ cannot be had: {reason}; and {few} for split conformal ones. Hold out more (--validation), or ask for less (--coverage)."
+        return _Choice(None, f"{reason}; {few}", (Notice("interval_method", None, text),))
+    text = f"{few}: no finite interval holds so much. Hold out more (--validation), ask for less (--coverage), or use --interval jackknife+."
+    return _Choice(None, few, (Notice("interval_infinite", None, text),))
 
 
 def _not_left_out(found: Fit, config: TrainConfig, n: int) -> str | None:

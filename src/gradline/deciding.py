@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gradline.arrays import flat_column
 from gradline.decisions.outcome import Outcome, compared
 from gradline.decisions.policy import Costs, Event, Policy, cheapest, cuts, most_precision, most_recall, shown
+from gradline.evaluation.bootstrap import units_of
+from gradline.splits.roles import time_ordinals
 from gradline.types import Notice, Role, finite_or_none
 
 if TYPE_CHECKING:
@@ -15,9 +18,10 @@ if TYPE_CHECKING:
 
     from gradline.calibrating import Calibrated
     from gradline.decisions.policy import Cuts
+    from gradline.evaluation.bootstrap import Units
     from gradline.evaluation.kept_rows import Assessed, KeptRows
     from gradline.training.config import TrainConfig
-    from gradline.types import BoolArray, FloatArray, Json
+    from gradline.types import FloatArray, Json
 
 
 class Decided(NamedTuple):
@@ -69,14 +73,21 @@ def decide(config: TrainConfig, by_role: Mapping[Role, Assessed], calibrated: Ca
         at = reached
     policy = Policy(event, config.act_on, float(found.threshold[at]), costs, chosen_by, required)
     document |= policy.to_json()
-    document["validation"] = {"rows": len(rows.actual), "of": rows.of, **_outcome(policy, rows, scores).to_json(costs)}
+    document["validation"] = {"rows": len(rows.actual), "of": rows.of, **_outcome(policy, rows, scores, config)[0].to_json(costs)}
     document["curve"] = _curve(found, costs, at)
     notices: list[Notice] = []
     if Role.TEST in by_role:
         test = by_role[Role.TEST].rows
-        own = _outcome(policy, test, _acted_on(test, Role.TEST, config, calibrated))
-        naive = Outcome.of(event.happens(test.predicted), event.happens(test.actual), test.weight, _groups(test))
-        document["test"] = {"rows": len(test.actual), "of": test.of, **compared(costs, own, naive)}
+        own, units = _outcome(policy, test, _acted_on(test, Role.TEST, config, calibrated), config)
+        at_event = Outcome.of(
+            event.happens(test.predicted), event.happens(test.actual), test.weight, None if units is None else units.of
+        )
+        document["test"] = {
+            "rows": len(test.actual),
+            "of": test.of,
+            "units": {"number": own.units, "by": "rows" if units is None else units.by},
+            **compared(costs, own, at_event),
+        }
         notices = doubts(policy, own, document["test"])
     return Decided(policy, document, tuple(notices))
 
@@ -92,13 +103,20 @@ def _acted_on(rows: KeptRows, role: Role, config: TrainConfig, calibrated: Calib
     return getattr(calibrated.bounds[role], config.act_on)  # type: ignore[no-any-return]
 
 
-def _groups(rows: KeptRows) -> int | None:
-    return None if rows.group is None else len(np.unique(rows.group))
+def _units(rows: KeptRows, cost: FloatArray, config: TrainConfig) -> Units | None:
+    """What depends on each other: groups, or stretches of time; None of independent rows."""
+    if config.time is not None:
+        time = time_ordinals(flat_column(rows.table, config.time), config.time)
+        return units_of(len(cost), config.seed, time=time, error=cost)
+    return None if rows.group is None else units_of(len(cost), config.seed, group=rows.group)
 
 
-def _outcome(policy: Policy, rows: KeptRows, scores: FloatArray) -> Outcome:
-    acted: BoolArray = policy.acts(scores)
-    return Outcome.of(acted, policy.event.happens(rows.actual), rows.weight, _groups(rows))
+def _outcome(policy: Policy, rows: KeptRows, scores: FloatArray, config: TrainConfig) -> tuple[Outcome, Units | None]:
+    acted, happened = policy.acts(scores), policy.event.happens(rows.actual)
+    costs = policy.costs
+    cost = np.where(acted, np.where(happened, costs.hit, costs.false_alarm), np.where(happened, costs.miss, 0.0))
+    units = _units(rows, cost, config)
+    return Outcome.of(acted, happened, rows.weight, None if units is None else units.of), units
 
 
 def _curve(found: Cuts, costs: Costs, chosen: int | None) -> Json:
@@ -146,7 +164,7 @@ def doubts(policy: Policy, own: Outcome, document: Json, rows: str = "the test r
                 )
                 return [*notices, Notice("decision_no_better", None, text)]
         return notices
-    base, precision = (own.hits + own.misses) / own.weight if own.weight else None, own.precision
+    base, precision = own.base_rate, own.precision
     if base is not None and precision.value is not None and precision.low is not None and precision.low <= base:
         text = (
             f"of {rows} that the policy acts on {precision.value:.1%} have the event (at least {precision.low:.1%}), and of all rows {base:.1%}: it picks no better than chance, beyond noise. "

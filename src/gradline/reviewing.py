@@ -95,7 +95,7 @@ class Beside:
         self._grouped = model.config.get("group") is not None
         self._rows = self._covered = 0
         self._width = 0.0
-        self._own = self._naive = Outcome(0.0, 0.0, 0.0, 0.0, 0.0)
+        self._own = self._naive = Outcome.none()
 
     def add(self, block: Predictions, actual: FloatArray, usable: BoolArray) -> None:
         """A block with its targets, (n,); `usable`: the rows that have one, and a prediction."""

@@ -62,7 +62,7 @@ def test_the_key_of_the_training_stands_beside_each_prediction_as_it_was_written
     for data in ("t.csv", "t.parquet", "t.ndjson"):
         assert gradline(capsys, "predict", "keyed", data, "--out", "p.csv").code == 0
         rows = read(folder / "p.csv")
-        assert list(rows[0]) == ["id", "prediction"]
+        assert list(rows[0]) == ["id", "prediction", "low", "high"]
         assert [row["id"] for row in rows] == table["id"].to_pylist()
         assert [float(row["prediction"]) for row in rows] == predicted(keyed, table).tolist()
 
@@ -71,7 +71,7 @@ def test_kept_columns_stand_beside_each_prediction_in_the_order_asked_for(folder
     for data in ("t.csv", "t.parquet"):
         assert gradline(capsys, "predict", "keyed", data, "--out", "p.parquet", "--keep", "y,c", "--keep", "x1").code == 0
         found = pq.read_table("p.parquet")
-        assert found.column_names == ["id", "y", "c", "x1", "prediction"]
+        assert found.column_names == ["id", "y", "c", "x1", "prediction", "low", "high"]
         assert found["c"].to_pylist() == table["c"].to_pylist()
         assert np.array_equal(found["x1"].to_numpy(), table["x1"].to_numpy())
 
@@ -99,13 +99,13 @@ def test_a_kept_column_named_prediction_is_not_overwritten(folder, table, capsys
     assert gradline(capsys, "predict", "plain", "q.parquet", "--out", "p.parquet", "--keep", "prediction").code == 0
     found = pq.read_table("p.parquet")
     assert found["prediction"].to_pylist() == table["x0"].to_pylist()
-    assert found.column_names == ["row", "prediction", "gradline_prediction"]
+    assert found.column_names == ["row", "prediction", "gradline_prediction", "low", "high"]
 
 
 def test_data_without_the_key_get_row_numbers(folder, table, capsys):
     write_csv(table.drop_columns(["id", "y"]), folder / "n.csv")
     assert gradline(capsys, "predict", "keyed", "n.csv", "--out", "p.csv").code == 0
-    assert list(read(folder / "p.csv")[0]) == ["row", "prediction"]
+    assert list(read(folder / "p.csv")[0]) == ["row", "prediction", "low", "high"]
 
 
 def test_several_files_are_predicted_in_their_order(folder, table, plain, capsys):
@@ -141,7 +141,7 @@ def test_no_rows_make_a_file_with_a_header(folder, table, capsys):
     write_parquet(table.slice(0, 0), folder / "e.parquet")
     (folder / "e.csv").write_text("x0,x1,c,id\n")
     for data in ("e.parquet", "e.csv"):
-        for model, columns in (("plain", ["row", "prediction"]), ("keyed", ["id", "prediction"])):
+        for model, columns in (("plain", ["row", "prediction", "low", "high"]), ("keyed", ["id", "prediction", "low", "high"])):
             answer = gradline(capsys, "predict", model, data, "--out", "p.parquet", "--json")
             assert answer.code == 0, answer.err
             assert answer.json["rows"] == 0

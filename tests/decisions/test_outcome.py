@@ -45,7 +45,7 @@ def test_parts_add_up_to_the_whole():
     score, happened, _ = rows(300, 5)
     acted = score > 0.0
     parts = Outcome.of(acted[:100], happened[:100]).plus(Outcome.of(acted[100:], happened[100:]))
-    assert parts == Outcome.of(acted, happened)
+    assert parts.to_json(COSTS) == Outcome.of(acted, happened).to_json(COSTS)
 
 
 def test_the_cost_has_the_interval_of_a_mean_of_the_rows():
@@ -70,10 +70,72 @@ def test_wilsons_interval_is_that_of_the_literature(hits, rows_, low, high):
 def test_what_cannot_be_known_is_null():
     nothing = Outcome.of(np.zeros(5, dtype=bool), np.zeros(5, dtype=bool)).to_json(COSTS)
     assert nothing["precision"] == nothing["recall"] == {"value": None, "low": None, "high": None}
-    assert Outcome(0.0, 0.0, 0.0, 0.0, 0.0).to_json(COSTS)["cost"]["value"] is None
+    assert Outcome.none().to_json(COSTS)["cost"]["value"] is None
 
 
-def test_rows_of_few_groups_are_worth_no_more_than_these():
-    score, happened, _ = rows(1_000, 9)
-    wide, narrow = Outcome.of(score > 0, happened, None, 10).cost(COSTS), Outcome.of(score > 0, happened).cost(COSTS)
-    assert wide.high - wide.low == pytest.approx((narrow.high - narrow.low) * np.sqrt(999 / 9))
+def test_always_and_never_acting_are_what_they_say_with_their_intervals():
+    score, happened, weight = rows(300, 4, weighted=True)
+    unit = np.arange(300) // 7
+    own = Outcome.of(score > 0.0, happened, weight, unit)
+    for always in (True, False):
+        direct = Outcome.of(np.full(300, always), happened, weight, unit)
+        np.testing.assert_allclose(own.acting(always=always).gram, direct.gram)
+        assert own.acting(always=always).to_json(COSTS)["cost"]["low"] == pytest.approx(direct.cost(COSTS).low)
+
+
+def test_units_of_one_row_each_are_rows():
+    score, happened, weight = rows(300, 6, weighted=True)
+    alone, numbered = Outcome.of(score > 0.0, happened, weight), Outcome.of(score > 0.0, happened, weight, np.arange(300))
+    np.testing.assert_allclose(alone.gram, numbered.gram)
+    assert (alone.units, numbered.units) == (300, 300)
+
+
+def test_rows_that_all_stand_five_times_in_their_group_know_no_more_than_the_groups():
+    score, happened, _ = rows(200, 8)
+    once = Outcome.of(score > 0.5, happened)
+    five = Outcome.of(np.repeat(score > 0.5, 5), np.repeat(happened, 5), None, np.repeat(np.arange(200), 5))
+    for name in ("precision", "recall"):
+        assert getattr(five, name) == pytest.approx(getattr(once, name))
+    assert five.cost(COSTS) == pytest.approx(once.cost(COSTS))
+    assert five.saving(COSTS, always=True) == pytest.approx(once.saving(COSTS, always=True))
+
+
+def test_wilsons_rows_are_the_rows_that_count():
+    score, happened, _ = rows(400, 2)
+    acted = score > 0.8
+    own = Outcome.of(acted, happened)
+    assert own.precision == pytest.approx(wilson(happened[acted].mean(), np.count_nonzero(acted)))
+    assert own.recall == pytest.approx(wilson(acted[happened].mean(), np.count_nonzero(happened)))
+    sure = Outcome.of(acted, acted | happened)
+    assert sure.precision == pytest.approx(wilson(1.0, np.count_nonzero(acted)))
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_intervals_hold_the_truth_as_often_as_they_say(grouped):
+    rng = np.random.default_rng(0)
+    held = {"cost": 0, "precision": 0, "recall": 0, "saving": 0}
+
+    def drawn(groups):
+        of = np.repeat(np.arange(groups), 4) if grouped else np.arange(4 * groups)
+        common = rng.normal(size=groups)[of] if grouped else rng.normal(size=len(of))
+        score = common + 0.5 * rng.normal(size=len(of))
+        return score > 0.5, score + 0.7 * common * grouped + rng.normal(size=len(of)) > 1.0, of
+
+    acted, happened, _ = drawn(400_000)
+    truth = Outcome.of(acted, happened)
+    for _ in range(400):
+        acted, happened, of = drawn(100)
+        own = Outcome.of(acted, happened, None, of if grouped else None)
+        for name in held:
+            found, true = (
+                (
+                    each.saving(COSTS, always=False)
+                    if name == "saving"
+                    else each.cost(COSTS)
+                    if name == "cost"
+                    else getattr(each, name)
+                )
+                for each in (own, truth)
+            )
+            held[name] += found.low <= true.value <= found.high
+    assert all(364 <= count <= 394 for count in held.values()), held  # 380 ± 3.5 standard errors, and a little for 100 groups

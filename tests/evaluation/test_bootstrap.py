@@ -80,6 +80,8 @@ def test_the_same_seed_draws_the_same_and_another_others():
     units = units_of(50)
     assert np.array_equal(Bootstrap.of(units, 1).counts, Bootstrap.of(units, 1).counts)
     assert not np.array_equal(Bootstrap.of(units, 1).counts, Bootstrap.of(units, 2).counts)
+    assert not np.array_equal(Bootstrap.of(units, 1).counts, Bootstrap.of(units, -1).counts)
+    assert units_of(3, group=np.array([7, 8, 9], dtype=np.uint64)).by == "rows"
 
 
 @pytest.mark.parametrize("statistic", ["rmse", "mean"])

@@ -35,6 +35,10 @@ def test_costs_a_row_and_in_all_are_their_sums(weighted):
     moved = cost(test.error + shift)
     assert found["shifted"]["total"] == pytest.approx(moved.sum())
     assert found["shifted"]["saved"]["value"] == pytest.approx((own - moved).sum() / w.sum())
+    constant = found["best_constant"]["value"]
+    assert constant == pytest.approx(np.quantile(validation.actual, 0.75), abs=0.1)
+    assert found["best_constant"]["total"] == pytest.approx(cost(constant - test.actual).sum())
+    assert found["best_constant"]["saved"]["value"] == pytest.approx((cost(constant - test.actual) - own).sum() / w.sum())
     for entry in (found["model"]["per_row"], found["mean"]["saved"], found["shifted"]["saved"]):
         assert entry["low"] < entry["value"] < entry["high"]
     assert found["quantile"] == 0.75

@@ -66,6 +66,18 @@ def test_the_figures_are_those_of_the_confirming_rows():
     assert found.mae == pytest.approx(np.mean(np.abs(test.error)))
 
 
+def test_a_segment_that_another_one_explains_is_not_listed():
+    rng = np.random.default_rng(13)
+    n = 3_000
+    both = []
+    for role in (Role.VALIDATION, Role.TEST):
+        hour = rng.integers(0, 24, n)
+        clock = 100.0 * hour + rng.integers(0, 60, n)  # the same in another form
+        e = rng.normal(size=n) * np.where(hour >= 20, 3.0, 1.0)
+        both.append(kept(e, numbers={"hour": hour, "clock": clock}, role=role))
+    assert len(segments(sides_of(*both, units_of(n))).worse) == 1
+
+
 def test_one_wild_row_makes_no_segment():
     def wild(e, c):
         e = e.copy()

@@ -16,8 +16,8 @@ import pytest
 import gradline as gl
 from gradline.model.model import HISTORY_COLUMNS
 from gradline.report import charts
+from gradline.report.command import command
 from gradline.report.page import PLOTLY_CONFIG, embedded, render
-from gradline.report.settings import command
 from gradline.types import Role
 
 HOSTILE = "x\"q' </script><img src=x onerror=alert(1)>\n\u2028&amp;<b>\u202e"
@@ -436,7 +436,7 @@ def test_the_command_line_means_the_same_settings(tmp_path):
     pq.write_table(data, file)
     settings = {"l2": 0.25, "test": 0.2, "intercept": False, "seed": 7, "types": {"b c": "text"}, "log_target": True}
     model = fitted(str(file), names[2], features=names[:2], **settings)
-    shell = "gradline() { printf '%s\\0' \"$@\"; }\n" + command(model)
+    shell = "gradline() { printf '%s\\0' \"$@\"; }\n" + command(model.config)
     words = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
     assert words[0] == "train"
     given = train.make_context("train", words[1:]).params
@@ -456,13 +456,13 @@ def test_the_command_line_names_every_target(names, tmp_path):
     x, y = table()["x"], table()["y"]
     pq.write_table(pa.table({"x": x} | dict.fromkeys(names, y)), tmp_path / "t.parquet")
     model = fitted(str(tmp_path / "t.parquet"), names[0], features=["x"], other_targets=names[1:] or None)
-    shell = "gradline() { printf '%s\\0' \"$@\"; }\n" + command(model)
+    shell = "gradline() { printf '%s\\0' \"$@\"; }\n" + command(model.config)
     words = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
     assert train.make_context("train", words[1:]).params["target"] == (names if len(names) > 1 else names[0])
 
 
 def test_data_in_memory_are_reproduced_in_python(model):
-    assert command(model) == "gradline.train(data, target='y', features=['x'], units={'y': 'minutes', 'x': 'miles'})"
+    assert command(model.config) == "gradline.train(data, target='y', features=['x'], units={'y': 'minutes', 'x': 'miles'})"
 
 
 # ---- cost

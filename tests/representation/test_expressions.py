@@ -25,18 +25,26 @@ def test_what_an_expression_is_written_as_is_that_expression(expression):
     assert parse(str(expression)) == expression
 
 
+def outcome(text):
+    """The expression, or the error."""
+    try:
+        return parse(text), None
+    except UsageError as error:
+        return None, error
+
+
 @given(st.text(alphabet=st.sampled_from('ab "^*(),-+0129.elogspn\n'), max_size=30) | st.text(max_size=40))
 @example('"')
 @example("(a-)^2")
 @example("a" * 2000)
 def test_any_text_is_an_expression_or_a_usage_error_with_a_hint(text):
-    try:
-        expression = parse(text)
-    except UsageError as error:
-        assert error.hint
-        assert "--derive" in str(error)
-    else:
+    expression, refused = outcome(text)
+    assert (expression is None) != (refused is None)
+    if refused is None:
         assert parse(str(expression)) == expression
+    else:
+        assert refused.hint
+        assert "--derive" in str(refused)
 
 
 @pytest.mark.parametrize(

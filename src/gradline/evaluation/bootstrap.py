@@ -36,6 +36,7 @@ KNOWN = 0.9  # of the resamples, in which the figure must be defined
 CHUNK = 1 << 22  # counts at once
 NORMAL = NormalDist()
 SALT = 0xB007
+SEED_BITS = 2**64 - 1  # a seed may be negative
 
 
 class Interval(NamedTuple):
@@ -79,9 +80,9 @@ def units_of(
     of: IntArray = np.arange(rows)
     count = rows
     if group is not None:
-        by = "groups"
         of = np.unique(group, return_inverse=True)[1].astype(np.intp)
         count = int(of.max()) + 1 if rows else 0
+        by = "groups" if count < rows else "rows"  # each alone
     elif time is not None and error is not None:
         by = "stretches of time"
         order = np.argsort(time, kind="stable")
@@ -93,7 +94,7 @@ def units_of(
     drawn = min(count, MOST_UNITS)
     packet: IntArray = np.arange(count)
     if count > drawn:
-        packet = np.random.default_rng([seed, SALT, 1]).permutation(count) % drawn
+        packet = np.random.default_rng([seed & SEED_BITS, SALT, 1]).permutation(count) % drawn
     return Units(of, count, by, length, packet, drawn)
 
 
@@ -145,14 +146,11 @@ class Bootstrap:
     @classmethod
     def of(cls, units: Units, seed: int = 0, resamples: int = RESAMPLES) -> Bootstrap:
         """Drawn by a seed: the same for the same number of units."""
-        rng = np.random.default_rng([seed, SALT])
+        rng = np.random.default_rng([seed & SEED_BITS, SALT])
         drawn = units.drawn
         counts = np.zeros((resamples, drawn), dtype=np.uint16)
-        together = max(1, CHUNK // max(drawn, 1))
-        for start in range(0, resamples if drawn else 0, together):
-            some = min(together, resamples - start)
-            draws = rng.integers(drawn, size=(some, drawn)) + drawn * np.arange(some)[:, None]
-            counts[start : start + some] = np.bincount(draws.ravel(), minlength=some * drawn).reshape(some, drawn)
+        for each in counts if drawn else ():
+            each[:] = np.bincount(rng.integers(drawn, size=drawn, dtype=np.uint16), minlength=drawn)
         return cls(units, counts)
 
     def times(self, sums: FloatArray) -> FloatArray:

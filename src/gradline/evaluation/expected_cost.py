@@ -29,6 +29,7 @@ class ExpectedCost:
     """Costs a row, in `unit`. rows: the judged ones; scale: of a cost a row to that of all of them.
 
     less_than_mean, saved: what the model saves a row beside the mean, and the shift beside the model.  shift: None with its reason.
+    constant: the one prediction for all rows that costs least, its cost, and what the model saves beside it.
     """
 
     cost: Cost
@@ -42,6 +43,7 @@ class ExpectedCost:
     shift: float | None
     shifted: Interval | None
     saved: Interval | None
+    constant: tuple[float, Interval, Interval] | None
     reason: str | None = None
 
     def to_json(self) -> Json:
@@ -57,6 +59,9 @@ class ExpectedCost:
             "rows": self.rows,
             "model": self._entry(self.model),
             "mean": self._entry(self.mean) | {"saved": self.less_than_mean.to_json()},
+            "best_constant": None
+            if self.constant is None
+            else {"value": self.constant[0], **self._entry(self.constant[1]), "saved": self.constant[2].to_json()},
             "shifted": shifted,
             "reason": self.reason,
             "quantile": quantile,
@@ -70,11 +75,11 @@ class ExpectedCost:
 def expected_cost(cost: Cost, unit: str | None, rows: Judged, mean: float, validation: KeptRows | None) -> ExpectedCost:
     """Of the judged rows, beside always predicting `mean`. Raises UsageError for a function that has no cost for one of the errors."""
     w, error = rows.weight, rows.rows.error
-    shift, reason = _shift(cost, validation)
+    shift, move, reason = _shifts(cost, mean, validation)
     with np.errstate(over="ignore", invalid="ignore"):
         columns = [w, w * cost.of(error), w * cost.of(mean - rows.rows.actual)]
-        if shift is not None:
-            columns.append(w * cost.of(error + shift))
+        if shift is not None and move is not None:
+            columns += [w * cost.of(error + shift), w * cost.of(mean + move - rows.rows.actual)]
         found = rows.bootstrap.resampled(np.stack(columns, axis=1))
     return ExpectedCost(
         cost,
@@ -88,13 +93,21 @@ def expected_cost(cost: Cost, unit: str | None, rows: Judged, mean: float, valid
         shift,
         None if shift is None else found.interval(lambda s: s[..., 3] / s[..., 0]),
         None if shift is None else found.interval(lambda s: (s[..., 1] - s[..., 3]) / s[..., 0]),
+        None
+        if move is None
+        else (
+            mean + move,
+            found.interval(lambda s: s[..., 4] / s[..., 0]),
+            found.interval(lambda s: (s[..., 4] - s[..., 1]) / s[..., 0]),
+        ),
         reason,
     )
 
 
-def _shift(cost: Cost, validation: KeptRows | None) -> tuple[float | None, str | None]:
+def _shifts(cost: Cost, mean: float, validation: KeptRows | None) -> tuple[float | None, float | None, str | None]:
+    """What to add to every prediction, and what to the mean; or why neither is known."""
     if validation is None or not len(validation.actual):
-        return None, NOT_CHOSEN
+        return None, None, NOT_CHOSEN
     weight: FloatArray = np.ones(len(validation.actual)) if validation.weight is None else validation.weight
-    shift = cost.shift(validation.error, weight)
-    return (None, ENDLESS) if shift is None else (shift, None)
+    shift, move = (cost.shift(error, weight) for error in (validation.error, mean - validation.actual))
+    return (None, None, ENDLESS) if shift is None or move is None else (shift, move, None)

@@ -239,17 +239,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _telling(
     found: Sequence[tuple[BoolArray, Segment]], e: FloatArray, w: FloatArray, least: float, *, bias: bool
 ) -> list[Segment]:
-    """Without what another one says already: the surest first, then those that are as bad outside of these, or much worse inside."""
+    """Without what another one says already: the surest first, then those of whose rows a third is outside of these and as bad, or which are much worse."""
     covered = np.zeros(len(e), dtype=np.bool_)
     kept: list[tuple[BoolArray, Segment]] = []
     for inside, segment in sorted(found, key=lambda each: each[1].p):
         size = _size(segment, bias=bias)
         alone = inside & ~covered
         outside = 0.0
-        if np.count_nonzero(alone) >= LEAST_ROWS:
+        if np.count_nonzero(alone) >= max(LEAST_ROWS, segment.rows // 3):
             outside = abs(float(np.average(e[alone] if bias else np.abs(e[alone]), weights=_some(w[alone]))))
         around = max((_size(other, bias=bias) for rows, other in kept if np.any(rows & inside)), default=0.0)
-        own = least if not bias else max(least, size / 2.0)
+        own = least if not bias else max(least, size * 2.0 / 3.0)
         if size >= least and (outside >= own or size >= MUCH_WORSE * around):
             kept.append((inside, segment))
             covered |= inside

@@ -97,8 +97,8 @@ class Intervals:
             return cls(method, coverage, rows, margin)
         root, kept = array(ROOT), array(ROWS)
         whitened = Whitened(root, document["constant"])
-        width = root.shape[-1] + (whitened.constant is not None) + 2
-        if root.ndim != 2 or root.shape[0] != len(coordinates.mean) or kept.shape != (rows, width):
+        features, width = len(coordinates.mean), (whitened.constant is not None) + 2
+        if root.ndim != 2 or root.shape[0] != features or kept.shape != (rows, root.shape[1] + width):
             raise ValueError(f"the rows of jackknife+ have shape {kept.shape}")
         residual = np.where(kept[:, -1] < 0.0, np.inf, kept[:, -1])
         return cls(method, coverage, rows, margin, None, whitened, LeftOut(kept[:, :-2], kept[:, -2], residual))

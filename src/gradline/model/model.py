@@ -249,8 +249,8 @@ class Model:
 
     def decoder(self) -> Decoder:
         """What decodes the contract's columns, and derives what the representation derives of them."""
-        derived = self.representation.derived if isinstance(self.representation, Representation) else ()
-        return Decoder({name: column.kind for name, column in self.contract.columns.items()}, derived=derived)
+        kinds = {name: column.kind for name, column in self.contract.columns.items()}
+        return Decoder(kinds, derived=self.representation.derived)
 
     def predictions(self, source: Source, keep: tuple[str, ...] = (), *, intervals: bool = False) -> Iterator[Predictions]:
         """Predictions block by block, with the columns `keep` beside, and the bounds of their `intervals`; the contract is checked on

@@ -123,7 +123,7 @@ RESAMPLING = {
 }
 FIGURES = ("r2", "rmse", "mae", "median_absolute_error", "mape", "bias", "largest")
 SURE = (None, {**dict.fromkeys(FIGURES, INTERVAL), "resampling": RESAMPLING})
-COSTING = {"per_row": INTERVAL, "total": GIVEN, "saved": Maybe(INTERVAL), "shift": Maybe(NUMBER)}
+COSTING = {"per_row": INTERVAL, "total": GIVEN, "saved": Maybe(INTERVAL), "shift": Maybe(NUMBER), "value": Maybe(NUMBER)}
 BESIDE = {"error": GIVEN, "difference": INTERVAL, "better": (bool, None), "column": Maybe(WORD)}
 PART_OF_ROWS = {"condition": str, "rows": int, "rmse": GIVEN, "mae": GIVEN, "bias": GIVEN, "ratio": GIVEN, "p": GIVEN}
 PART = {"role": str, "rows": int}
@@ -142,6 +142,7 @@ MEANING = {
             "model": COSTING,
             "mean": COSTING,
             "shifted": (None, COSTING),
+            "best_constant": (None, COSTING),
             "reason": WORD,
             "quantile": GIVEN,
         },
@@ -223,6 +224,7 @@ DECISION = {
         {
             "rows": int,
             "of": int,
+            "units": {"number": int, "by": str},
             **OUTCOME,
             **dict.fromkeys(("always", "never", "at_event"), OUTCOME),
             "saving": dict.fromkeys(("always", "never"), ESTIMATE),
@@ -231,6 +233,30 @@ DECISION = {
 }
 INTERVALS = {"method": str, "coverage": NUMBER, "rows": int, "margin": GIVEN, "constant": GIVEN}
 ASSESSMENT = {"rows": Each({"rows": int, "kept": int}), "intervals": Maybe(MADE), "decision": Maybe((None, DECISION)), **MEANING}
+CHANGE = {
+    "change": str,
+    "derive": [str],
+    **dict.fromkeys(("rmse", "difference", "standard_error", "gain", "gain_error"), GIVEN),
+    "terms": int,
+    "made_of": [str],
+    "selected_in_folds": (int, None),
+    "command": Maybe(str),
+}
+SEARCHED = {
+    **dict.fromkeys(("rows", "of", "folds", "judged", "candidates"), int),
+    "ordered": bool,
+    "base": {"rmse": GIVEN, "terms": int, "columns": [str]},
+    "proposals": [CHANGE],
+    "refused": (None, CHANGE),
+    "penalty": {"l2": str, **dict.fromkeys(("rmse", "difference", "standard_error"), GIVEN), "proposed": bool, "command": str},
+}
+DEGREES = {
+    **dict.fromkeys(("rows", "of", "folds", "best", "simplest"), int),
+    "ordered": bool,
+    "columns": [str],
+    **{key: [int] for key in ("degree", "terms")},
+    **{key: [GIVEN] for key in ("rmse", "rmse_standard_error", "train_rmse")},
+}
 RESULT = {
     "rows": {"read": int, "train": int, "validation": int, "test": int, "dropped": int, "gap": Maybe(int)},
     "intercept": NUMBER,
@@ -248,6 +274,8 @@ RESULT = {
     "cross_validation": (None, VALIDATED),
     "learning_curve": Maybe((None, LEARNING_CURVE)),
     "assessment": Maybe((None, ASSESSMENT)),
+    "representation_search": Maybe((None, SEARCHED)),
+    "degree_curve": Maybe((None, DEGREES)),
     "warnings": [NOTICE],
     "seconds": NUMBER,
 }
@@ -305,6 +333,22 @@ def check_document(document: Json) -> None:
     except UsageError as error:
         raise ValueError(error.message) from error
     _check(document["config"].get("data", ""), (str, [str]), "config.data")
+    _check_assessment(result.get("assessment") or {}, document)
+
+
+def _check_assessment(found: Json, document: Json) -> None:
+    """Raise ValueError where what is told of intervals and policy is half of it, or of none that the model has."""
+    made, policy = found.get("intervals"), found.get("decision")
+    if made is not None and made["method"] is not None:
+        if document.get("intervals") is None or made["method"] != document["intervals"]["method"]:
+            raise ValueError(f"there are no intervals {made['method']!r}")
+        for name in MADE:
+            if name not in made:
+                raise ValueError(f"model.result.assessment.intervals.{name} is not there")
+        if made["calibrated_on"] not in ("train", "validation") or made["rests_on"] is None:
+            raise ValueError(f"intervals are calibrated on {made['calibrated_on']!r}")
+    if document.get("policy") is not None and (policy is None or policy["validation"] is None):
+        raise ValueError("the policy was chosen on no rows")
 
 
 def float_array(data: bytes, name: str, *, finite: bool = True) -> np.ndarray[Any, Any]:

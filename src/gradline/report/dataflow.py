@@ -9,6 +9,8 @@ from gradline.report import decisions, intervals
 from gradline.report.cells import Cell, Table
 from gradline.report.charts import score_label, target_label
 from gradline.report.numerals import count, percent, plural
+from gradline.report.representation import derived
+from gradline.types import Part
 
 if TYPE_CHECKING:
     from gradline.model.model import Model
@@ -25,7 +27,7 @@ def steps(model: Model) -> list[tuple[str, str]]:
             "Inputs",
             f"{plural(len(model.contract.columns), 'column')} ({columns}); null: {missing}" if kinds else "a sparse table",
         ),
-        ("Features", f"{plural(features, 'number')} a row, each the column itself, a missing value's mark or a level's"),
+        ("Features", f"{plural(features, 'number')} a row{_made(model)}"),
         ("Score", f"{score_label(model)} = {plural(features, 'coefficient')} × features, and {own}"),
     ]
     if model.retransformation is not None:
@@ -36,6 +38,19 @@ def steps(model: Model) -> list[tuple[str, str]]:
     policy = model.policy
     found.append(("Decision", "none" if policy is None else f"{decisions.policy_in_words(policy)}{_acted(model)}"))
     return found
+
+
+def _made(model: Model) -> str:
+    """Of what they are made."""
+    parts = Counter(feature.part for feature in model.representation.features)
+    marks = {
+        "from numbers": parts[Part.VALUE],
+        "marks of missing values": parts[Part.MISSING],
+        "marks of levels": parts[Part.LEVEL] + parts[Part.OTHER],
+    }
+    named = ", ".join(f"{count(number)} {what}" for what, number in marks.items() if number)
+    shown = derived(model)
+    return (f": {named}" if named else "") + (f"; derived: {', '.join(shown)}" if shown else "")
 
 
 def _acted(model: Model) -> str:

@@ -196,6 +196,8 @@ def charts(model: Model) -> list[Chart]:
         "side": "right",
         "range": [0.0, 1.02],
         "tickformat": ".0%",
+        "tickmode": "linear",
+        "dtick": 0.2,
         "showgrid": False,
     }
     return [Chart("decision", "What each threshold costs", label, data, layout)]

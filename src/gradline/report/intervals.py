@@ -154,7 +154,7 @@ def charts(model: Model) -> list[Chart]:
             "hoverinfo": "skip",
         },
     ]
-    layout = layout_of(f"predictions of {target_label(model)}, from small to large", "share held", legend=True)
+    layout = layout_of(f"predicted {target_label(model)}, from here on", "share held", legend=True)
     layout["xaxis"] |= {"tickvals": places, "ticktext": [number(each["from"], 2) for each in shown]}
     layout["yaxis"] |= {"range": [0.0, 1.02], "tickformat": ".0%"}
     return [Chart("coverage", "What the intervals hold", label, data, layout)]

@@ -65,7 +65,7 @@ def _sure(model: Model) -> str | None:
     how = found["resampling"]
     of = "a sample of " if how["sample"] else ""
     return (
-        f"On other rows of the same kind the typical error (RMSE) would lie between {between(found['rmse']).replace(' to ', ' and ')}"
+        f"On all rows of the same kind the typical error (RMSE) lies between {between(found['rmse']).replace(' to ', ' and ')}"
         f"{unit_of(model)} ({percent(how['level'])} interval, from {of}{plural(how['rows'], 'test row')}, resampled by {how['by']})."
     )
 
@@ -105,8 +105,11 @@ def cost_sentence(model: Model) -> str | None:
     own, mean, shifted = found["model"], found["mean"], found["shifted"]
     text = (
         f"The errors cost {number(own['per_row']['value'])}{unit} a row ({between(own['per_row'])}) on {plural(found['rows'], 'test row')}, "
-        f"{number(own['total'])}{unit} in all; always predicting the mean {number(mean['per_row']['value'])}."
+        f"{number(own['total'])}{unit} in all; always predicting the mean {number(mean['per_row']['value'])}"
     )
+    if (constant := found["best_constant"]) is not None:
+        text += f", the best constant ({number(constant.get('value'))}) {number(constant['per_row']['value'])}"
+    text += "."
     if shifted is not None and shifted["shift"] != 0.0:
         move = "more" if shifted["shift"] > 0.0 else "less"
         saved = shifted["saved"]
@@ -224,6 +227,8 @@ def _cost(model: Model) -> Section | None:
     rows = []
     for words, entry in (("the model", found["model"]), ("always the mean", found["mean"])):
         rows.append([Cell(words), *_cost_cells(entry)])
+    if (constant := found["best_constant"]) is not None:
+        rows.append([Cell(f"always {number(constant.get('value'))}, the best constant"), *_cost_cells(constant)])
     if (shifted := found["shifted"]) is not None:
         rows.append([Cell(f"the model, {signed(shifted['shift'], 3)}{unit_of(model)} for every row"), *_cost_cells(shifted)])
     lines = [_of_what(found, model, unit)]

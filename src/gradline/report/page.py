@@ -7,11 +7,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gradline.report import charts, decisions, intervals, meaning, sentences
+from gradline.report.command import command
+from gradline.report.degree_chart import degree_chart
 from gradline.report.learning_curve import curve_chart, learned_from_rows
 from gradline.report.numerals import count, visible
 from gradline.report.path_chart import path_chart
 from gradline.report.sections import ROLES, meaning_sections, sections
-from gradline.report.settings import command
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -38,7 +39,7 @@ def render(model: Model) -> str:
 
 def contents(model: Model) -> dict[str, Any]:
     """What the report says, whether as a page or as a model card."""
-    further = (meaning.calibration_chart(model), path_chart(model), curve_chart(model))
+    further = (meaning.calibration_chart(model), path_chart(model), curve_chart(model), degree_chart(model))
     return {
         "title": sentences.title(model),
         "data": model.data_name,
@@ -61,7 +62,7 @@ def contents(model: Model) -> dict[str, Any]:
             *decisions.charts(model),
         ],
         "sections": sections(model),
-        "command": "\n".join(visible(line) for line in command(model).split("\n")),
+        "command": "\n".join(visible(line) for line in command(model.config).split("\n")),
     }
 
 

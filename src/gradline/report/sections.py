@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from gradline.model.model import HISTORY_COLUMNS
-from gradline.report import assumptions, coefficients, dataflow, intervals, meaning, sentences
+from gradline.report import assumptions, coefficients, dataflow, intervals, meaning, representation, sentences
 from gradline.report import decisions as decisions_made
 from gradline.report.cells import Cell, Section, Table, cell, counted
 from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared
@@ -62,10 +62,11 @@ def sections(model: Model) -> list[Section]:
             open=True,
         ),
         Section("Coefficients", [*coefficients.tables(model), *_of_coefficients(model)], open=True),
+        Section("What could be added", _could_be_added(model), open=True),
         Section("Assumptions", [] if assumed is None else [assumed]),
         Section("Certificate", [_certificate(model)]),
         Section("Plan", [_plan(model)]),
-        Section("Contract", [_contract(model), f"When new data break it: {', '.join(decisions)}."]),
+        Section("Contract", [_contract(model), *_derived(model), f"When new data break it: {', '.join(decisions)}."]),
         Section("History", [_history(model)]),
         Section("Settings", [settings(model)]),
     ]
@@ -81,6 +82,21 @@ def meaning_sections(model: Model) -> list[Section]:
         *meaning.sections(model),
     ]
     return [section for section in found if section.parts]
+
+
+def _could_be_added(model: Model) -> list[Table | str]:
+    """What the search for a representation found."""
+    proposals = representation.proposals(model)
+    return [
+        *representation.searched(model),
+        *([] if proposals is None else [proposals]),
+        *representation.degrees(model),
+    ]
+
+
+def _derived(model: Model) -> list[str]:
+    derived = representation.derived(model)
+    return [f"Derived of these columns when they are read: {', '.join(derived)}."] if derived else []
 
 
 def _of_coefficients(model: Model) -> list[str]:

@@ -14,6 +14,7 @@ from gradline.report.learning_curve import learned_from_rows
 from gradline.report.plain import console as _console
 from gradline.report.plain import number
 from gradline.report.plain import text as _text
+from gradline.report.representation import derived
 from gradline.report.sentences import RESTS_ON, folds_of, free_is_near, violated
 from gradline.training.stopping import StopReason
 
@@ -65,6 +66,9 @@ def print_summary(model: Model, path: Path, *, every: bool = False) -> None:
     if every:
         for name, line in dataflow.steps(model):
             console.print(_text(f"{name:10}{line}"))
+        console.print()
+    if (found := _found(model)) is not None:
+        console.print(found)
         console.print()
     trust = Table.grid(padding=(0, 2))  # wraps under its own first column
     trust.add_row(Text("Trust   "), _trust(model))
@@ -245,6 +249,38 @@ def _folds(model: Model) -> Text | None:
     return text.append(f"\n          λ = {chosen} chosen of {len(found['l2']):,} values: {why}")
 
 
+def _found(model: Model) -> Text | None:
+    """What the search proposes, and what the degree curve says, if they were asked for."""
+    search, curve = model.result.get("representation_search"), model.result.get("degree_curve")
+    lines = []
+    if search is not None and not search["proposals"]:
+        lines.append(
+            f"Search    nothing proposed: none of {plural(search['candidates'], 'change')} lowers the error beyond its noise"
+        )
+    elif search is not None:
+        base = search["base"]
+        for i, each in enumerate(search["proposals"]):
+            lines.append(
+                ("          and " if i else "Search    ")
+                + f"{each['change']}: RMSE {number(each['rmse'])}, {number(each['gain'], 2)} ± {number(each['gain_error'], 2)} less; {each['terms']:,} terms"
+                + ("" if i else f" instead of {base['terms']:,}")
+            )
+        added = " ".join(f"--derive {shlex.quote(expression)}" for expression in search["proposals"][-1]["derive"])
+        lines.append(f"          nothing is changed; to train with {'it' if len(search['proposals']) == 1 else 'them'}: {added}")
+    if search is not None and search["penalty"]["proposed"]:
+        it = search["penalty"]
+        lines.append(
+            f"          a penalty takes off {number(it['difference'], 2)} ± {number(it['standard_error'], 2)}: --l2 auto"
+        )
+    if curve is not None:
+        errors = ", ".join(number(value) for value in curve["rmse"])
+        within = "" if curve["simplest"] == curve["best"] else f", {curve['simplest']} is no worse beyond the noise"
+        lines.append(
+            f"Degrees   RMSE {errors} over {curve['folds']} folds for degree 1 to {len(curve['rmse'])}: smallest at {curve['best']}{within}"
+        )
+    return Text("\n").join(map(_text, lines)) if lines else None
+
+
 def _trust(model: Model) -> Text:
     stopped, plan, certificate = model.result["stopped"], model.plan, model.certificate
     far = any(notice.code == "not_at_minimum" for notice in model.notices)
@@ -315,6 +351,8 @@ def print_contract(model: Model) -> None:
         table.add_row(_text(column.name), str(column.kind), held, f"{column.null_share:.2%}" if column.null_share else "none")
     console.print()
     console.print(table)
+    if made := derived(model):
+        console.print(_text(f"derived of these: {' · '.join(made)}", style="dim"))
     decisions = model.contract.decisions
     text = f"null: {decisions.null} · unseen category: {decisions.unseen} · out of range: {decisions.out_of_range} · missing column or other type: error"
     console.print(_text(text, style="dim"))

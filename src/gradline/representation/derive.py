@@ -125,10 +125,10 @@ class Derived:
 def _logarithm(name: str, column: str, values: FloatArray, row: IntArray) -> FloatArray:
     bad = values <= 0.0
     if bad.any():
-        count, first = int(np.count_nonzero(bad)), int(np.argmax(bad))
+        first = int(np.argmax(bad))  # how many there are is known of this block alone
         raise DataError(
-            f"column {column!r}: {count:,} value{' is' if count == 1 else 's are'} zero or negative and {'has' if count == 1 else 'have'} "
-            f"no logarithm, which {name} needs (first at row {int(row[first]):,}, counted from 0: {values[first]:g}).",
+            f"column {column!r} has values that are zero or negative, and {name} needs the logarithm of each (first at row "
+            f"{int(row[first]):,}, counted from 0: {values[first]:g}).",
             f"filter these rows out with SQL text, or derive something else: {quoted(column)}^2, spline({quoted(column)},4).",
         )
     found: FloatArray = np.log(values)

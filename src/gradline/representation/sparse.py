@@ -12,6 +12,7 @@ from gradline.representation.features import Feature
 from gradline.types import Part
 
 if TYPE_CHECKING:
+    from gradline.representation.derive import Derived
     from gradline.types import FloatArray, IntArray
 
 
@@ -52,6 +53,11 @@ class SparseRepresentation:
     def schemes(self) -> dict[str, Any]:
         """No category."""
         return {}
+
+    @property
+    def derived(self) -> tuple[Derived, ...]:
+        """Nothing is derived of sparse columns."""
+        return ()
 
     @property
     def names(self) -> tuple[str, ...]:

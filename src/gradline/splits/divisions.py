@@ -48,17 +48,18 @@ class Folds:
     """The fold of each row, for cross-validation: 0 to `count` − 1, by a hash of (file, row number), or of the value that decides the
     rows' roles: its rows stay together. The salt is not that of the roles, so that a role says nothing of the fold.
 
-    repeat: another division for each.
+    repeat: another division for each.  by_row: by the row number whatever the values.
     """
 
     count: int
     seed: int
     repeat: int = 0
+    by_row: bool = False
     whole: bool = True
 
     def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
         """See `Division`."""
-        hashes = _hashes(fold_seed(self.seed, self.repeat), file, first_row, rows, values)
+        hashes = _hashes(fold_seed(self.seed, self.repeat), file, first_row, rows, None if self.by_row else values)
         return (((hashes >> np.uint64(32)) * np.uint64(self.count)) >> np.uint64(32)).astype(np.uint8)
 
 
@@ -71,7 +72,8 @@ def fold_seed(seed: int, repeat: int) -> int:
 class Shares:
     """Nested shares of the rows: part j < 6 holds those of a half, a quarter, … that the next share has not, part 6 the last 64th.
 
-    by_row: by the row number whatever the values.  whole: whether the first half, which no smaller share holds, is a part as well; where the whole is known otherwise it need not be.
+    by_row: by the row number whatever the values.  whole: whether the first half, which no smaller share holds, is a part as well;
+    where the whole is known otherwise it need not be.
     """
 
     seed: int

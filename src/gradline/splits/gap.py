@@ -1,7 +1,8 @@
 """The gap before held-out rows: how long it is, in the unit of the column of times.
 
-Features made of past targets (lags, running means) let a training row know the targets that follow it. Rows whose time is within the
-gap before the first held-out one are used for nothing:   c − gap ≤ time < c
+Features made of past targets (lags, running means) and targets that span a time are shared by the rows on either side of the cut; and who
+predicts so far ahead has no later targets to train on. Rows with a time within the gap before the first held-out one are used for
+nothing:   c − gap ≤ time < c
 """
 
 from __future__ import annotations

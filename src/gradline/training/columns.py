@@ -10,7 +10,6 @@ from gradline.inputs.contract import MOST_LEVELS, ColumnContract, Contract, Deci
 from gradline.kinds import kind_of
 from gradline.maths.summaries import CategorySummary, NumberSummary
 from gradline.representation.decode import DATE_PARTS
-from gradline.representation.sparse import SparseRepresentation
 from gradline.training.deriving import derived_names
 from gradline.types import Kind, Notice
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from gradline.inputs.source import Source
     from gradline.representation.features import Representation
+    from gradline.representation.sparse import SparseRepresentation
     from gradline.training.config import TrainConfig
     from gradline.training.survey import Survey
 
@@ -161,8 +161,6 @@ def source_columns(representation: Representation | SparseRepresentation) -> dic
 
 def made_of(representation: Representation | SparseRepresentation) -> dict[str, frozenset[str]]:
     """Of each derived number that is a feature, the decoded columns that it is made of."""
-    if isinstance(representation, SparseRepresentation):
-        return {}
     return {name: frozenset(each.expression.columns) for each in representation.derived for name in each.names}
 
 

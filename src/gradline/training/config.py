@@ -340,12 +340,6 @@ class TrainConfig:
             asked = "--search" if self.search else "--degree-curve"
             other = f"--loss {self.loss}" if self.loss != "squared" else "--l1" if self.l1 > 0.0 else "--l2"
             raise UsageError(f"{asked} compares least-squares fits; {other} is another.", f"leave {other} out of the search.")
-        if (self.search or self.degree_curve) and self.time is not None:
-            asked = "--search" if self.search else "--degree-curve"
-            raise UsageError(
-                f"{asked} divides the rows by a hash: with --time, folds would learn from later rows and be judged on earlier ones.",
-                f"leave {asked} out and judge by the validation rows, or --key instead of --time.",
-            )
 
     def expressions(self) -> dict[object, Expression]:
         """The derived numbers by what makes two of them the same. Raises UsageError."""

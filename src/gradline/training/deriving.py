@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gradline.representation.expressions import Expression
     from gradline.training.config import TrainConfig
     from gradline.training.rows import RowReader, Rows
-    from gradline.types import FloatArray
+    from gradline.types import FloatArray, IntArray
 
 NUMERIC = (Kind.NUMBER, Kind.BOOLEAN, Kind.TIME, Kind.DURATION)
 DATES = (Kind.DATE, Kind.TIMESTAMP)
@@ -61,21 +61,21 @@ def derivations(source: Source, config: TrainConfig, kinds: Mapping[str, Kind]) 
     """What a run derives; `kinds`: of its feature columns. Raises UsageError for what cannot be derived, DataError for two of a name."""
     found: dict[object, Expression] = dict(config.expressions())
     for power in range(2, config.degree + 1):
-        for column in _raised(config, kinds):
-            raised = Product((Factor(column, power),))
-            found.setdefault(raised.key, raised)
+        for column in raised(config, kinds):
+            expression = Product((Factor(column, power),))
+            found.setdefault(expression.key, expression)
     expressions = tuple(each for each in found.values() if str(each) not in config.drop)
     every, shown = dict(kinds), set(kinds)
-    for expression in expressions:
-        for operand in expression.columns:
+    for each in expressions:
+        for operand in each.columns:
             column = _source_column(operand, source, config)
             every.setdefault(column, _kind(source, config, column))
-            _check_operand(expression, operand, column, every[column])
-        if isinstance(expression, Spline):  # its linear term is the column
-            shown.add(_source_column(expression.column, source, config))
-        _check_product(expression, every)
-    for expression in expressions:
-        for name in Derived(expression).names:
+            _check_operand(each, operand, column, every[column])
+        if isinstance(each, Spline):  # its linear term is the column
+            shown.add(_source_column(each.column, source, config))
+        _check_product(each, every)
+    for each in expressions:
+        for name in Derived(each).names:
             if name in every:
                 raise DataError(f"two features would both be named {name!r}.", "rename one of the columns with SQL text.")
     only = [column for column in every if column not in shown]
@@ -83,7 +83,7 @@ def derivations(source: Source, config: TrainConfig, kinds: Mapping[str, Kind]) 
     return Derivations(every, hidden, expressions)
 
 
-def _raised(config: TrainConfig, kinds: Mapping[str, Kind]) -> list[str]:
+def raised(config: TrainConfig, kinds: Mapping[str, Kind]) -> list[str]:
     """The numbers that `--degree` raises to powers; one that is named like an identifier only where the user named it."""
     numbers = [name for name, kind in kinds.items() if kind in (Kind.NUMBER, Kind.DURATION)]
     return [name for name in numbers if config.features is not None or not IDENTIFIER_NAME.search(name)]
@@ -204,9 +204,9 @@ def _learned(
         reader, decoder=Decoder({name: kind for name, kind in found.kinds.items() if name in wanted}), missing="impute"
     )
 
-    def values(rows: Rows) -> FloatArray:
+    def values(rows: Rows, at: IntArray) -> FloatArray:
         numbers = {number.name: number.values for number in rows.decoded.numbers}
-        return np.column_stack([np.zeros((rows.decoded.rows, 0)), *(numbers[name] for name in splines)])
+        return np.column_stack([np.zeros((len(at), 0)), *(numbers[name][at] for name in splines)])
 
     def counted(rows: Rows) -> Counter[tuple[str, str]]:
         counts: Counter[tuple[str, str]] = Counter()

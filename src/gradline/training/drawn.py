@@ -60,6 +60,17 @@ class _Part(NamedTuple):
         return self.at(keep[np.lexsort((self.row[keep], self.file[keep]))])
 
 
+class _Limit:
+    """What blocks that are read later need not look at; one that does so all the same, since it began before, changes nothing."""
+
+    def __init__(self) -> None:
+        self.largest = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+    def lower(self, hashes: np.uint64) -> None:
+        """After some blocks."""
+        self.largest = min(self.largest, hashes)
+
+
 class _Found(NamedTuple):
     part: _Part
     of: int
@@ -72,10 +83,15 @@ def draw(
     engine: Engine,
     seed: int,
     most: int,
-    values: Callable[[Rows], FloatArray],
+    values: Callable[[Rows, IntArray], FloatArray],
     counted: Callable[[Rows], Counter[tuple[str, str]]] = lambda rows: Counter(),
 ) -> Drawn:
-    """At most `most` of the training rows that have weight, by one read. values: of some rows, (n, c).  counted: of all training rows."""
+    """At most `most` of the training rows that have weight, by one read. values: of the rows at some positions, (n, c).  counted: of all
+    training rows.
+
+    Rows whose hash is past the largest that so many rows before it have are in no sample, and are not asked for their values.
+    """
+    limit = _Limit()
 
     def of_block(block: Block) -> _Found:
         rows = reader.read(block)
@@ -86,18 +102,23 @@ def draw(
         hashes = row_hashes(seed ^ DRAWN_SALT, block.file, block.first_row, rows.read)[rows.kept][at]
         counts = counted(rows._replace(decoded=rows.decoded.take(at)))
         total = len(at)
-        if total > most:
+        below = hashes <= limit.largest
+        at, hashes = at[below], hashes[below]
+        if len(at) > most:
             smallest = np.sort(np.argpartition(hashes, most)[:most])
             at, hashes = at[smallest], hashes[smallest]
         weight = np.ones(len(at)) if rows.weight is None else rows.weight[at]
         fold = rows.parts[0][at] if rows.parts else np.zeros(len(at), dtype=np.uint8)
         file = np.full(len(at), block.file)
-        found = values(rows._replace(decoded=rows.decoded.take(at)))
-        return _Found(_Part(found, rows.y[at], weight, fold, hashes, file, rows.row[at]), total, counts)
+        return _Found(_Part(values(rows, at), rows.y[at], weight, fold, hashes, file, rows.row[at]), total, counts)
 
     def merged(a: _Found, b: _Found) -> _Found:
         both = a.part.plus(b.part)
-        return _Found(both.smallest(most) if len(both.y) > 2 * most else both, a.of + b.of, a.counts + b.counts)
+        if len(both.y) > most + most // 4:
+            both = both.smallest(most)
+        if len(both.y) >= most:
+            limit.lower(np.partition(both.hashes, most - 1)[most - 1])
+        return _Found(both, a.of + b.of, a.counts + b.counts)
 
     found = engine.map_merge(source.blocks(reader.columns), of_block, merged)
     if found is None:

@@ -86,5 +86,6 @@ def _by_time(source: Source, config: TrainConfig, column: str) -> Split:
 def _check_readable(source: Source, flag: str) -> None:
     if not source.repeatable and not source.files:
         raise UsageError(
-            f"{flag} needs to read its column first, and {source.name} can be read only once.", "write it to a file."
+            f"{flag} needs to read its column first, and {source.name} can be read only once, or in another order.",
+            "write it to a file, or end a query with order by.",
         )
