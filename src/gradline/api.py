@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gradline.inputs.source import Source
-    from gradline.training.prepared import Prepared
+    from gradline.training.prepared import Beginning, Prepared
+    from gradline.training.sparse import SparseTable
     from gradline.training.stopping import Monitor
     from gradline.training.trainer import Fit
     from gradline.types import FloatArray, Json
@@ -204,15 +205,16 @@ def run(
     progress: Progress | None = None,
     words: Sequence[str] = (),
     checkpoints: Checkpoints | None = None,
-    read: Read | None = None,
+    read: Read | SparseTable | None = None,
+    begin: Beginning | None = None,
 ) -> Model:
     """Train on a source, measure, and put the model together. `words`: what the user called the data, for the settings."""
     from threadpoolctl import threadpool_limits
 
-    start = time.perf_counter() - (0.0 if read is None else read.seconds)
+    start = time.perf_counter() - (read.seconds if isinstance(read, Read) else 0.0)
     engine = ThreadEngine(config.threads)
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
-        found = fit(source, config, engine, progress, checkpoints, read)
+        found = fit(source, config, engine, progress, checkpoints, read, begin)
         retransformation, training_mean, metrics, sampled, inference, unknown = measure(found, source, config, engine)
         assessment = assess(found, source, config, engine, retransformation, (progress or Progress()).rows)
         explored = explore(found, source, config, engine)

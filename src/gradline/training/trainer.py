@@ -42,7 +42,7 @@ from gradline.training.plan import make_plan
 from gradline.training.prepared import Prepared, Progress
 from gradline.training.roles import Split, make_roles, make_split
 from gradline.training.rows import RowReader, SparseReader
-from gradline.training.sparse import prepare_sparse, read_sparse
+from gradline.training.sparse import SparseTable, prepare_sparse, read_sparse
 from gradline.training.stopping import Budget, stopping
 from gradline.training.survey import survey
 from gradline.training.validation import validated
@@ -50,11 +50,12 @@ from gradline.training.wide import WideProblem, wide_doubts
 from gradline.types import Kind, Notice, Part, RawColumn, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gradline.inputs.contract import Contract
     from gradline.inputs.source import Source
     from gradline.maths.certificate import Certificate
+    from gradline.maths.coordinates import UserParameters
     from gradline.maths.diagonal import Diagonal
     from gradline.maths.engine import Engine
     from gradline.maths.oracle import Oracle
@@ -64,9 +65,10 @@ if TYPE_CHECKING:
     from gradline.training.cross_validation import CrossValidation
     from gradline.training.judge import Judge
     from gradline.training.learning_curve import LearningCurve
-    from gradline.training.loop import Descent, Position
+    from gradline.training.loop import Descent, Iterate, Position
     from gradline.training.plan import Plan
-    from gradline.training.stopping import Stopping
+    from gradline.training.prepared import Beginning
+    from gradline.training.stopping import Step, Stopping
     from gradline.training.survey import Survey
     from gradline.types import FloatArray
 
@@ -117,11 +119,12 @@ def train(
     engine: Engine,
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
-    read: Read | None = None,
+    read: Read | SparseTable | None = None,
+    begin: Beginning | None = None,
 ) -> Fit:
     """Train on a source. Raises InputError for data and settings that cannot be trained on.
 
-    read: the one read, where several targets share it.
+    read: the one read, where several targets share it or the caller has made it.  begin: where the loop begins, if not at its own place.
     """
     progress = progress or Progress()
 
@@ -134,12 +137,16 @@ def train(
     # 2. the loop
     oracle, epoch = _oracle(source, config, engine, prepared)
     theta, judge, noisy = prepared.start, prepared.judge, plan.oracle == "minibatch"
+    if begin is not None:
+        theta = begin.in_loop(problem.names, problem.coordinates)
     stop = _stopping(config, prepared, epoch, progress)
     start: FloatArray | Position = theta
     spent = 0.0
     if checkpoints is not None:
         start, spent = checkpoints.begin(config, problem, plan.rule, theta, stop, judge)
     observe = observer(judge, exact=not noisy, epoch=epoch, spent=spent)
+    if progress.parameters is not None:
+        observe = _telling(progress.parameters, problem, observe)
     retries = MOST_RETRIES if config.on_divergence == "shrink" else 0
     with np.errstate(over="ignore", invalid="ignore"):  # a run that is let diverge may overflow: the stopping sees it
         descent = descend(
@@ -182,6 +189,20 @@ def train(
         collinear,
         prepared.learning_curve,
     )
+
+
+def _telling(
+    parameters: Callable[[tuple[str, ...], UserParameters], None],
+    problem: Problem | WideProblem,
+    observe: Callable[[Iterate], Step],
+) -> Callable[[Iterate], Step]:
+    """`observe`, and who is told of the parameters before."""
+
+    def telling(iterate: Iterate) -> Step:
+        parameters(problem.names, problem.coordinates.to_user(iterate.theta))
+        return observe(iterate)
+
+    return telling
 
 
 def _contract(source: Source, config: TrainConfig, prepared: Prepared) -> Contract:
@@ -270,10 +291,13 @@ def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, pr
     return Read(found, reader, time.perf_counter() - start, split, columns)
 
 
-def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progress, read: Read | None = None) -> Prepared:
+def prepare(
+    source: Source, config: TrainConfig, engine: Engine, progress: Progress, read: Read | SparseTable | None = None
+) -> Prepared:
     """Everything before the first step."""
     if isinstance(source, SparseSource):
-        return _prepare_sparse(source, config, engine, progress)
+        return _prepare_sparse(source, config, engine, progress, read)
+    assert not isinstance(read, SparseTable)  # which is of a sparse source
     shown, notices = feature_kinds(source, config)
     kinds, hidden, _ = derivations(source, config, shown)
 
@@ -294,7 +318,7 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         raise DataError("there is no feature left to train on.", why)
 
     # every λ on every fold, and the learning curve, where they were asked for
-    features = partial(_feature_moments, representation=representation, target=config.target)
+    features = partial(feature_moments, representation=representation, target=config.target)
     judged = validated(config, read.split, found, representation, features, engine)
     config, notices = judged.config, [*notices, *judged.notices]
 
@@ -304,7 +328,7 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         kept = {role: stored_examples(source, config, reader, representation, coordinates, found, role) for role in Role}
         stores = {role: store for role, store in kept.items() if store is not None}
         return prepare_dense(config, engine, found, reader, representation, coordinates, stores, kinds, notices)
-    moments = {role: _feature_moments(m, training, representation, config.target) for role, m in found.moments.items()}
+    moments = {role: feature_moments(m, training, representation, config.target) for role, m in found.moments.items()}
     posed = pose(representation.names, moments, coordinates, config.penalty)
     escalation = escalated(source, config, engine, reader, representation, posed, found, progress.rows)
     problem, notices = escalation.problem, [*notices, *escalation.notices]
@@ -343,7 +367,9 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     )
 
 
-def _prepare_sparse(source: SparseSource, config: TrainConfig, engine: Engine, progress: Progress) -> Prepared:
+def _prepare_sparse(
+    source: SparseSource, config: TrainConfig, engine: Engine, progress: Progress, read: Read | SparseTable | None
+) -> Prepared:
     if config.derive or config.degree > 1 or config.search or config.degree_curve:
         raise UsageError(f"{source.name} is sparse: numbers are derived of tables of columns.", "put the columns in before.")
     if config.fold_count or config.learning_curve:
@@ -352,7 +378,9 @@ def _prepare_sparse(source: SparseSource, config: TrainConfig, engine: Engine, p
             f"{source.name} is sparse: {what} is from the moments of dense tables.",
             f"give --l2 a number, leave {flag} out, and judge by the validation rows.",
         )
-    table = read_sparse(source, config, make_roles(source, config), progress.rows)
+    table = read
+    if not isinstance(table, SparseTable):
+        table = read_sparse(source, config, make_roles(source, config), progress.rows)
     _training_moments(table.survey, source, config)
     return prepare_sparse(table, config, engine)
 
@@ -391,7 +419,7 @@ def _training_moments(found: Survey, source: Source, config: TrainConfig) -> Mom
     return training
 
 
-def _feature_moments(moments: Moments, training: Moments, representation: Representation, target: str) -> Moments:
+def feature_moments(moments: Moments, training: Moments, representation: Representation, target: str) -> Moments:
     """The moments of the features, then the target; missing numbers imputed by the training mean, whatever the role."""
     where = training.index()
     fills = []
