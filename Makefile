@@ -1,5 +1,5 @@
 # What takes longer than `./check`. Each target sets up what it needs.
-.PHONY: check setup bench pictures soak monitors lock
+.PHONY: check setup bench pictures soak monitors integration lock
 
 check:
 	./check
@@ -20,6 +20,11 @@ soak: setup         # long: kills and resumes, and 20,000 fuzzed files (tests/fu
 monitors: setup     # with MLflow, which is too large for every check
 	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mlflow]'
 	.venv/bin/pytest -q tests/test_monitors.py
+
+integration: setup  # real servers: PostgreSQL, which the tests start
+	@test -x "$$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null | tail -1)" || which postgres > /dev/null || { apt-get update -qq && apt-get install -y -qq postgresql; }
+	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,databases]'
+	.venv/bin/pytest -q -s -m integration
 
 pictures: setup     # the numbers and the pictures of docs/how-gradient-descent-finds-the-line.md
 	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'

@@ -30,6 +30,7 @@ LAYERS = [
         "meaning",
         "comparing",
         "reviewing",
+        "exporting",
         "cli",
         "sklearn",
         "__main__",
