@@ -23,6 +23,7 @@ VERBS = {
     "predict": ("gradline.cli.use", "Predict with a model."),
     "evaluate": ("gradline.cli.use", "Measure a model's errors on data that hold the target."),
     "show": ("gradline.cli.use", "Show a model: what it learned, how good it is, whether to trust it."),
+    "lab": ("gradline.cli.lab", "See gradient descent at work on a table, in the browser."),
     "report": ("gradline.cli.use", "Write a run's report.html again."),
 }
 
