@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradline.errors import plural
 from gradline.lab.play import rate_of, steps_foretold
 from gradline.maths.noise import measure
 from gradline.training.plan import LIMITS, steepest_features
@@ -210,7 +211,7 @@ def _steps(play: Play) -> Json | None:
     lines = []
     if plan.predicted_steps is not None:
         lines.append(
-            f"Foretold from the spectrum and the start, without a step: {plan.predicted_steps:,} steps to the tolerance."
+            f"Foretold from the spectrum and the start, without a step: {plural(plan.predicted_steps, 'step')} to the tolerance."
         )
         if plan.predicted_steps > play.run.steps:
             lines.append(f"That is more than the {play.run.steps:,} that are played: the run ends before.")
@@ -219,7 +220,7 @@ def _steps(play: Play) -> Json | None:
         steps = steps_foretold(play, best)
         if steps is not None:
             lines.append(
-                f"At the best fixed α = 2/(μ+L) = {number(best)}: {steps:,} steps. About (κ/4) ln F to make the gap F times smaller."
+                f"At the best fixed α = 2/(μ+L) = {number(best)}: {plural(steps, 'step')}. About (κ/4) ln F to make the gap F times smaller."
             )
     if not lines:
         lines.append("No number of steps is foretold for this rule and rate.")

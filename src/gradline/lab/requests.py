@@ -31,7 +31,7 @@ def table_document(table: LabTable) -> Json:
     """What was read, and what can be chosen."""
     whole, first = table.opened(TableSettings(table.columns)), table.first
     return {
-        "name": table.source.name,
+        "name": table.name,
         "target": table.target,
         "columns": list(table.columns),
         "rows": whole.read.survey.read,

@@ -160,6 +160,12 @@ class LabTable:
         return replace(found, features=settings.features) if self._plain(settings) else found
 
     @property
+    def name(self) -> str:
+        """What the page calls the table: of a lone file its name, without the folders."""
+        lone = len(self.words) == 1 and Path(self.words[0]).exists()
+        return Path(self.words[0]).name if lone else self.source.name
+
+    @property
     def first(self) -> Json:
         """What the page begins with: the feature that goes with the target best, in a unit in which it is about 1."""
         points = self._base.points
@@ -175,7 +181,7 @@ class LabTable:
         best = max(self.columns, key=correlation)
         size = float(np.sqrt(np.nanmean(points.numbers[best] ** 2)))
         divide = 10.0 ** round(math.log10(size)) if 0.0 < size < math.inf else 1.0
-        low, high = float(np.nanmin(points.numbers[best])), float(np.nanmax(points.numbers[best]))
+        low, high = np.nanquantile(points.numbers[best], [0.01, 0.99]).tolist()
         centred = {"shift": float(f"{(low + high) / 2.0:.2g}"), "divide": float(f"{(high - low) / 2.0:.2g}") or 1.0}
         return {"features": [best], "divide": divide, "centred": centred}
 

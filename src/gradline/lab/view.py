@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 GRID = 49  # points along each side
 MARGIN = 1.2
+LIKE = 3.0  # sides that differ by less are made equal: then a gradient is at right angles to its contour
 LEAST_SHARE = 0.02  # of the baseline: what the frame at least reaches up to
 MOST_POINTS = 240  # of the sample, in the picture
 CURVE_POINTS = 64
@@ -82,7 +83,8 @@ class Plane:
             error = np.abs(solution.along(theta))  # |c_i|, which a stable run does not pass
             reach = np.maximum(reach, np.abs(D.T @ solution.vectors) @ error)
         least = np.sqrt(2.0 * LEAST_SHARE * self.play.problem.baseline * np.diag(self._inverse()))
-        return middle, MARGIN * np.maximum(reach, least)
+        half = MARGIN * np.maximum(reach, least)
+        return middle, np.full(2, half.max()) if half.max() < LIKE * half.min() else half
 
     def _curvature(self) -> FloatArray:
         """D'HD, (2, 2)."""
@@ -112,6 +114,7 @@ class Plane:
             "labels": [self.first.label, self.second.label],
             "keys": [self.first.key, self.second.key],
             "plain": self.plain,
+            "equal": bool(half[0] == half[1]),
         }
 
 

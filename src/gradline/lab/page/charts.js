@@ -131,6 +131,10 @@ function contours(runs, surface, extra) {
   const shape = layout(surface.labels[0], surface.labels[1]);
   shape.xaxis.range = [surface.x[0], surface.x.at(-1)];
   shape.yaxis.range = [surface.y[0], surface.y.at(-1)];
+  if (surface.equal) {
+    Object.assign(shape.yaxis, { scaleanchor: "x", constrain: "domain" });
+    shape.xaxis.constrain = "domain";
+  }
   return show("loss", traces, shape, spoken(runs, surface));
 }
 

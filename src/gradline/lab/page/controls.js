@@ -167,11 +167,11 @@ export class Controls {
     const place = (value) => (Math.log10(value) - Math.log10(LEAST)) / (Math.log10(MOST) - Math.log10(LEAST));
     const found = [];
     if (!paced && marks.one) {
-      found.push({ at: place(1), text: "1/L", kind: "" });
-      found.push({ at: place(marks.best), text: "2/(μ+L)", kind: "low left" });
+      found.push({ at: place(1), text: "1/L", kind: "left" });
+      if (run.rule === "gradient_descent") found.push({ at: place(marks.best), text: "2/(μ+L)", kind: "low left" });
       const own = marks.limit !== null && Math.abs(marks.limit - 2) > 1e-9;
       found.push({ at: place(2), text: "2/L", kind: own ? "right" : "right limit" });
-      if (own && marks.limit >= LEAST && marks.limit <= MOST) found.push({ at: place(marks.limit), text: "its limit", kind: "low right limit" });
+      if (own && marks.limit >= LEAST && marks.limit <= MOST) found.push({ at: place(marks.limit), text: "its limit", kind: `low limit ${place(marks.limit) > 0.75 ? "left" : "right"}` });
     }
     this.marks("alpha-marks", found);
   }

@@ -153,7 +153,7 @@ function captions() {
   const rows = `${problem.points.y.length} of ${problem.rows.read.toLocaleString("en")} rows.`;
   by("data-caption").textContent = (state.curve === "starts" ? `Thin: what 50 networks predict. ${rows}` : `${rows} Dashed: ${problem.line ? "the best line there is" : "a perfect prediction"}.`) + handle;
   const race = runs.length > 1 ? " Contours are of run A." : "";
-  const cut = problem.surface.plain ? "" : " A plane through the minimum of all parameters.";
+  const cut = (problem.surface.plain ? "" : " A plane through the minimum of all parameters.") + (problem.surface.equal ? "" : " The axes have different units.");
   by("loss-caption").textContent = `The cross is the minimum. ${handles[0].at() ? "Drag the circle: the start." : ""}${cut}${race}`;
   const { starts } = extra;
   by("curves-caption").textContent =
