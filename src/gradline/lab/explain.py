@@ -126,6 +126,12 @@ def _rate(play: Play) -> Json:
             f"Curvature of J: μ = {number(solution.curvature_min)} to L = {number(solution.curvature_max)}, κ = L/μ = {number(solution.condition)}"
             f" (the valley is √κ = {number(math.sqrt(solution.condition), 3)} times as long as wide)"
         )
+    flat = solution.null - play.prepared.problem.reference.null
+    if flat > 0:
+        lines.append(
+            f"{plural(flat, 'direction')} too flat for steps in float64: the loop leaves {'it' if flat == 1 else 'them'} out, and J comes to rest "
+            "above J*; gradline train solves for what is left after the loop."
+        )
     if plan.learning_rate is not None:
         lines.append(f"α = {number(plan.learning_rate, 6)}" + _momentum(play))
         if rule != adam.NAME:

@@ -207,7 +207,7 @@ def answered(table: LabTable, play: Play, lesson: Any, answer: Any) -> Json:
         raise UsageError(f"there is no lesson {str(lesson)[:40]!r}.")
     asked = BY_ID[lesson].question
     if asked.options:
-        if answer not in asked.options:
+        if not isinstance(answer, str) or answer not in asked.options:
             return {"right": False, "message": "Choose one of the answers."}
     else:
         answer = _number(answer)

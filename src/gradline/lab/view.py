@@ -8,6 +8,7 @@ two parameters. There J is known exactly from the moments:
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -152,7 +153,9 @@ def plane_of(play: Play, keys: Sequence[str] | None = None) -> Plane:
     size = float(np.linalg.norm(rest))
     if size < 1e-9:
         raise UsageError("the two directions are one.", "choose another.")
-    return Plane(play, first, second._replace(vector=rest / size), play.solution.minimiser)
+    parameters = not any(re.fullmatch(r"q\d+", key) for key in chosen)  # then the axes show their values
+    origin = np.zeros(k) if parameters else play.solution.minimiser
+    return Plane(play, first, second._replace(vector=rest / size), origin)
 
 
 def _signed(vector: FloatArray) -> FloatArray:
