@@ -112,9 +112,20 @@ export function loss(runs, state, extra) {
 
 const path = (run, upTo) => run.steps.filter((step) => step.step <= upTo && step.at[0] !== null);
 
+const rooted = new WeakMap(); // the contours are of √(J − J*): evenly spaced ellipses
+function roots(surface) {
+  if (!rooted.has(surface)) rooted.set(surface, surface.gap.map((row) => row.map(Math.sqrt)));
+  return rooted.get(surface);
+}
+
+function levels(surface) {
+  const most = Math.max(...roots(surface).map((row) => Math.max(...row)));
+  return { coloring: "fill", start: most / 16, end: most, size: most / 16 };
+}
+
 function contours(runs, surface, extra) {
   const traces = [
-    { type: "contour", x: surface.x, y: surface.y, z: surface.gap.map((row) => row.map(Math.sqrt)), text: surface.gap.map((row) => row.map((v) => "J − J* = " + number(v))), ncontours: 16, showscale: false, contours: { coloring: "heatmap" }, line: { color: css("--line"), width: 0.8 }, colorscale: [[0, faded(colour(0), 0.28)], [1, css("--paper")]], hovertemplate: "%{x:.4g}, %{y:.4g}: %{text}<extra></extra>" },
+    { type: "contour", x: surface.x, y: surface.y, z: roots(surface), autocontour: false, contours: levels(surface), showscale: false, line: { color: css("--line"), width: 0.8 }, colorscale: [[0, faded(colour(0), 0.28)], [1, css("--paper")]], hoverinfo: "skip" },
     { type: "scatter", mode: "markers", name: "minimum", x: [surface.minimum[0]], y: [surface.minimum[1]], marker: { symbol: "x-thin", size: 13, line: { color: css("--ink"), width: 2.5 } }, hovertemplate: "the minimum<extra></extra>" },
   ];
   if (extra.paths) {
