@@ -87,3 +87,19 @@ def test_the_loss_of_a_polynomial_is_the_least_squares_fit_of_numpy():
     x, y = table["x"].to_numpy(), table["y"].to_numpy()
     residual = y - np.polyval(np.polyfit(x, y, 4), x)
     assert found["train"][3] == pytest.approx(0.5 * np.mean(residual**2), rel=1e-9)
+
+
+def test_the_whole_table_is_read_once_whatever_is_asked_of_it(monkeypatch):
+    from gradline.lab import table as module
+    from gradline.lab.play import set_up
+
+    reads, read = [], module.read_once
+    monkeypatch.setattr(module, "read_once", lambda *arguments: (reads.append(1), read(*arguments))[1])
+    table = module.LabTable.open(rows(), "y")
+    for features, run in (
+        (("x",), RunSettings()),
+        (("z", "x"), RunSettings(scaling="none", rate=0.3)),
+        (("z",), RunSettings(l2=2.0)),
+    ):
+        set_up(table, TableSettings(features), run)
+    assert len(reads) == 1

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from lab_tables import rows, small
+from lab_tables import FLIGHTS, flights, rows, small
 
 import gradline as gl
 from gradline.lab.play import set_up
@@ -34,3 +34,32 @@ def test_a_run_has_every_step_of_train():
     np.testing.assert_allclose([step.objective for step in run.steps], model.history["objective"].to_numpy(), rtol=1e-9)
     assert run.thetas.shape == (41, 3)
     assert run.coefficients == pytest.approx(model.coefficients, rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::gradline.errors.GradlineWarning")
+def test_the_code_of_the_page_about_the_lab_runs(monkeypatch):
+    import re
+
+    monkeypatch.chdir(FLIGHTS.parents[1])
+    (code,) = re.findall(r"```python\n(.*?)```", (FLIGHTS.parents[1] / "docs/lab.md").read_text(encoding="utf-8"), re.DOTALL)
+    found = {}
+    exec(compile(code, "lab.md", "exec"), found)
+    assert found["run"].coefficients == pytest.approx(found["model"].coefficients, rel=1e-6)
+    assert len(found["figure"].data) == 3
+
+
+def test_a_step_of_the_flights_takes_far_less_than_a_picture():
+    """50 ms to the screen is promised; the loop, the records and their JSON are to be a small part of it, on any machine."""
+    import json
+    import time
+
+    from gradline.lab.requests import prepared_run
+
+    question = {"table": {"features": ["distance", "hour"]}, "run": {"rate": 0.5, "steps": 200}}
+    prepared_run(flights(), question)
+    taken = []
+    for _ in range(5):
+        start, lines = time.perf_counter(), []
+        prepared_run(flights(), question)(lambda line, lines=lines: lines.append(json.dumps(line)))
+        taken.append((time.perf_counter() - start) / len(lines))
+    assert min(taken) < 0.01

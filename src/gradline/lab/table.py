@@ -84,7 +84,8 @@ class LabTable:
         self._lock = Lock()
         self._opened: OrderedDict[TableSettings, Opened] = OrderedDict()
         self._prepared: OrderedDict[tuple[TableSettings, str, float, str], Prepared] = OrderedDict()
-        self._base = self._read(source, self.columns, TableSettings(self.columns))
+        whole = TableSettings(self.columns)
+        self._base = self._opened[whole] = self._read(source, self.columns, whole)
         self._progress = Progress()
         self.target_deviation = float(np.nanstd(self._base.points.y))
         self.rows_read = self._base.read.survey.read
