@@ -182,6 +182,11 @@ def test_a_dragged_point_bends_the_line(opened):
         settle(page)
     assert page.evaluate("lab.runs[0].problem.coefficients") != before
     assert page.evaluate("lab.state.table.moved.length") == 1
+    _, row, x, y = page.evaluate("lab.state.table.moved[0]")
+    there = page.evaluate(f"lab.runs[0].problem.points.place.findIndex((each) => each[1] === {row})")
+    divide = page.evaluate("lab.state.table.divide")
+    assert page.evaluate(f"lab.runs[0].problem.points.y[{there}]") == pytest.approx(y)
+    assert page.evaluate(f"lab.runs[0].problem.points.x[{there}]") == pytest.approx(x / divide)
     assert "moved=" in page.inner_text("#code-python")
     page.click("#table-details summary")
     page.click("#unmove")

@@ -17,6 +17,7 @@ from gradline.cli import parameters
     metavar="A,B",
     help="Columns that can be learned from. Default: all numbers.",
 )
+@click.option("--drop", multiple=True, callback=parameters.names, metavar="A,B", help="Columns to leave out.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Where to listen. Default: a free port.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @click.option("--header/--no-header", default=None, help="Whether a CSV's first line names the columns. Default: found out.")
@@ -28,6 +29,7 @@ def lab(
     data: tuple[str, ...],
     target: str | None,
     features: tuple[str, ...],
+    drop: tuple[str, ...],
     port: int,
     no_browser: bool,
     header: bool | None,
@@ -56,7 +58,7 @@ def lab(
     options = ReadOptions(header=header, delimiter=delimiter, decimal=decimal)
     with threadpool_limits(limits=1):
         with TerminalProgress(None) as progress:
-            table = LabTable.open(list(data), target, features or None, ThreadEngine(threads), options, progress.rows)
+            table = LabTable.open(list(data), target, features or None, ThreadEngine(threads), options, progress.rows, drop)
         server = LabServer(table, port)
         if as_json:
             read = table.rows_read

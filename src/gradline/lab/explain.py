@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradline.errors import plural
-from gradline.lab.play import rate_of, steps_foretold
+from gradline.lab.play import rate_of, sampled_features, steps_foretold
 from gradline.maths.noise import measure
 from gradline.training.plan import LIMITS, steepest_features
 from gradline.types import Role, finite_or_none
@@ -56,8 +56,7 @@ def noise_of(play: Play) -> GradientNoise | None:
     if play.prepared.noise is not None:
         return play.prepared.noise
     points = play.opened.points
-    columns = [points.numbers[name] for name in play.problem.names]
-    X, training = np.column_stack(columns), points.roles == Role.TRAINING
+    X, training = sampled_features(play), points.roles == Role.TRAINING
     keep = training & np.isfinite(points.y) & np.isfinite(X).all(axis=1)
     if int(keep.sum()) < 3:
         return None
@@ -253,7 +252,7 @@ def worked_step(play: Play, theta: FloatArray, step: int) -> Json:
     """One step worked through: residuals of some rows, the gradients, the update; from moments, so for all rows."""
     coordinates, names, points = play.problem.coordinates, play.problem.names, play.opened.points
     w, b = coordinates.weights_and_bias(theta)
-    columns = np.column_stack([points.numbers[name] for name in names])
+    columns = sampled_features(play)
     keep = np.flatnonzero(np.isfinite(columns).all(axis=1) & np.isfinite(points.y) & (points.roles == Role.TRAINING))[
         :WORKED_ROWS
     ]

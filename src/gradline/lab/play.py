@@ -13,12 +13,14 @@ import numpy as np
 
 from gradline.errors import UsageError
 from gradline.maths.problem import Problem
+from gradline.representation.features import Representation
 from gradline.training.descending import run_loop
 from gradline.training.doubts import run_doubts
 from gradline.training.escalation import refined
 from gradline.training.judge import Solved
 from gradline.training.plan import make_plan, tolerance_reached
 from gradline.training.prepared import Prepared, Progress
+from gradline.training.rows import RowReader
 from gradline.updates import adam, rules
 from gradline.updates.gradient_descent import predicted_steps
 
@@ -133,6 +135,14 @@ def play_on(table: LabTable, play: Play, watch: Callable[[Iterate, Step], None],
 
 def _is_problem(play: Play) -> bool:
     return isinstance(play.prepared.problem, Problem)
+
+
+def sampled_features(play: Play) -> FloatArray:
+    """The features of the sampled rows, (n, p), as training makes them: missing numbers imputed, their indicators beside them."""
+    reader, representation = play.prepared.reader, play.prepared.representation
+    assert isinstance(reader, RowReader)  # a sparse table is refused
+    assert isinstance(representation, Representation)
+    return representation.design(reader.decoder.decode(play.opened.read.survey.sample.table))
 
 
 def steps_foretold(play: Play, learning_rate: float) -> int | None:

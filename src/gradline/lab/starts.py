@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gradline.types import FloatArray, Json
 
 STARTS = 50
+MOST_STEPS = 1_000  # of each
 PATH_POINTS = 12  # of each path, in the picture
 CURVE_POINTS = 40
 
@@ -30,6 +32,7 @@ def many_starts(
     table: LabTable, settings: TableSettings, run: RunSettings, axes: Sequence[str] | None = None, seed: int = 0
 ) -> Json:
     """Where gradline's loop ends from 50 starts in the plane, and the losses of 50 networks."""
+    run = replace(run, steps=min(run.steps, MOST_STEPS))
     first = set_up(table, settings, run)
     plane = plane_of(first, axes)
     middle, half = plane.frame(first.start)

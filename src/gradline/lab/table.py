@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from gradline.maths.engine import Engine
     from gradline.types import Json
 
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
 MOST_COLUMNS = 60  # offered as features: of more, a choice is made with --features
 KEPT_TABLES = 12
 KEPT_PROBLEMS = 24
@@ -51,6 +55,27 @@ class OneByOne:
         for item in items:
             merged = compute(item) if merged is None else merge(merged, compute(item))
         return merged
+
+
+class Kept(Generic[Key, Value]):
+    """The last things that were made, by their keys. Who asks for one that another thread is making waits for it, and for no other."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = Lock()
+        self._values: OrderedDict[Key, tuple[Lock, list[Value]]] = OrderedDict()
+
+    def get(self, key: Key, make: Callable[[], Value]) -> Value:
+        """The value of a key, made if it is not there. What `make` raises is not kept."""
+        with self._lock:
+            lock, found = self._values.setdefault(key, (Lock(), []))
+            self._values.move_to_end(key)
+            while len(self._values) > self._most:
+                self._values.popitem(last=False)
+        with lock:
+            if not found:
+                found.append(make())
+            return found[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +106,10 @@ class LabTable:
         self.source, self.target, self.columns, self.words = source, target, tuple(columns), tuple(words)
         self._progress = Progress(on_rows)
         self._engine = engine
-        self._lock = Lock()
-        self._opened: OrderedDict[TableSettings, Opened] = OrderedDict()
-        self._prepared: OrderedDict[tuple[TableSettings, str, float, str], Prepared] = OrderedDict()
+        self._opened: Kept[TableSettings, Opened] = Kept(KEPT_TABLES)
+        self._prepared: Kept[tuple[TableSettings, str, float, str], Prepared] = Kept(KEPT_PROBLEMS)
         whole = TableSettings(self.columns)
-        self._base = self._opened[whole] = self._read(source, self.columns, whole)
+        self._base = self._opened.get(whole, lambda: self._read(source, self.columns, whole))
         self._progress = Progress()
         self.target_deviation = float(np.nanstd(self._base.points.y))
         self.rows_read = self._base.read.survey.read
@@ -99,10 +123,11 @@ class LabTable:
         engine: Engine | None = None,
         options: ReadOptions | None = None,
         on_rows: Callable[[int], None] = lambda rows: None,
+        drop: Sequence[str] = (),
     ) -> LabTable:
         """Read a table; None for the flights that ship with gradline. Raises InputError where that cannot be.
 
-        on_rows: is told how many rows have been read.
+        features: those that can be chosen.  drop: those that cannot.  on_rows: is told how many rows have been read.
         """
         words: list[str] = []
         if data is None or (isinstance(data, list | tuple) and not data):
@@ -135,7 +160,11 @@ class LabTable:
                 raise UsageError(f"--features: {known}.", did_you_mean(name, numeric))
             if name == target:
                 raise UsageError(f"--features: {name!r} is the target.", "a column cannot predict itself.")
-        columns = list(features or [name for name in numeric if name != target][:MOST_COLUMNS])
+        for name in drop:
+            if name not in source.schema.names:
+                raise UsageError(f"--drop: {source.name} has no column {name!r}.", did_you_mean(name, source.schema.names))
+        offered = [name for name in features or numeric if name != target and name not in drop]
+        columns = offered if features else offered[:MOST_COLUMNS]
         if not columns:
             raise DataError(f"{source.name} has no numeric column beside the target.", "the lab needs a feature.")
         return cls(source, target, columns, words, engine or OneByOne(), on_rows)
@@ -148,23 +177,22 @@ class LabTable:
         key = settings
         if self._plain(settings):
             key = replace(settings, features=self.columns)  # one read serves every choice of features
-        with self._lock:
-            if key not in self._opened:
-                base, features = self.base(settings), key.features
-                source: Source = base
-                if not self._plain(settings):
-                    source = AlteredSource(base, self.target, features, self.alteration(settings), settings.seed)
-                    features = source.features
-                _put(self._opened, key, self._read(source, features, settings), KEPT_TABLES)
-            self._opened.move_to_end(key)
-            found = self._opened[key]
+
+        def read() -> Opened:
+            base, features = self.base(settings), key.features
+            source: Source = base
+            if not self._plain(settings):
+                source = AlteredSource(base, self.target, features, self.alteration(settings), settings.seed)
+                features = source.features
+            return self._read(source, features, settings)
+
+        found = self._opened.get(key, read)
         return replace(found, features=settings.features) if self._plain(settings) else found
 
     @property
     def name(self) -> str:
         """What the page calls the table: of a lone file its name, without the folders."""
-        lone = len(self.words) == 1 and Path(self.words[0]).exists()
-        return Path(self.words[0]).name if lone else self.source.name
+        return self.source.files[0].name if len(self.source.files) == 1 else self.source.name
 
     @property
     def first(self) -> Json:
@@ -180,9 +208,11 @@ class LabTable:
             return abs(float(np.corrcoef(x[fine], y[fine])[0, 1]))
 
         best = max(self.columns, key=correlation)
-        size = float(np.sqrt(np.nanmean(points.numbers[best] ** 2)))
+        x = points.numbers[best]
+        x = x[np.isfinite(x)] if np.isfinite(x).any() else np.ones(1)
+        size = float(np.sqrt(np.mean(x**2)))
         divide = 10.0 ** round(math.log10(size)) if 0.0 < size < math.inf else 1.0
-        low, high = np.nanquantile(points.numbers[best], [0.01, 0.99]).tolist()
+        low, high = np.quantile(x, [0.01, 0.99]).tolist()
         centred = {"shift": float(f"{(low + high) / 2.0:.2g}"), "divide": float(f"{(high - low) / 2.0:.2g}") or 1.0}
         return {"features": [best], "divide": divide, "centred": centred}
 
@@ -228,12 +258,8 @@ class LabTable:
             assess="no",
         )
         key = (settings, scaling, l2, oracle)
-        with self._lock:
-            if key not in self._prepared:
-                found = prepare(opened.source, config, self._engine, Progress(), _of_features(opened))
-                _put(self._prepared, key, found, KEPT_PROBLEMS)
-            self._prepared.move_to_end(key)
-            return self._prepared[key], config, opened
+        made = self._prepared.get(key, lambda: prepare(opened.source, config, self._engine, Progress(), _of_features(opened)))
+        return made, config, opened
 
     def _read(self, source: Source, features: Sequence[str], settings: TableSettings) -> Opened:
         config = TrainConfig(
@@ -255,12 +281,6 @@ def _of_features(opened: Opened) -> Read:
     kinds = {name: reader.decoder.kinds[name] for name in names}
     summaries = {name: survey.summaries[name] for name in names}
     return opened.read._replace(survey=replace(survey, summaries=summaries), reader=replace(reader, decoder=Decoder(kinds)))
-
-
-def _put(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
-    kept[key] = value
-    while len(kept) > most:
-        kept.popitem(last=False)
 
 
 def shipped_flights() -> Path:

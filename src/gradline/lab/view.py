@@ -16,6 +16,7 @@ import numpy as np
 
 from gradline.errors import UsageError, did_you_mean
 from gradline.lab.alteration import powers
+from gradline.lab.play import sampled_features
 from gradline.types import Role
 
 if TYPE_CHECKING:
@@ -191,10 +192,11 @@ class Picture:
 def picture_of(play: Play) -> Picture:
     """The sample of rows, thinned, and where predictions are wanted."""
     points, names = play.opened.points, play.problem.names
-    columns = [points.numbers[name] for name in names]
-    finite = np.isfinite(points.y) & (points.roles != Role.TEST)
-    for column in columns:
-        finite &= np.isfinite(column)
+    line = len(play.settings.features) == 1
+    X = sampled_features(play)  # (n, p)
+    finite = np.isfinite(points.y) & (points.roles != Role.TEST) & np.isfinite(X).all(axis=1)
+    if line:
+        finite &= np.isfinite(points.numbers[play.settings.features[0]])  # what is missing has no place over x
     chosen = np.flatnonzero(finite)
     if len(chosen) > MOST_POINTS:
         chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_POINTS).astype(int)]
@@ -204,19 +206,14 @@ def picture_of(play: Play) -> Picture:
         "role": ["train" if role == Role.TRAINING else "validation" for role in points.roles[chosen]],
         "place": [[int(points.file[i]), int(points.row[i])] for i in chosen],
     }
-    line = len(play.settings.features) == 1
     if not line:
-        Z = coordinates.transformed(np.column_stack([column[chosen] for column in columns]))
-        return Picture(False, y, Z, document)
-    x = columns[0][chosen] if columns else np.zeros(0)
+        return Picture(False, y, coordinates.transformed(X[chosen]), document)
+    x = points.numbers[play.settings.features[0]][chosen]
     document["x"] = x.tolist()
     low, high = (float(x.min()), float(x.max())) if len(x) else (0.0, 1.0)
     degree = play.settings.degree
     at = np.linspace(low, high, 2 if degree == 1 else CURVE_POINTS)
-    made = dict(zip(_power_names(play), powers(at, degree), strict=True))
-    Z = coordinates.transformed(np.column_stack([made[name] for name in names]))
+    made = dict(zip(play.opened.features, powers(at, degree), strict=True))
+    present = np.zeros_like(at)  # of an indicator of missing values
+    Z = coordinates.transformed(np.column_stack([made.get(name, present) for name in names]))
     return Picture(True, at, Z, document)
-
-
-def _power_names(play: Play) -> tuple[str, ...]:
-    return play.opened.features

@@ -21,8 +21,7 @@ let failed = null;
 // ---- runs
 
 function changed(tableToo = false) {
-  extra = tableToo || state.curve !== "starts" ? {} : extra;
-  if (["starts", "degrees"].includes(state.curve) && !extra[state.curve]) state.curve = "loss";
+  if (tableToo) extra = {};
   if (tableToo && state.table.features.length !== begin.table.features.length) state.axes = null;
   keep();
   controls.show(runs);
