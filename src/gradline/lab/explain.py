@@ -128,7 +128,7 @@ def _rate(play: Play) -> Json:
     flat = solution.null - play.prepared.problem.reference.null
     if flat > 0:
         lines.append(
-            f"{plural(flat, 'direction')} too flat for steps in float64: the loop leaves {'it' if flat == 1 else 'them'} out, and J comes to rest "
+            f"{plural(flat, 'direction')} {'is' if flat == 1 else 'are'} too flat for steps in float64: the loop leaves {'it' if flat == 1 else 'them'} out, and J comes to rest "
             "above J*; gradline train solves for what is left after the loop."
         )
     if plan.learning_rate is not None:

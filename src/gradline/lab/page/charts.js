@@ -14,6 +14,12 @@ function faded(hex, share) {
   return `rgba(${r},${g},${b},${share})`;
 }
 
+function mixed(a, b, share) {
+  const parts = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+  const [from, to] = [parts(a), parts(b)];
+  return `rgb(${from.map((v, i) => Math.round(v * share + to[i] * (1 - share))).join(",")})`;
+}
+
 function layout(x, y, more = {}) {
   const axis = (text) => ({ title: { text, standoff: 6 }, gridcolor: css("--grid"), zerolinecolor: css("--grid"), linecolor: css("--line"), automargin: true, fixedrange: true });
   return {
@@ -125,7 +131,7 @@ function levels(surface) {
 
 function contours(runs, surface, extra) {
   const traces = [
-    { type: "contour", x: surface.x, y: surface.y, z: roots(surface), autocontour: false, contours: levels(surface), showscale: false, line: { color: css("--line"), width: 0.8 }, colorscale: [[0, faded(colour(0), 0.28)], [1, css("--paper")]], hoverinfo: "skip" },
+    { type: "contour", x: surface.x, y: surface.y, z: roots(surface), autocontour: false, contours: levels(surface), showscale: false, line: { color: css("--line"), width: 0.8 }, colorscale: [[0, mixed(css("--line"), css("--paper"), 0.34)], [1, css("--paper")]], hoverinfo: "skip" },
     { type: "scatter", mode: "markers", name: "minimum", x: [surface.minimum[0]], y: [surface.minimum[1]], marker: { symbol: "x-thin", size: 13, line: { color: css("--ink"), width: 2.5 } }, hovertemplate: "the minimum<extra></extra>" },
   ];
   if (extra.paths) {

@@ -43,6 +43,7 @@ export class Lessons {
     }));
     const lesson = lessons.find((each) => each.id === state.lesson);
     by("lesson").hidden = !lesson;
+    by("lesson-hint").hidden = Boolean(lesson);
     if (!lesson || this.shown === lesson.id) return;
     this.shown = lesson.id;
     by("lesson-title").textContent = lesson.title;

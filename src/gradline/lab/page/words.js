@@ -17,10 +17,13 @@ export function words(problem, end, title) {
     const block = element("div", undefined, "word " + (end.stopped.reason === "diverged" ? "bad" : "plain"));
     block.append(element("h3", "How the run ended"));
     const foretold = end.predicted_steps === null ? "" : `, ${end.predicted_steps.toLocaleString("en")} foretold`;
+    const more = end.notices.filter((notice) => notice.message.startsWith(end.stopped.message));
     block.append(element("p", `After ${end.steps.toLocaleString("en")} steps${foretold}: ${end.stopped.message}.`));
+    for (const notice of more) block.append(element("p", notice.message.slice(end.stopped.message.length).replace(/^[.\s]+/, "")));
     sections.splice(problem.plan.learning_rate_limit !== null && end.stopped.reason === "diverged" ? 3 : sections.length, 0, block);
   }
   for (const notice of [...problem.notices, ...(end?.notices ?? [])]) {
+    if (end && notice.message.startsWith(end.stopped.message)) continue; // said above
     const block = element("div", undefined, "word");
     block.append(element("p", notice.message));
     sections.push(block);
