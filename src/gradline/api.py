@@ -161,7 +161,7 @@ def read_options(config: TrainConfig) -> ReadOptions:
     """How text files are to be read for a training run."""
     expected = {*config.targets, config.key, config.time, config.group, config.weight, *(config.features or ()), *config.drop}
     given = config.header, config.delimiter, config.decimal
-    return ReadOptions(config.kinds(), frozenset(c for c in expected if c), *given, label=config.target)
+    return ReadOptions(config.kinds(), frozenset(c for c in expected if c), *given, label=config.target, db=config.db)
 
 
 def runs(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WRITING_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 RUN_MARKER = "model.gradline"
-RUN_FILES = (RUN_MARKER, "history.parquet", "config.toml", "result.json", "report.html")
+RUN_FILES = (RUN_MARKER, "history.parquet", "config.toml", "result.json", "report.html", "model-card.md")
 
 
 def _storage_error(path: Path, error: OSError) -> StorageError:

@@ -11,6 +11,7 @@ from gradline.cli import parameters
 from gradline.training.config import CHOICES, STOPS
 
 SHORT = {"gd": "gradient_descent", "cg": "conjugate_gradient"}
+DB_HELP = "The database that DATA, a query, is for: postgresql://user@host/name, sqlite:///file.db, duckdb:///file.duckdb."
 
 
 def _choice(name: str) -> click.Choice[str]:
@@ -174,6 +175,7 @@ OPTIONS = (
     click.option("--header/--no-header", default=None, help="Whether a CSV's first line names the columns. Default: found out."),
     click.option("--delimiter", metavar="C", help="Of a CSV. Default: found out."),
     click.option("--decimal", metavar="C", help="Decimal mark of a CSV. Default: found out."),
+    click.option("--db", metavar="URL", help=DB_HELP),
     click.option("--config", type=click.Path(path_type=Path), metavar="F.toml", help="Settings by these names; flags win."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
 )

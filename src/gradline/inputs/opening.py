@@ -43,6 +43,8 @@ def open_source(data: Any, options: ReadOptions | None = None, y: Any = None, ta
         if y is not None:
             raise UsageError("a target array goes with data in memory, not with files.", "name the target's column.")
         return _open_words([data] if isinstance(data, str | Path) else data, options)
+    if options.db is not None:
+        raise UsageError("a database goes with SQL text, not with data in memory.", 'give a query: "select … from …".')
     return _open_object(data, y, target)
 
 
@@ -59,6 +61,10 @@ def is_sql(word: str) -> bool:
 def _open_words(words: Sequence[str | Path], options: ReadOptions) -> Source:
     if not words:
         raise UsageError("no data given.", "name a file, a folder, a glob, or SQL text.")
+    if options.db is not None:
+        from gradline.inputs.database import open_database
+
+        return open_database(words, options.db)
     if len(words) == 1 and is_sql(str(words[0])) and not Path(words[0]).exists():
         from gradline.inputs.query import QuerySource
 

@@ -39,7 +39,7 @@ class ReadOptions:
 
     kinds: declared kinds of columns.  expected: names that will be asked for (a first line that holds one is a header).
     header: whether the first line of a CSV names the columns; None: found out.  delimiter, decimal: likewise.
-    label: what the first word of a svmlight line is called.
+    label: what the first word of a svmlight line is called.  db: the address of the database that SQL text is for.
     """
 
     kinds: Mapping[str, Kind] = field(default_factory=dict)
@@ -48,6 +48,7 @@ class ReadOptions:
     delimiter: str | None = None
     decimal: str | None = None
     label: str = "y"
+    db: str | None = field(default=None, repr=False)
 
 
 class Source(Protocol):

@@ -161,17 +161,17 @@ class Model:
         """What the last prediction's data broke of the contract."""
         return tuple(self._last_notices)
 
-    def predict(self, data: Any) -> FloatArray:
+    def predict(self, data: Any, *, db: str | None = None) -> FloatArray:
         """Predictions in the target's unit, (rows,); NaN for rows that the contract drops.
 
-        data: whatever `gradline.train` takes.  Raises ContractError where the data break the contract and its decision is
+        data: whatever `gradline.train` takes.  db: the database that SQL text is for.  Raises ContractError where the data break the contract and its decision is
         `error`; other breaches are told as GradlineWarning.
         """
         import warnings
 
         from gradline.errors import GradlineWarning
 
-        source = open_source(data, self.read_options())
+        source = open_source(data, self.read_options(db=db))
         blocks = [block.predicted for block in self.predictions(source)]
         for notice in self._last_notices:
             warnings.warn(notice.message, GradlineWarning, stacklevel=2)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from gradline.errors import UsageError, did_you_mean
+from gradline.inputs.address import without_password
 from gradline.kinds import declared_kinds
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class TrainConfig:
     assess: whether what the errors mean is found out by one more read of the rows: `yes`, `no`, or `auto`, where there are few.
     on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.
     force: run a learning rate past its limit.  threads: workers (None: one a core).
-    header, delimiter, decimal: how CSV is written, where that is not to be found out.
+    header, delimiter, decimal: how CSV is written, where that is not to be found out.  db: the address of the database that the SQL text is
+    for; `to_json` has it without its password.
     """
 
     target: str
@@ -124,6 +126,7 @@ class TrainConfig:
     header: bool | None = None
     delimiter: str | None = None
     decimal: str | None = None
+    db: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
@@ -265,6 +268,7 @@ class TrainConfig:
         """All settings, for the model and the configuration file; those that are unset are left out."""
         document = {name: value for name, value in asdict(self).items() if value is not None}
         document = document if self.l2 is not None else document | {"l2": AUTO}
+        document = document if self.db is None else document | {"db": without_password(self.db)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in document.items()}
 
     @classmethod

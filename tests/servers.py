@@ -1,0 +1,69 @@
+"""Servers that tests start for themselves, on this machine alone: each is there while its block runs, and not at all where it is not installed."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+PASSWORD = "pass word%"  # as an address it is pass%20word%25
+ADDRESS_PASSWORD = "pass%20word%25"
+
+
+def free_port():
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def _postgres_programs():
+    found = shutil.which("initdb")
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    return Path(found).parent if found else folders[-1].parent if folders else None
+
+
+@contextmanager
+def postgresql(folder):
+    """The address of a new PostgreSQL server, without password and database: postgresql://gradline:{}@127.0.0.1:PORT/postgres."""
+    pytest.importorskip("adbc_driver_postgresql", reason="the driver adbc-driver-postgresql is not installed")
+    programs = _postgres_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server is installed: apt-get install postgresql")
+    user = {"user": "postgres"} if os.geteuid() == 0 else {}  # the server refuses to run as root
+    folder.mkdir()
+    if user:
+        shutil.chown(folder, "postgres")
+        for parent in folder.parents:
+            with suppress(PermissionError):
+                parent.chmod(parent.stat().st_mode | 0o011)
+    secret = folder / "password"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o644)
+    data, port = folder / "data", free_port()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
+    made = [programs / "initdb", "-D", data, "-U", "gradline", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8"]
+    subprocess.run([*made, "--locale=C.UTF-8", "--no-sync"], check=True, **quiet, **user)
+    options = ["-p", str(port), "-k", str(folder), "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"]
+    server = subprocess.Popen([programs / "postgres", "-D", data, *options], **quiet, **user)
+    try:
+        _wait(port, server)
+        yield f"postgresql://gradline:{{}}@127.0.0.1:{port}/postgres"
+    finally:
+        server.send_signal(signal.SIGINT)  # at once, whoever is still connected
+        server.wait(20)
+
+
+def _wait(port, server):
+    for _ in range(300):
+        if server.poll() is not None:
+            raise AssertionError(f"the server ended with {server.returncode}")
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the server did not start in 30 seconds")
