@@ -67,3 +67,29 @@ def _wait(port, server):
             return
         time.sleep(0.1)
     raise AssertionError("the server did not start in 30 seconds")
+
+
+@contextmanager
+def object_store(monkeypatch):
+    """An object store that speaks S3's protocol, empty; the environment names it. Yields its file system."""
+    program = os.environ.get("GRADLINE_MOTO_SERVER") or shutil.which("moto_server")
+    if program is None:
+        pytest.skip("no object store is installed: pip install 'moto[server]', in an environment of its own")
+    from pyarrow.fs import S3FileSystem
+
+    port = free_port()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], **quiet)
+    try:
+        _wait(port, server)
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "somebody",
+            "AWS_SECRET_ACCESS_KEY": PASSWORD,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield S3FileSystem(endpoint_override=f"http://127.0.0.1:{port}", allow_bucket_creation=True)
+    finally:
+        server.kill()
+        server.wait(20)

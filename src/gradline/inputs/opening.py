@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import glob
 import re
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from gradline.errors import SourceError, UsageError, printable
+from gradline.inputs.objects import StoredObject, is_stored, listed
 from gradline.inputs.source import ReadOptions, check_unique_names
 
 if TYPE_CHECKING:
@@ -70,10 +71,10 @@ def _open_words(words: Sequence[str | Path], options: ReadOptions) -> Source:
 
         return QuerySource(str(words[0]))
     name = ", ".join(str(word) for word in words)
-    paths: list[Path] = []
-    root: Path | None = None
+    paths: list[Path | StoredObject] = []
+    root: Path | StoredObject | None = None
     for word in words:
-        found, base = _listed(Path(word).expanduser())
+        found, base = _stored(word) if is_stored(word) else _listed(Path(word).expanduser())
         paths += found
         root = base if base is not None and len(words) == 1 else root
     formats = {_format(path) for path in paths}
@@ -87,7 +88,9 @@ def _open_words(words: Sequence[str | Path], options: ReadOptions) -> Source:
         case "svmlight":
             from gradline.inputs.sparse import SvmlightSource
 
-            return SvmlightSource(name, paths, options.label)
+            if not all(isinstance(path, Path) for path in paths):
+                raise UsageError("svmlight files are read from a disk, not from an object store.", "copy them first.")
+            return SvmlightSource(name, [path for path in paths if isinstance(path, Path)], options.label)
         case "csv":
             from gradline.inputs.csv import CsvSource
 
@@ -100,7 +103,7 @@ def _open_words(words: Sequence[str | Path], options: ReadOptions) -> Source:
 
 def paths_of(words: Sequence[str | Path]) -> list[Path]:
     """The files that words of the command line mean; none for SQL text."""
-    return [file for word in words if not is_sql(str(word)) for file in _found(Path(word).expanduser())[0]]
+    return [file for word in words if not is_sql(str(word)) and not is_stored(word) for file in _found(Path(word).expanduser())[0]]
 
 
 def _listed(path: Path) -> tuple[list[Path], Path | None]:
@@ -110,6 +113,16 @@ def _listed(path: Path) -> tuple[list[Path], Path | None]:
         if not str(file).isascii() and str(file) != str(file).encode("utf-8", "replace").decode():
             raise SourceError(f"the file name {printable(str(file))!r} is not UTF-8.", "rename the file.")
     return files, root
+
+
+def _stored(word: object) -> tuple[list[StoredObject], StoredObject | None]:
+    files, root = listed(str(word))
+    if root is None:
+        return files, None
+    known = [file for file in files if _known(file) and not _hidden(file.relative_to(root))]
+    if not known:
+        raise SourceError(f"the folder {word} holds no data file.", f"gradline reads {', '.join(SUFFIXES)}.")
+    return known, root
 
 
 def _found(path: Path) -> tuple[list[Path], Path | None]:
@@ -137,19 +150,20 @@ def _siblings(path: Path) -> str | None:
     return did_you_mean(path.name, sorted(f.name for f in folder.iterdir() if _known(f)))
 
 
-def _hidden(path: Path) -> bool:
+def _hidden(path: PurePath) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
 
 
-def _suffix(path: Path) -> str:
-    return (path.with_suffix("").suffix if path.suffix in COMPRESSIONS else path.suffix).lower()
+def _suffix(path: PurePath | StoredObject) -> str:
+    named = PurePosixPath(path.key) if isinstance(path, StoredObject) else path
+    return (named.with_suffix("").suffix if named.suffix in COMPRESSIONS else named.suffix).lower()
 
 
-def _known(path: Path) -> bool:
+def _known(path: Path | StoredObject) -> bool:
     return _suffix(path) in SUFFIXES
 
 
-def _format(path: Path) -> str:
+def _format(path: Path | StoredObject) -> str:
     suffix = _suffix(path)
     if suffix not in SUFFIXES:
         raise SourceError(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gradline.errors import SourceError
+from gradline.inputs.objects import StoredObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -108,13 +109,13 @@ def rechunked(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table
         yield pa.Table.from_batches(waiting)
 
 
-def text_head(path: Path) -> str:
+def text_head(path: Path | StoredObject) -> str:
     """The first characters of a text file, plain, .gz or .zst. Raises SourceError where it cannot be read or is not UTF-8."""
     import pyarrow as pa
 
     try:
         compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
-        with pa.input_stream(str(path), compression=compression) as file:
+        with pa.input_stream(path.open() if isinstance(path, StoredObject) else str(path), compression=compression) as file:
             head: bytes = file.read(HEAD_BYTES)
     except (pa.ArrowException, OSError) as error:
         raise SourceError(
