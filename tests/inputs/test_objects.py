@@ -105,8 +105,33 @@ def test_the_partitions_of_a_folder_are_columns(store):
     assert found["place"].to_pylist() == ["a/b"] * 30 + ["c"] * 30 + [None] * 30
 
 
-KEYS = ("a.csv", "b1.csv", "b2.csv", "B3.csv", "_hidden.csv", ".dot.csv", "deep/c.csv", "deep/down/d.csv", "deep/.git/e.csv", "x[1].csv", "x1.csv", "notes.md")
-GLOBS = ("*.csv", "b?.csv", "b[12].csv", "b[!1].csv", "**/*.csv", "deep/*/*.csv", "deep/**/*.csv", "*/c.csv", "x*.csv", "?[1-2].csv", "*1*.csv")
+KEYS = (
+    "a.csv",
+    "b1.csv",
+    "b2.csv",
+    "B3.csv",
+    "_hidden.csv",
+    ".dot.csv",
+    "deep/c.csv",
+    "deep/down/d.csv",
+    "deep/.git/e.csv",
+    "x[1].csv",
+    "x1.csv",
+    "notes.md",
+)
+GLOBS = (
+    "*.csv",
+    "b?.csv",
+    "b[12].csv",
+    "b[!1].csv",
+    "**/*.csv",
+    "deep/*/*.csv",
+    "deep/**/*.csv",
+    "*/c.csv",
+    "x*.csv",
+    "?[1-2].csv",
+    "*1*.csv",
+)
 
 
 @pytest.mark.parametrize("pattern", GLOBS)
@@ -116,7 +141,7 @@ def test_a_glob_means_what_it_means_on_a_disk(store, pattern, tmp_path):
         (tmp_path / "d" / key).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "d" / key).write_text("x,y\n1,2\n")
     here = sorted(str(path.relative_to(tmp_path / "d")) for path in paths_of([str(tmp_path / "d" / pattern)]))
-    found, root = listed(f"{store[0]}/{pattern}")
+    found, root, _ = listed(f"{store[0]}/{pattern}")
     assert [str(path.relative_to(StoredObject("", "shop"))) for path in found] == here
     assert root is None
     assert here
@@ -137,7 +162,10 @@ def test_an_object_that_changes_is_an_error(store, change, name, monkeypatch):
         pytest.importorskip("fsspec")
     first, other = simple(60), simple(60, seed=5)
     larger = pa.concat_tables([first, first])
-    data = {key: rows if name == "t.parquet" else csv_text(rows) for key, rows in {"first": first, "grown": larger, "same size": other}.items()}
+    data = {
+        key: rows if name == "t.parquet" else csv_text(rows)
+        for key, rows in {"first": first, "grown": larger, "same size": other}.items()
+    }
     if name == "t.csv" and change == "same size":
         data["same size"] = data["first"].replace("1", "2")
     address = put(store, name, data["first"])
@@ -149,6 +177,24 @@ def test_an_object_that_changes_is_an_error(store, change, name, monkeypatch):
         put(store, name, data[change])
     with pytest.raises(DataError, match=r"shop/t\.\w+ was (changed|removed) while it was read"):
         read(source)
+
+
+@pytest.mark.parametrize("log", ["_delta_log/00000.json", "metadata/v1.metadata.json", ".hoodie/hoodie.properties"])
+def test_a_table_of_a_lake_is_no_folder_of_files(store, log, tmp_path):
+    """Its files hold deleted rows as well; in an object store and on a disk."""
+    put(store, "lake/part.parquet", simple(60))
+    put(store, "lake/" + log, "{}")
+    pq.write_table(simple(60), tmp_path / "part.parquet")
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "part.parquet").rename(tmp_path / "lake/part.parquet")
+    (tmp_path / "lake" / log).parent.mkdir()
+    (tmp_path / "lake" / log).write_text("{}")
+    for place in (f"{store[0]}/lake", f"{store[0]}/lake/*.parquet", tmp_path / "lake", str(tmp_path / "lake/*.parquet")):
+        with pytest.raises(SourceError, match=r"is a table of \w+: .* earlier versions"):
+            open_source(place)
+    assert open_source(tmp_path / "lake/part.parquet").rows == 60
+    assert open_source(put(store, "beside.parquet", simple(60))).rows == 60
+    assert open_source(f"{store[0]}/*.parquet").rows == 60
 
 
 def test_what_is_not_there_is_named(store):
@@ -234,7 +280,13 @@ def test_no_key_is_saved_or_shown(server, tmp_path, capsys, monkeypatch):
     other = gradline(capsys, "train", "s3://shop/k/t.parquet", "--target", "y", "--out", "other")
     assert other.code == 2
     assert "AWS_ENDPOINT_URL" in other.said
-    said = answer.out + answer.err + other.out + other.err + "".join(p.read_text(errors="replace") for p in (tmp_path / "run").iterdir())
+    said = (
+        answer.out
+        + answer.err
+        + other.out
+        + other.err
+        + "".join(p.read_text(errors="replace") for p in (tmp_path / "run").iterdir())
+    )
     assert PASSWORD not in said
 
 

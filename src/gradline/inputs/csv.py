@@ -88,7 +88,9 @@ class CsvSource:
                     named = _instants(block.load().rename_columns(list(columns)), self._zoned, path, block.first_row)
                     yield block._replace(load=loaded(named))
 
-    def _stream(self, path: Path | StoredObject, dialect: Dialect, index: int, at: Sequence[int], kinds: Sequence[str]) -> Iterator[Block]:
+    def _stream(
+        self, path: Path | StoredObject, dialect: Dialect, index: int, at: Sequence[int], kinds: Sequence[str]
+    ) -> Iterator[Block]:
         """Some columns of one file. To look for nine words that mean null is a seventh of DuckDB's time: where no column is text, only
         for an empty field, until another word does not read as a number; the blocks already read are the same either way.
         """

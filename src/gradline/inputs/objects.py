@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradline.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
     from pyarrow.fs import FileSystem
@@ -71,32 +71,44 @@ class StoredObject:
         return size, info.get("changed") or 0, f"{mark.decode()} {changed.decode()}"
 
 
-def listed(word: str) -> tuple[list[StoredObject], StoredObject | None]:
-    """The objects that an address means, in the order of their keys, and the folder they were found under, if it is one."""
+class Listed(NamedTuple):
+    """The objects that an address means, in the order of their keys; the folder they were found under, if it is one; all that is there."""
+
+    objects: list[StoredObject]
+    root: StoredObject | None = None
+    everything: Sequence[StoredObject] = ()
+
+
+def listed(word: str) -> Listed:
+    """What an address means. Raises SourceError where there is nothing."""
     from pyarrow.fs import FileType
 
     scheme, _, key = word.partition("://")
     scheme, key = scheme.lower(), key.rstrip("/")
     bucket = key.partition("/")[0]
     if "@" in bucket:
-        raise UsageError(f"an address {scheme}://… holds no key and no secret.", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
+        raise UsageError(
+            f"an address {scheme}://… holds no key and no secret.", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        )
     if not bucket or re.search(r"[*?\[]", bucket):
         raise UsageError(f"{word} names no bucket.", f"{scheme}://BUCKET/FOLDER/*.parquet.")
     place = StoredObject(scheme, key)
     with _told(place):
         kind = filesystem(scheme).get_file_info(key).type
     if kind == FileType.File:
-        return [place], None
+        return Listed([place])
     if re.search(r"[*?\[]", key):
         folder = re.split(r"/[^/]*[*?\[]", key, maxsplit=1)[0]
         pattern = re.compile(_pattern(key))
-        found = [each for each in _under(scheme, folder) if pattern.fullmatch(each.key)]
+        everything = _under(scheme, folder)
+        found = [each for each in everything if pattern.fullmatch(each.key)]
         if not found:
             raise SourceError(f"no object matches {word}.")
-        return found, None
+        return Listed(found, None, everything)
     if kind != FileType.Directory:
         raise SourceError(f"there is no object {word}.", "names in an object store know capitals from small letters.")
-    return _under(scheme, key), place
+    everything = _under(scheme, key)
+    return Listed(everything, place, everything)
 
 
 def _under(scheme: str, folder: str) -> list[StoredObject]:
@@ -154,5 +166,7 @@ def _told(place: StoredObject) -> Iterator[None]:
         raise SourceError(f"there is no object {place}.") from error
     except (OSError, pa.ArrowException) as error:
         text = re.split(r";? Details?: ", str(error).splitlines()[0])[0]
-        asked = {"s3": "AWS_ENDPOINT_URL, AWS_REGION and the keys of access", "gs": "GOOGLE_APPLICATION_CREDENTIALS"}[place.scheme]
+        asked = {"s3": "AWS_ENDPOINT_URL, AWS_REGION and the keys of access", "gs": "GOOGLE_APPLICATION_CREDENTIALS"}[
+            place.scheme
+        ]
         raise SourceError(f"{place} cannot be read: {text}.", f"are {asked} set for this store?") from error

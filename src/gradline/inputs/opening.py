@@ -8,6 +8,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from gradline.errors import SourceError, UsageError, printable
+from gradline.inputs.lakes import LOGS, refuse_lake
 from gradline.inputs.objects import StoredObject, is_stored, listed
 from gradline.inputs.source import ReadOptions, check_unique_names
 
@@ -103,7 +104,9 @@ def _open_words(words: Sequence[str | Path], options: ReadOptions) -> Source:
 
 def paths_of(words: Sequence[str | Path]) -> list[Path]:
     """The files that words of the command line mean; none for SQL text."""
-    return [file for word in words if not is_sql(str(word)) and not is_stored(word) for file in _found(Path(word).expanduser())[0]]
+    return [
+        file for word in words if not is_sql(str(word)) and not is_stored(word) for file in _found(Path(word).expanduser())[0]
+    ]
 
 
 def _listed(path: Path) -> tuple[list[Path], Path | None]:
@@ -116,7 +119,8 @@ def _listed(path: Path) -> tuple[list[Path], Path | None]:
 
 
 def _stored(word: object) -> tuple[list[StoredObject], StoredObject | None]:
-    files, root = listed(str(word))
+    files, root, others = listed(str(word))
+    refuse_lake(word, *([PurePosixPath(file.key) for file in each] for each in (files, others)))
     if root is None:
         return files, None
     known = [file for file in files if _known(file) and not _hidden(file.relative_to(root))]
@@ -127,7 +131,9 @@ def _stored(word: object) -> tuple[list[StoredObject], StoredObject | None]:
 
 def _found(path: Path) -> tuple[list[Path], Path | None]:
     if path.is_dir():
-        files = sorted(f for f in path.rglob("*") if f.is_file() and _known(f) and not _hidden(f.relative_to(path)))
+        everything = [file for file in path.rglob("*") if file.is_file()]
+        files = sorted(file for file in everything if _known(file) and not _hidden(file.relative_to(path)))
+        refuse_lake(path, files, everything)
         if not files:
             raise SourceError(f"the folder {path} holds no data file.", f"gradline reads {', '.join(SUFFIXES)}.")
         return files, path
@@ -137,6 +143,8 @@ def _found(path: Path) -> tuple[list[Path], Path | None]:
         files = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())
         if not files:
             raise SourceError(f"no file matches {path}.")
+        above = {folder for file in files for folder in file.parents}
+        refuse_lake(path, files, (file for folder in above for log in LOGS for file in folder.glob(log)))
         return files, None
     raise SourceError(f"there is no file {path}.", _siblings(path))
 
