@@ -19,7 +19,7 @@ soak: setup         # long: kills and resumes, and 20,000 fuzzed files (tests/fu
 
 monitors: setup     # with MLflow, which is too large for every check
 	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mlflow]'
-	.venv/bin/pytest -q tests/test_monitors.py
+	.venv/bin/pytest -q tests/test_monitors.py tests/test_mlflow.py
 
 servers:            # PostgreSQL, and an object store that speaks S3's protocol in an environment of its own
 	@ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || command -v initdb > /dev/null || (apt-get update -qq && apt-get install -qq -y postgresql)

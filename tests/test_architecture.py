@@ -21,7 +21,7 @@ LAYERS = [
     {"training"},
     {"evaluation", "model"},
     {"report", "export", "serving", "monitors", "lab", "engines"},
-    {"api", "measuring", "assessing", "reviewing", "cli", "sklearn", "__main__", ""},
+    {"api", "measuring", "assessing", "reviewing", "cli", "mlflow", "sklearn", "__main__", ""},
 ]
 LAYER = {package: number for number, packages in enumerate(LAYERS) for package in packages}
 FOUNDATIONS = LAYERS[0]  # one small package in several modules
