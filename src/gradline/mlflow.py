@@ -10,6 +10,7 @@ The module is named as MLflow's own flavours are; `import mlflow` in it is the l
 from __future__ import annotations
 
 import math
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,12 +55,17 @@ def save_model(
     about = mlflow_model if mlflow_model is not None else Described()
     about.signature = described.get("signature") or signature(gradline_model)
     about.metadata = described.get("metadata") or about.metadata
-    add_to_model(about, loader_module="gradline.mlflow", data=FILE, python_env="python_env.yaml")
+    _untyped(add_to_model)(about, loader_module="gradline.mlflow", data=FILE, python_env="python_env.yaml")
     about.add_flavor(FLAVOR_NAME, gradline_version=__version__, data=FILE)
     about.save(str(folder / "MLmodel"))
     needs = pip_requirements or [f"gradline=={__version__}", "pandas", "mlflow-skinny"]
     (folder / "requirements.txt").write_text("\n".join(needs) + "\n", encoding="utf-8")
-    _PythonEnv.current().to_yaml(str(folder / "python_env.yaml"))
+    _untyped(_PythonEnv.current)().to_yaml(str(folder / "python_env.yaml"))
+
+
+def _untyped(function: Any) -> Any:
+    """A function of MLflow's that says nothing of its types."""
+    return function
 
 
 def log_model(gradline_model: Model, name: str = "model", **described: Any) -> Any:
@@ -67,9 +73,7 @@ def log_model(gradline_model: Model, name: str = "model", **described: Any) -> A
     with _library():
         from mlflow.models import Model as Described
 
-        import gradline.mlflow
-
-    return Described.log(artifact_path=None, name=name, flavor=gradline.mlflow, gradline_model=gradline_model, **described)
+    return Described.log(artifact_path=None, name=name, flavor=sys.modules[__name__], gradline_model=gradline_model, **described)
 
 
 def load_model(model_uri: str) -> Model:
@@ -88,7 +92,8 @@ def signature(model: Model) -> Any:
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType
 
-    columns = [ColSpec(AnyType(), name, required=False) for name in model.contract.columns]
+    anything = _untyped(AnyType)()
+    columns: list[Any] = [ColSpec(anything, name, required=False) for name in model.contract.columns]
     return ModelSignature(Schema(columns), Schema([ColSpec("double", "prediction", required=False)]))
 
 

@@ -24,6 +24,7 @@ VERBS = {
     "evaluate": ("gradline.cli.use", "Measure a model's errors on data that hold the target."),
     "show": ("gradline.cli.use", "Show a model: what it learned, how good it is, whether to trust it."),
     "report": ("gradline.cli.use", "Write a run's report.html again."),
+    "completion": ("gradline.cli.completion", "Let the shell complete commands, options and columns."),
 }
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradline.cli.options import SHORT, options
+from gradline.cli.teaching import Teaching, TeachingTrain
 from gradline.errors import StorageError, printable
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def _prepare_report() -> None:
         prepare()
 
 
-@click.command()
+@click.command(cls=TeachingTrain)
 @options
 @click.option(
     "--out",
@@ -53,13 +54,8 @@ def _prepare_report() -> None:
 )
 @click.pass_context
 def train(ctx: click.Context, /, **given: Any) -> int:
-    """Train a model on DATA: csv, parquet, ndjson or svmlight files, globs, folders, or SQL text ("select …").
-
-    \b
-    gradline train flights.parquet --target air_time --features distance
-    gradline train sales.csv --target price --drop id --types zip=text --time sold_on
-    gradline train "select * from 'a.parquet' where y > 0 order by id" --target y
-    gradline train sales.csv --target price,demand
+    """Train a model on DATA: csv, parquet, ndjson or svmlight files, globs, folders, the same in an object store (s3://…), or SQL text
+    ("select …"). Nothing but DATA and --target is needed; examples are at the end.
     """
     from gradline.api import checkpoints_of, read_options, runs
     from gradline.cli.terminal import StepsTable, TerminalProgress, print_json, print_notices
@@ -191,7 +187,7 @@ def _resumed(ctx: click.Context, given: dict[str, Any], run: Path) -> tuple[dict
     return settings, data, None
 
 
-@click.command()
+@click.command(cls=Teaching)
 @options
 @click.pass_context
 def plan(ctx: click.Context, /, **given: Any) -> int:
