@@ -1,8 +1,10 @@
 """Queries to a PostgreSQL server that the test starts. Skipped where no server or no driver is installed; all of it is `make integration`."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 import uuid
 import zipfile
 
@@ -274,3 +276,22 @@ def test_predictions_of_a_database_are_those_of_a_file(table, db, tmp_path, caps
     assert first == second
     assert len(first) == 500
     assert simple().num_rows == 300
+
+
+@pytest.mark.integration
+def test_ctrl_c_ends_a_query_that_runs_at_the_server(db, tmp_path):
+    words = [
+        "train",
+        "select i as x, 2.0 * i as y, pg_sleep(0.01)::text as s from generate_series(1, 6000) i",
+        "--db",
+        db,
+        "--target",
+        "y",
+    ]
+    process = subprocess.Popen([sys.executable, "-m", "gradline", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    time.sleep(8)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "interrupted; nothing was written" in said

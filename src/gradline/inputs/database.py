@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NAMES = {"sqlite": "SQLite", "duckdb": "DuckDB"}
+INTERRUPTED = ("canceling statement due to user request", "INTERRUPT Error", "interrupted")  # Ctrl-C, as the databases call it
 LONGEST_MESSAGE = 400  # of the server's: it may quote the query
 FOREIGN = ("adbc_driver_manager", "duckdb", "_duckdb", "sqlite3")  # modules whose errors are told in their words
 
@@ -104,6 +105,8 @@ class DatabaseSource:
 
     def _translated(self, error: Exception) -> SourceError:
         text = self._without_secrets(self._database.message(error))
+        if text.startswith(INTERRUPTED):
+            raise KeyboardInterrupt from error
         shown = text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + "…"
         return SourceError(f"{self.name} cannot be run: {shown.rstrip('.')}.", "try it in the database's own shell.")
 
