@@ -15,7 +15,7 @@ from gradline.inputs.opening import open_source
 from gradline.inputs.rereads import Rereads
 from gradline.inputs.source import ReadOptions
 from gradline.types import Block
-from tables import assert_same_model, fit, gradline, mixed, simple
+from tables import assert_same_model, fit, gradline, mixed, simple, write_parquet
 
 AS_IN_SQLITE = {"day": "date", "moment": "timestamp", "flag": "number"}
 
@@ -244,6 +244,23 @@ def test_a_read_that_is_given_up_is_not_judged():
     rereads = Rereads("t")
     next(rereads.checked(iter(blocks(RAGGED)), ["text"]))
     list(rereads.checked(iter(blocks(RAGGED)), ["text"]))
+
+
+@pytest.mark.parametrize("where", ["database", "file"])
+def test_rows_that_order_by_takes_for_equal_come_in_one_order(where, tmp_path):
+    """Of DuckDB's, on several threads, six reads of these rows come in two orders or more."""
+    rows = pa.table({"id": np.arange(400_000), "few": np.arange(400_000) % 7, "y": np.arange(400_000) * 1.0})
+    if where == "database":
+        with duckdb.connect(str(tmp_path / "t.duckdb")) as connection:
+            connection.register("given", rows)
+            connection.execute("CREATE TABLE t AS FROM given")
+        source = opened("select * from t order by few", f"duckdb:///{tmp_path}/t.duckdb")
+    else:
+        write_parquet(rows, tmp_path / "t.parquet", row_group_size=50_000)
+        source = open_source(f"select a.* from '{tmp_path}/t.parquet' a join '{tmp_path}/t.parquet' b using (id) order by a.few")
+    first = read(source, ["id"])
+    for _ in range(5):
+        assert read(source, ["id"]) == first
 
 
 def test_a_database_that_gives_equal_rows_in_another_order_is_found_out(sqlite_file, monkeypatch):

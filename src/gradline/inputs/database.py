@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gradline.errors import SourceError, UsageError
 from gradline.inputs.address import FILES, HIDDEN, scheme_of, secrets, without_password
+from gradline.inputs.query import ordered
 from gradline.inputs.rereads import Rereads
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
 from gradline.types import Block
@@ -83,7 +84,7 @@ class DatabaseSource:
         if not len(self.schema):
             raise SourceError("the SQL text is not a query: it has no columns.", "give one select statement.")
         check_unique_names(self.schema.names, "the query")
-        self.repeatable = re.search(r"\border\s+by\b", sql, re.IGNORECASE) is not None
+        self.repeatable = ordered(sql)
         self._rereads = Rereads(self.name)
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:

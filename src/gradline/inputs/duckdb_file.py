@@ -9,7 +9,7 @@ import duckdb
 
 from gradline.errors import SourceError
 from gradline.inputs.address import file_of
-from gradline.inputs.query import first_lines
+from gradline.inputs.query import first_lines, ordered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +47,8 @@ class DuckDBFile:
     def batches(self, sql: str, rows: int) -> Iterator[pa.RecordBatch]:
         """See `Database`."""
         with self._connection.cursor() as cursor:
+            if ordered(sql):  # of several threads, equal rows come in another order each time
+                cursor.execute("SET threads = 1")
             yield from cursor.sql(sql).to_arrow_reader(rows)
 
     def close(self) -> None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 15
 SNAPSHOT = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+SAME_ORDER = (
+    "SET max_parallel_workers_per_gather = 0",
+    "SET synchronize_seqscans = off",
+)  # of rows that ORDER BY takes for equal
 TYPE = b"POSTGRESQL:type"
 MONEY = pa.opaque(pa.int64(), "money", "PostgreSQL")
 LAST_DAY = 100_000_000  # since 1970; `infinity` comes as a day further away
@@ -44,6 +48,9 @@ class PostgreSQL:
     def begin(self) -> None:
         """Begin the transaction; its snapshot is taken by the first read."""
         with self._connection.cursor() as cursor:
+            for setting in SAME_ORDER:
+                with suppress(Exception):  # another server with the same protocol may not know it
+                    cursor.execute(setting)
             cursor.execute(SNAPSHOT)
 
     def schema(self, sql: str) -> pa.Schema:

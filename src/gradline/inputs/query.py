@@ -10,6 +10,7 @@ import duckdb
 from gradline.errors import SourceError
 from gradline.inputs.object_files import NAMED, named, register
 from gradline.inputs.objects import StoredObject
+from gradline.inputs.rereads import Rereads
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
 from gradline.inputs.watched import Watched
 from gradline.types import Block
@@ -56,11 +57,20 @@ def query_schema(sql: str, translate: Translate) -> pa.Schema:
         raise translate(error) from error
 
 
-def stream(sql: str, file: int, columns: Sequence[str], translate: Translate) -> Iterator[Block]:
-    """Some columns of a query as blocks, in order, never all in memory."""
+def ordered(sql: str) -> bool:
+    """Whether a query says in which order its rows come."""
+    return re.search(r"\border\s+by\b", sql, re.IGNORECASE) is not None
+
+
+def stream(sql: str, file: int, columns: Sequence[str], translate: Translate, *, alone: bool = False) -> Iterator[Block]:
+    """Some columns of a query as blocks, in order, never all in memory. alone: by one thread, since several leave rows that ORDER BY takes
+    for equal in another order each time.
+    """
     rows = block_rows(len(columns))
     try:
         with connect(sql) as connection:
+            if alone:
+                connection.execute("SET threads = 1")
             chosen = connection.sql(sql).select(*(duckdb.ColumnExpression(name) for name in columns))
             first_row = 0
             for table in rechunked(chosen.to_arrow_reader(rows), rows):
@@ -89,7 +99,8 @@ class QuerySource:
         self._check_one_query()
         self.schema = query_schema(sql, self._translate)
         check_unique_names(self.schema.names, "the query")
-        self.repeatable = re.search(r"\border\s+by\b", sql, re.IGNORECASE) is not None
+        self.repeatable = ordered(sql)
+        self._rereads = Rereads(self.name)
 
     def _check_one_query(self) -> None:
         try:
@@ -102,7 +113,8 @@ class QuerySource:
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
         """See `Source`."""
-        yield from stream(self._sql, 0, columns, self._translate)
+        read = stream(self._sql, 0, columns, self._translate, alone=self.repeatable)
+        yield from self._rereads.checked(read, columns) if self.repeatable else read
 
     @staticmethod
     def _translate(error: Exception) -> SourceError:
