@@ -8,6 +8,7 @@ import subprocess
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -29,19 +30,21 @@ def _postgres_programs():
 
 
 @contextmanager
-def postgresql(folder):
-    """The address of a new PostgreSQL server, without password and database: postgresql://gradline:{}@127.0.0.1:PORT/postgres."""
+def postgresql():
+    """The address of a new PostgreSQL server, with a hole for the password: postgresql://gradline:{}@127.0.0.1:PORT/postgres."""
     pytest.importorskip("adbc_driver_postgresql", reason="the driver adbc-driver-postgresql is not installed")
     programs = _postgres_programs()
     if programs is None:
-        pytest.skip("no PostgreSQL server is installed: apt-get install postgresql")
+        pytest.skip("no PostgreSQL server is installed: `make servers` installs one")
     user = {"user": "postgres"} if os.geteuid() == 0 else {}  # the server refuses to run as root
-    folder.mkdir()
-    if user:
-        shutil.chown(folder, "postgres")
-        for parent in folder.parents:
-            with suppress(PermissionError):
-                parent.chmod(parent.stat().st_mode | 0o011)
+    with TemporaryDirectory(prefix="gradline-postgresql-") as name:  # not below pytest's own, which each session closes to others
+        folder = Path(name)
+        if user:
+            shutil.chown(folder, "postgres")
+        yield from _served(folder, programs, user)
+
+
+def _served(folder, programs, user):
     secret = folder / "password"
     secret.write_text(PASSWORD)
     secret.chmod(0o644)

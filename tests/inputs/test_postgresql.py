@@ -21,8 +21,8 @@ from tables import assert_same_model, fit, gradline, mixed, simple
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with postgresql(tmp_path_factory.mktemp("pg") / "server") as address:
+def server():
+    with postgresql() as address:
         yield address
 
 
