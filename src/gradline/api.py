@@ -173,7 +173,7 @@ def read_options(config: TrainConfig) -> ReadOptions:
         *config.drop,
     }
     given = config.header, config.delimiter, config.decimal
-    return ReadOptions(config.kinds(), frozenset(c for c in expected if c), *given, label=config.target)
+    return ReadOptions(config.kinds(), frozenset(c for c in expected if c), *given, label=config.target, db=config.db)
 
 
 def runs(

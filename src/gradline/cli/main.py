@@ -28,6 +28,7 @@ VERBS = {
     "report": ("gradline.cli.use", "Write a run's report.html again."),
     "export": ("gradline.cli.export", "Write a model as SQL, a Python function, JSON or ONNX, and check it there."),
     "runs": ("gradline.cli.runs", "List the runs in a folder, side by side."),
+    "completion": ("gradline.cli.completion", "Let the shell complete commands, options and columns."),
 }
 
 
