@@ -64,6 +64,10 @@ def test_no_verb_sends_a_character_that_a_terminal_acts_on(rows, tmp_path, capsy
         ["predict", "run", data, "--out", "p\x1b[7m.csv", "--json"],
         ["report", "run", "--out", "r\x1b[7m.html"],
         ["report", "run", "--out", "r\x1b[7m.html", "--json"],
+        ["export", "run", "--to", "json", "--out", "e\x1b[7m.json"],
+        ["export", "run", "--to", "json", "--out", "e\x1b[7m.json", "--json"],
+        ["runs", "."],
+        ["runs", ".", "--json"],
     ):
         answer = gradline(capsys, *words)
         assert answer.code == 0, answer.err

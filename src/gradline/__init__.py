@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gradline.api import evaluate, train
     from gradline.comparing import compare
     from gradline.errors import GradlineError, GradlineWarning, InputError
+    from gradline.exporting import export_model
     from gradline.model.model import Model, load
     from gradline.training.stopping import Step, StopReason
 
@@ -26,6 +27,7 @@ __all__ = [
     "StopReason",
     "compare",
     "evaluate",
+    "export_model",
     "load",
     "train",
 ]
@@ -39,6 +41,7 @@ _HOMES = {
     "StopReason": "gradline.training.stopping",
     "compare": "gradline.comparing",
     "evaluate": "gradline.api",
+    "export_model": "gradline.exporting",
     "load": "gradline.model.model",
     "train": "gradline.api",
 }
@@ -46,10 +49,12 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Each public name is imported when it is first used: `import gradline` costs nothing."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'gradline' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "lab":
+        return import_module("gradline.lab")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gradline' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
 
 

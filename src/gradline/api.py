@@ -173,7 +173,7 @@ def read_options(config: TrainConfig) -> ReadOptions:
         *config.drop,
     }
     given = config.header, config.delimiter, config.decimal
-    return ReadOptions(config.kinds(), frozenset(c for c in expected if c), *given, label=config.target)
+    return ReadOptions(config.kinds(), frozenset(c for c in expected if c), *given, label=config.target, db=config.db)
 
 
 def runs(
@@ -374,10 +374,10 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
         from gradline.errors import ContractError, did_you_mean
 
         raise ContractError(f"{source.name} has no column {target!r}, the target.", did_you_mean(target, source.schema.names))
-    errors, review, beside = measured.ErrorSums(), Review(model, source), Beside(model)
+    errors, review, beside = measured.ErrorSums(), Review(model, source), Beside(model, source)
     read = unpredicted = without = 0
     with threadpool_limits(limits=1):  # of such small products threads would wait for each other
-        for block in model.predictions(source, tuple(dict.fromkeys([target, *review.columns])), intervals=True):
+        for block in model.predictions(source, tuple(dict.fromkeys([target, *review.columns, *beside.columns])), intervals=True):
             actual = as_numbers(target, flat_column(block.table, target), model.contract.target_kind, block.first_row)
             without += int(np.count_nonzero(~np.isfinite(actual)))
             unpredicted += int(np.count_nonzero(np.isfinite(actual) & np.isnan(block.predicted)))

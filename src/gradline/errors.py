@@ -2,6 +2,7 @@
 
     GradlineError                exit code 1
     ├── StorageError             1  the machine: disk full, read-only directory
+    ├── ParityError              1  an export that does not predict what the model predicts
     └── InputError               2  the user's words or data; no traceback is shown
         ├── UsageError           2  options that cannot be, or do not go together
         ├── SourceError          2  a file, query or object that cannot be read as a table
@@ -40,6 +41,10 @@ class GradlineError(Exception):
 
 class StorageError(GradlineError):
     """The disk refuses: full, read-only, not permitted."""
+
+
+class ParityError(GradlineError):
+    """An export that does not predict what the model predicts; it is not kept."""
 
 
 class InputError(GradlineError):
