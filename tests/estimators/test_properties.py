@@ -44,7 +44,7 @@ def test_least_squares_is_that_of_linear_regression(fit_intercept, weighted, sca
 
 @pytest.mark.parametrize(
     "estimator",
-    [LinearRegressor(), LinearRegressor(l2=0.1), LinearRegressor(loss="huber", huber_delta=1.5), LinearRegressor(l1=0.1)],
+    [LinearRegressor(), LinearRegressor(l2=0.1), LinearRegressor(loss="huber"), LinearRegressor(l1=0.1)],
 )
 def test_a_weight_of_two_is_a_row_twice_and_a_weight_of_zero_is_no_row(estimator):
     X, y = table()
