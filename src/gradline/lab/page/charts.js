@@ -14,6 +14,9 @@ function faded(hex, share) {
   return `rgba(${r},${g},${b},${share})`;
 }
 
+// Plotly reads texts as a small HTML (links, bold): a column's name must not be taken for it.
+const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
 function mixed(a, b, share) {
   const parts = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
   const [from, to] = [parts(a), parts(b)];
@@ -21,7 +24,7 @@ function mixed(a, b, share) {
 }
 
 function layout(x, y, more = {}) {
-  const axis = (text) => ({ title: { text, standoff: 6 }, gridcolor: css("--grid"), zerolinecolor: css("--grid"), linecolor: css("--line"), automargin: true, fixedrange: true });
+  const axis = (text) => ({ title: { text: plain(text), standoff: 6 }, gridcolor: css("--grid"), zerolinecolor: css("--grid"), linecolor: css("--line"), automargin: true, fixedrange: true });
   return {
     paper_bgcolor: css("--paper"),
     plot_bgcolor: css("--paper"),
@@ -164,7 +167,7 @@ function turned(runs, surface, minimum) {
     const done = run.now ? path(run, run.now.step).filter(inside) : [];
     traces.push({ type: "scatter3d", mode: "lines+markers", x: done.map((s) => s.at[0]), y: done.map((s) => s.at[1]), z: done.map((s) => s.objective), line: { color: colour(i === 0 ? 1 : i), width: 5 }, marker: { size: 3, color: colour(i === 0 ? 1 : i) }, hoverinfo: "skip" });
   });
-  const axis = (text) => ({ title: { text, font: { size: 11 } }, color: css("--ink"), gridcolor: css("--line"), backgroundcolor: css("--paper"), showbackground: false });
+  const axis = (text) => ({ title: { text: plain(text), font: { size: 11 } }, color: css("--ink"), gridcolor: css("--line"), backgroundcolor: css("--paper"), showbackground: false });
   const short = (text) => text.replace(/ direction.*/, "");
   const shape = layout("", "", { uirevision: "turned", margin: { l: 0, r: 0, t: 0, b: 0 }, dragmode: "turntable", scene: { xaxis: axis(short(surface.labels[0])), yaxis: axis(short(surface.labels[1])), zaxis: axis("J"), camera: { eye: { x: 1.5, y: -1.5, z: 0.9 } } } });
   return show("loss", traces, shape, spoken(runs, surface));
