@@ -144,7 +144,7 @@ function contours(runs, surface, extra) {
     runs.forEach((run, i) => {
       const all = path(run, Infinity), done = run.now ? path(run, run.now.step) : [];
       traces.push({ type: "scatter", mode: "lines", x: all.map((s) => s.at[0]), y: all.map((s) => s.at[1]), line: { color: faded(colour(i), 0.35), width: 1.2 }, hoverinfo: "skip" });
-      traces.push({ type: "scatter", mode: done.length > 150 ? "lines" : "lines+markers", name: "run " + NAMES[i], x: done.map((s) => s.at[0]), y: done.map((s) => s.at[1]), text: done.map((s) => `step ${s.step}: J = ${number(s.objective)}`), line: { color: colour(i), width: 2.2, dash: DASHES[i] }, marker: { size: 5, symbol: SYMBOLS[i], color: colour(i) }, hovertemplate: "%{text}<extra></extra>" });
+      traces.push({ type: "scatter", mode: done.length > 60 ? "lines" : "lines+markers", name: "run " + NAMES[i], x: done.map((s) => s.at[0]), y: done.map((s) => s.at[1]), text: done.map((s) => `step ${s.step}: J = ${number(s.objective)}`), line: { color: colour(i), width: 2.2, dash: DASHES[i] }, marker: { size: 5, symbol: SYMBOLS[i], color: colour(i) }, hovertemplate: "%{text}<extra></extra>" });
       if (done.length) traces.push({ type: "scatter", mode: "markers", x: [done.at(-1).at[0]], y: [done.at(-1).at[1]], marker: { size: 11, symbol: SYMBOLS[i], color: colour(i), line: { color: css("--paper"), width: 2 } }, hoverinfo: "skip" });
     });
   }
