@@ -12,6 +12,7 @@ import pytest
 from lab_tables import rows, served, small
 
 import gradline as gl
+from gradline.lab.table import LabTable
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright, which drives the browser, is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -146,7 +147,7 @@ def test_past_the_limit_it_diverges_and_says_why(opened):
     settle(page)
     text = page.inner_text("#words")
     assert "Why it diverges" in text
-    assert "1 − αλ = −1.2 a step" in text
+    assert "= −1.2 a step: it changes sign and grows 1.2-fold" in text
     page.click("#last")
     until(page, "document.getElementById('status').textContent.includes('diverged')")
     losses = [step["objective"] for step in steps(page)]
@@ -313,3 +314,22 @@ def test_every_control_has_a_name_and_nothing_is_wider_than_the_screen(opened, w
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     page.set_viewport_size({"width": 1280, "height": 900})
     page.emulate_media(color_scheme="light")
+
+
+def test_names_that_are_markup_stay_text(browser):
+    name = "<img src=x onerror=alert(1)><b>x</b>"
+    table = rows().rename_columns([name, "<a href='javascript:alert(1)'>z</a>", "word", "</script><i>y"])
+    with served(LabTable.open(table, "</script><i>y")) as server:
+        page = browser.new_page()
+        asked = []
+        page.on("dialog", lambda dialog: asked.append(dialog.message))
+        page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/x") else None)
+        page.goto(server.url)
+        until(page, "document.body.dataset.ready === 'yes'")
+        settle(page)
+        until(page, "document.querySelector('#data .xtitle')")
+        assert page.locator("main img, main b, main i, #data .xtitle a").count() == 0
+        assert "<b>x</b>" in page.inner_text("#table-summary")
+        assert "<b>x</b>" in page.evaluate("document.querySelector('#data .xtitle').textContent")
+        assert asked == []
+        page.close()

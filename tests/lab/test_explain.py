@@ -29,7 +29,8 @@ def test_past_the_limit_the_words_say_which_direction_and_by_what_factor():
     found = {section["title"]: section for section in words_of(play)}["Why it diverges"]
     text = " ".join(found["lines"])
     assert found["kind"] == "bad"
-    assert "1 − αλ = −1.2 a step" in text
+    alpha, steepest = number(play.plan.learning_rate), number(play.solution.curvature_max)
+    assert f"1 − αλ = 1 − {alpha} · {steepest} = −1.2 a step" in text
     assert "grows 1.2-fold" in text
     assert "1.44-fold" in text
     assert "The other 2 directions still shrink" in text

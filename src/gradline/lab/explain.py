@@ -163,13 +163,19 @@ def _factors(play: Play) -> Json | None:
     where = " and ".join(steepest_features(solution, play.problem.names))
     lines: list[str] = []
     plain = plan.rule.name == gradient_descent.NAME
-    formula = "1 − αλ" if plain else "the long-run factor"
+    alpha = number(plan.learning_rate)
+
+    def put_in(values: FloatArray, i: int) -> str:
+        """The factor's formula with the numbers put in."""
+        value = number(float(values[i]))
+        return f"1 − αλ = 1 − {alpha} · {number(solution.eigenvalues[i])} = {value}" if plain else f"the long-run factor {value}"
+
     if len(grows):
         worst = int(grows[np.argmax(np.abs(found[grows]))])
         size = abs(float(found[worst]))
         lines.append(
             f"The error along the steepest direction (λ = L = {number(solution.eigenvalues[worst])}, mostly {where}) is multiplied by "
-            f"{formula} = {number(float(found[worst]))} a step: it {'changes sign and ' if found[worst] < 0 else ''}grows {number(size)}-fold."
+            f"{put_in(found, worst)} a step: it {'changes sign and ' if found[worst] < 0 else ''}grows {number(size)}-fold."
         )
         lines.append(
             f"J has its square: {number(size**2)}-fold a step, once this direction outweighs the others"
@@ -202,7 +208,7 @@ def _factors(play: Play) -> Json | None:
                 if value < 0.0
                 else "shrinks"
             )
-            lines.append(f"λ = {number(solution.eigenvalues[i])}: error × {number(value)} a step, {what}")
+            lines.append(f"λ = {number(solution.eigenvalues[i])}: {put_in(found, i)} a step, {what}")
         else:
             lines.append(f"λ = {number(solution.eigenvalues[i])}: error × {number(value)} a step in the long run")
     title = "Why it diverges" if len(grows) else "How each direction shrinks"

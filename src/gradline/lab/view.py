@@ -30,7 +30,7 @@ GRID = 49  # points along each side
 MARGIN = 1.2
 LIKE = 3.0  # sides that differ by less are made equal: then a gradient is at right angles to its contour
 LEAST_SHARE = 0.02  # of the baseline: what the frame at least reaches up to
-MOST_POINTS = 240  # of the sample, in the picture
+MOST_POINTS = 160  # of the sample, in the picture
 CURVE_POINTS = 64
 MOST_EIGEN_NAMES = 8
 

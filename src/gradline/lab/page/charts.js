@@ -14,6 +14,9 @@ function faded(hex, share) {
   return `rgba(${r},${g},${b},${share})`;
 }
 
+// Plotly reads texts as a small HTML (links, bold): a column's name must not be taken for it.
+const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
 function mixed(a, b, share) {
   const parts = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
   const [from, to] = [parts(a), parts(b)];
@@ -21,7 +24,7 @@ function mixed(a, b, share) {
 }
 
 function layout(x, y, more = {}) {
-  const axis = (text) => ({ title: { text, standoff: 6 }, gridcolor: css("--grid"), zerolinecolor: css("--grid"), linecolor: css("--line"), automargin: true, fixedrange: true });
+  const axis = (text) => ({ title: { text: plain(text), standoff: 6 }, gridcolor: css("--grid"), zerolinecolor: css("--grid"), linecolor: css("--line"), automargin: true, fixedrange: true });
   return {
     paper_bgcolor: css("--paper"),
     plot_bgcolor: css("--paper"),
@@ -141,7 +144,7 @@ function contours(runs, surface, extra) {
     runs.forEach((run, i) => {
       const all = path(run, Infinity), done = run.now ? path(run, run.now.step) : [];
       traces.push({ type: "scatter", mode: "lines", x: all.map((s) => s.at[0]), y: all.map((s) => s.at[1]), line: { color: faded(colour(i), 0.35), width: 1.2 }, hoverinfo: "skip" });
-      traces.push({ type: "scatter", mode: done.length > 150 ? "lines" : "lines+markers", name: "run " + NAMES[i], x: done.map((s) => s.at[0]), y: done.map((s) => s.at[1]), text: done.map((s) => `step ${s.step}: J = ${number(s.objective)}`), line: { color: colour(i), width: 2.2, dash: DASHES[i] }, marker: { size: 5, symbol: SYMBOLS[i], color: colour(i) }, hovertemplate: "%{text}<extra></extra>" });
+      traces.push({ type: "scatter", mode: done.length > 60 ? "lines" : "lines+markers", name: "run " + NAMES[i], x: done.map((s) => s.at[0]), y: done.map((s) => s.at[1]), text: done.map((s) => `step ${s.step}: J = ${number(s.objective)}`), line: { color: colour(i), width: 2.2, dash: DASHES[i] }, marker: { size: 5, symbol: SYMBOLS[i], color: colour(i) }, hovertemplate: "%{text}<extra></extra>" });
       if (done.length) traces.push({ type: "scatter", mode: "markers", x: [done.at(-1).at[0]], y: [done.at(-1).at[1]], marker: { size: 11, symbol: SYMBOLS[i], color: colour(i), line: { color: css("--paper"), width: 2 } }, hoverinfo: "skip" });
     });
   }
@@ -164,7 +167,7 @@ function turned(runs, surface, minimum) {
     const done = run.now ? path(run, run.now.step).filter(inside) : [];
     traces.push({ type: "scatter3d", mode: "lines+markers", x: done.map((s) => s.at[0]), y: done.map((s) => s.at[1]), z: done.map((s) => s.objective), line: { color: colour(i === 0 ? 1 : i), width: 5 }, marker: { size: 3, color: colour(i === 0 ? 1 : i) }, hoverinfo: "skip" });
   });
-  const axis = (text) => ({ title: { text, font: { size: 11 } }, color: css("--ink"), gridcolor: css("--line"), backgroundcolor: css("--paper"), showbackground: false });
+  const axis = (text) => ({ title: { text: plain(text), font: { size: 11 } }, color: css("--ink"), gridcolor: css("--line"), backgroundcolor: css("--paper"), showbackground: false });
   const short = (text) => text.replace(/ direction.*/, "");
   const shape = layout("", "", { uirevision: "turned", margin: { l: 0, r: 0, t: 0, b: 0 }, dragmode: "turntable", scene: { xaxis: axis(short(surface.labels[0])), yaxis: axis(short(surface.labels[1])), zaxis: axis("J"), camera: { eye: { x: 1.5, y: -1.5, z: 0.9 } } } });
   return show("loss", traces, shape, spoken(runs, surface));

@@ -128,11 +128,9 @@ async function paint() {
   by("scrub").setAttribute("aria-valuetext", `step ${state.step} of ${last}`);
   by("status").textContent = statusText(runs[state.active]);
   const shown = runs.filter((run) => run.problem);
-  await Promise.all([
-    charts.data(shown, state.table, { curves: starts?.network }),
-    charts.loss(shown, state, { paths: starts?.paths }),
-    charts.curves(shown, state, extra),
-  ]);
+  charts.data(shown, state.table, { curves: starts?.network });
+  charts.loss(shown, state, { paths: starts?.paths });
+  await charts.curves(shown, state, extra);
   for (const handle of handles) handle.place();
   captions();
   workedSoon();
