@@ -147,6 +147,17 @@ def test_a_glob_means_what_it_means_on_a_disk(store, pattern, tmp_path):
     assert here
 
 
+def test_a_query_reads_objects(store, table, expected):
+    pytest.importorskip("fsspec")
+    address = put(store, "q/t.parquet", table)
+    put(store, "q/more/a.csv", csv_text(simple(30)))
+    put(store, "q/more/b.csv", csv_text(simple(40)))
+    assert_same_model(fit(f"select * exclude (id) from '{address}'"), expected)
+    assert read(open_source(f"select count(*) as n from '{store[0]}/q/more/*.csv'"))["n"].to_pylist() == [70]
+    with pytest.raises(SourceError, match="no object"):
+        open_source(f"select * from '{store[0]}/q/none.csv'")
+
+
 def test_an_object_whose_name_is_like_a_pattern_is_read_by_its_name(store):
     pytest.importorskip("fsspec")
     for key, x in (("x[1].csv", 5), ("x1.csv", 6), ("50% of #1?, *new*.csv", 7)):

@@ -1,13 +1,14 @@
-"""Stored objects as files of DuckDB's, which parses CSV and JSON: its own way to object stores is an extension, fetched at run time."""
+"""Stored objects as files of DuckDB's, which parses CSV and JSON and runs SQL: its own way to object stores is an extension, fetched at run time."""
 
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from gradline.errors import UsageError
-from gradline.inputs.objects import StoredObject
+from gradline.inputs.objects import SCHEMES, StoredObject, is_stored, listed
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,6 +24,11 @@ def named(path: StoredObject) -> str:
     return f"{NAMED}{path.scheme}/{quote(path.key)}"
 
 
+def names_objects(sql: str) -> bool:
+    """Whether SQL text may name stored objects."""
+    return any(f"{scheme}://" in sql.lower() for scheme in (PROTOCOL, *SCHEMES))
+
+
 def register(connection: duckdb.DuckDBPyConnection) -> None:
     """Let a connection read them. Raises UsageError where fsspec, by which DuckDB is told of files, is not installed."""
     try:
@@ -31,10 +37,17 @@ def register(connection: duckdb.DuckDBPyConnection) -> None:
         raise UsageError(f"a library is missing: {error}.", "pip install 'gradline[objects]'") from error
 
     class Objects(AbstractFileSystem):  # type: ignore[misc]
-        """The few calls that DuckDB makes."""
+        """The few calls that DuckDB makes: of names as `named` makes them, and of addresses in SQL text, which may be globs."""
 
-        protocol = PROTOCOL
+        protocol = (PROTOCOL, *SCHEMES)
         cachable = False
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return path
+
+        def unstrip_protocol(self, name: str) -> str:
+            return name
 
         def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> _Bytes:
             return _Bytes(_meant(path))
@@ -43,12 +56,18 @@ def register(connection: duckdb.DuckDBPyConnection) -> None:
             return {"name": path, "size": _meant(path).state()[0], "type": "file"}
 
         def glob(self, path: str, **kwargs: Any) -> list[str]:
-            return [path]
+            return [str(each) for each in listed(path).objects] if is_stored(path) else [path]
+
+        def modified(self, path: str) -> datetime:
+            return datetime.fromtimestamp(_meant(path).changed() / 1e9, UTC)
 
     connection.register_filesystem(Objects())
 
 
 def _meant(name: str) -> StoredObject:
+    if is_stored(name):
+        scheme, _, key = name.partition("://")
+        return StoredObject(scheme.lower(), key)
     scheme, _, key = name.removeprefix(NAMED).partition("/")
     return StoredObject(scheme, unquote(key))
 

@@ -65,10 +65,15 @@ class StoredObject:
         """Size, time of the last change, and the store's own mark of what it holds (its ETag), where there is one."""
         with _told(self), filesystem(self.scheme).open_input_file(self.key) as file:
             size, marks = file.size(), file.metadata() or {}
-        info = {} if marks else {"changed": filesystem(self.scheme).get_file_info(self.key).mtime_ns}
+        info = {} if marks else {"changed": self.changed()}
         mark = next((value for name, value in marks.items() if name.lower() == "etag"), b"")
         changed = marks.get("Last-Modified", marks.get("updated", b""))
         return size, info.get("changed") or 0, f"{mark.decode()} {changed.decode()}"
+
+    def changed(self) -> int:
+        """When it was changed last, in nanoseconds since 1970."""
+        with _told(self):
+            return filesystem(self.scheme).get_file_info(self.key).mtime_ns or 0
 
 
 class Listed(NamedTuple):

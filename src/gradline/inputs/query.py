@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from gradline.errors import SourceError
-from gradline.inputs.object_files import NAMED, named, register
+from gradline.inputs.object_files import named, names_objects, register
 from gradline.inputs.objects import StoredObject
 from gradline.inputs.rereads import Rereads
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
@@ -43,7 +43,7 @@ def connect(sql: str = "") -> duckdb.DuckDBPyConnection:
     """A new private database in memory, which keeps the order of rows and downloads nothing. sql: what is to be run, where it names files."""
     connection = duckdb.connect(":memory:")
     connection.execute("SET preserve_insertion_order = true; SET autoinstall_known_extensions = false")
-    if NAMED in sql:
+    if names_objects(sql):
         register(connection)
     return connection
 
@@ -84,7 +84,8 @@ def stream(sql: str, file: int, columns: Sequence[str], translate: Translate, *,
 
 def first_lines(error: Exception) -> str:
     """DuckDB's message without its advice on DuckDB's own options."""
-    return " ".join(line.strip()[:LONGEST_LINE] for line in str(error).split("\n\n")[0].splitlines()[:3])
+    own = str(error).rpartition("gradline.errors.")[2].partition(": ")[2] if "Traceback" in str(error) else ""  # of a stored object
+    return " ".join(line.strip()[:LONGEST_LINE] for line in (own or str(error)).split("\n\n")[0].splitlines()[:3])
 
 
 class QuerySource:
