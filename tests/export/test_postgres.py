@@ -83,7 +83,9 @@ def test_the_command_checks_it_there(database, tmp_path, monkeypatch, capsys):
     assert answer.code == 0, answer.err
     assert answer.json["checked"] is True
     assert database not in answer.out + answer.err + (tmp_path / "y.sql.parity.json").read_text()
-    answer = gradline(capsys, "export", "run", "--to", "sql", "--dialect", "postgres", "--server", "postgresql:///none?host=/nowhere")
+    answer = gradline(
+        capsys, "export", "run", "--to", "sql", "--dialect", "postgres", "--server", "postgresql:///none?host=/nowhere"
+    )
     assert answer.code == 2
     assert "--server" in answer.err
 

@@ -73,7 +73,9 @@ def in_postgres(expression: str, table: pa.Table, database: str | None, besides:
             cursor.execute("SELECT current_setting('server_version')")
             version = cursor.fetchone()
     except adbc.Error as error:
-        raise UsageError(f"PostgreSQL: {str(error).splitlines()[0]}", "is --server the address of a server that is up?") from error
+        raise UsageError(
+            f"PostgreSQL: {str(error).splitlines()[0]}", "is --server the address of a server that is up?"
+        ) from error
     return Found(f"PostgreSQL {version[0] if version else ''}".strip(), found)
 
 
