@@ -1,5 +1,5 @@
 # What takes longer than `./check`. Each target sets up what it needs.
-.PHONY: check setup bench pictures soak monitors integration lock
+.PHONY: check setup bench pictures soak monitors servers integration lock
 
 check:
 	./check
@@ -19,11 +19,15 @@ soak: setup         # long: kills and resumes, and 20,000 fuzzed files (tests/fu
 
 monitors: setup     # with MLflow, which is too large for every check
 	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mlflow]'
-	.venv/bin/pytest -q tests/test_monitors.py
+	.venv/bin/pytest -q tests/test_monitors.py tests/test_mlflow.py
 
-integration: setup  # real servers: PostgreSQL, which the tests start
-	@test -x "$$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null | tail -1)" || which postgres > /dev/null || { apt-get update -qq && apt-get install -y -qq postgresql; }
-	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,databases]'
+servers:            # PostgreSQL, and an object store that speaks S3's protocol in an environment of its own
+	@ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || command -v initdb > /dev/null || (apt-get update -qq && apt-get install -qq -y postgresql)
+	@test -x .venv-servers/bin/moto_server || python3 -m venv .venv-servers
+	.venv-servers/bin/pip install --quiet --disable-pip-version-check 'moto[s3]>=5' flask flask-cors
+
+integration: setup servers   # with real servers, and MLflow
+	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mlflow,databases,objects]'
 	.venv/bin/pytest -q -s -m integration
 
 pictures: setup     # the numbers and the pictures of docs/how-gradient-descent-finds-the-line.md

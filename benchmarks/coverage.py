@@ -18,7 +18,7 @@ METHODS = ("conformal", "jackknife+", "quantile")
 
 
 def rows(seed: int) -> dict[str, np.ndarray]:
-    """y = 3x − z + noise, whose deviation is 0.2 + x."""
+    """Y = 3x − z + noise, whose deviation is 0.2 + x."""
     rng = np.random.default_rng(seed)
     x, z = rng.uniform(0.0, 4.0, 600), rng.normal(size=600)
     return {"X": np.column_stack([x, z]), "y": 3.0 * x - z + (0.2 + x) * rng.normal(size=600)}
@@ -27,7 +27,9 @@ def rows(seed: int) -> dict[str, np.ndarray]:
 def main(sets: int) -> None:
     """Print one line a method."""
     warnings.simplefilter("ignore")
-    print(f"{'method':12} {'sets':>5} {'mean coverage':>14} {'by the law':>11} {'outside 99%':>12} {'mean width':>11} {'seconds':>8}")
+    print(
+        f"{'method':12} {'sets':>5} {'mean coverage':>14} {'by the law':>11} {'outside 99%':>12} {'mean width':>11} {'seconds':>8}"
+    )
     for method in METHODS:
         start, found, means, widths, outside = time.perf_counter(), [], [], [], 0
         for seed in range(sets):

@@ -33,6 +33,7 @@ LAYERS = [
         "exporting",
         "cli",
         "sklearn",
+        "mlflow",
         "__main__",
         "",
     },

@@ -101,6 +101,20 @@ def test_of_each_group_one_row_calibrates_and_the_groups_are_the_count():
     assert "new values of who" in told(model)["rests_on"]
 
 
+def test_evaluate_draws_one_row_of_each_group_whatever_the_blocks(monkeypatch):
+    rng = np.random.default_rng(2)
+    who = np.repeat(np.arange(300), 6)
+    shared = np.repeat(rng.normal(0, 3, 300), 6)
+    data = pa.table({"who": who, "x": rng.normal(size=1_800), "y": shared + rng.normal(size=1_800)})
+    model = fit(data, features=["x"], group="who")
+    found = evaluate(model, data)["intervals"]
+    assert found["rows"] == 1_800
+    assert found["expected"]["rows"] == 300
+    monkeypatch.setattr("gradline.inputs.source.MOST_BLOCK_ROWS", 101)
+    assert evaluate(model, data)["intervals"]["expected"] == found["expected"]
+    assert evaluate(model, data.drop_columns(["who"]))["intervals"]["expected"] is None
+
+
 # ---- jackknife+
 
 

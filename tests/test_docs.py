@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BLOCKS = [
     (path.name, code)
-    for path in (ROOT / "docs/monitors.md",)
+    for path in (ROOT / "docs/monitors.md", ROOT / "docs/sources.md")
     for code in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
 ]
 

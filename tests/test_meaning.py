@@ -234,3 +234,16 @@ def test_derived_numbers_are_no_columns_to_search():
     found = fit(data, "y", derive=["x^2"]).result["assessment"]["segments"]["worse"]
     assert found
     assert not any("^" in each["condition"] for each in found)
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_with_roles_fixed_the_order_of_the_rows_does_not_matter(group):
+    data = table(2_000).append_column("k", pa.array(range(2_000)))
+    mixed = data.take(np.random.default_rng(7).permutation(2_000))
+    settings = {"features": ["x", "shop"], "cost": "under=3,over=1", **({"group": "customer"} if group else {"key": "k"})}
+    one, two = (fit(each, "y", **settings).result["assessment"] for each in (data, mixed))
+    for name in ("rmse", "r2", "mae", "bias", "median_absolute_error"):
+        for end in ("low", "high"):
+            assert one["metrics"]["test"][name][end] == pytest.approx(two["metrics"]["test"][name][end], rel=1e-7, abs=1e-9)
+    assert one["cost"]["shifted"]["saved"] == pytest.approx(two["cost"]["shifted"]["saved"], rel=1e-7)
+    assert [each["condition"] for each in one["segments"]["worse"]] == [each["condition"] for each in two["segments"]["worse"]]

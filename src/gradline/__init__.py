@@ -49,10 +49,12 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Each public name is imported when it is first used: `import gradline` costs nothing."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'gradline' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "lab":
+        return import_module("gradline.lab")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gradline' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
 
 

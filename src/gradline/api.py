@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gradline.inputs.source import Source
-    from gradline.training.prepared import Prepared
+    from gradline.training.prepared import Beginning, Prepared
+    from gradline.training.sparse import SparseTable
     from gradline.training.stopping import Monitor
     from gradline.training.trainer import Fit
     from gradline.types import FloatArray, Json
@@ -172,7 +173,7 @@ def read_options(config: TrainConfig) -> ReadOptions:
         *config.drop,
     }
     given = config.header, config.delimiter, config.decimal
-    return ReadOptions(config.kinds(), frozenset(c for c in expected if c), *given, label=config.target)
+    return ReadOptions(config.kinds(), frozenset(c for c in expected if c), *given, label=config.target, db=config.db)
 
 
 def runs(
@@ -204,15 +205,16 @@ def run(
     progress: Progress | None = None,
     words: Sequence[str] = (),
     checkpoints: Checkpoints | None = None,
-    read: Read | None = None,
+    read: Read | SparseTable | None = None,
+    begin: Beginning | None = None,
 ) -> Model:
     """Train on a source, measure, and put the model together. `words`: what the user called the data, for the settings."""
     from threadpoolctl import threadpool_limits
 
-    start = time.perf_counter() - (0.0 if read is None else read.seconds)
+    start = time.perf_counter() - (read.seconds if isinstance(read, Read) else 0.0)
     engine = ThreadEngine(config.threads)
     with threadpool_limits(limits=1):  # one BLAS thread a block: the bits must not depend on how many there are
-        found = fit(source, config, engine, progress, checkpoints, read)
+        found = fit(source, config, engine, progress, checkpoints, read, begin)
         retransformation, training_mean, metrics, sampled, inference, unknown = measure(found, source, config, engine)
         assessment = assess(found, source, config, engine, retransformation, (progress or Progress()).rows)
         explored = explore(found, source, config, engine)
@@ -372,10 +374,10 @@ def evaluate(model: Model, data: Any, **settings: Any) -> Json:
         from gradline.errors import ContractError, did_you_mean
 
         raise ContractError(f"{source.name} has no column {target!r}, the target.", did_you_mean(target, source.schema.names))
-    errors, review, beside = measured.ErrorSums(), Review(model, source), Beside(model)
+    errors, review, beside = measured.ErrorSums(), Review(model, source), Beside(model, source)
     read = unpredicted = without = 0
     with threadpool_limits(limits=1):  # of such small products threads would wait for each other
-        for block in model.predictions(source, tuple(dict.fromkeys([target, *review.columns])), intervals=True):
+        for block in model.predictions(source, tuple(dict.fromkeys([target, *review.columns, *beside.columns])), intervals=True):
             actual = as_numbers(target, flat_column(block.table, target), model.contract.target_kind, block.first_row)
             without += int(np.count_nonzero(~np.isfinite(actual)))
             unpredicted += int(np.count_nonzero(np.isfinite(actual) & np.isnan(block.predicted)))

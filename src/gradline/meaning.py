@@ -19,7 +19,8 @@ from gradline.evaluation.baselines import (
 )
 from gradline.evaluation.calibration import calibration
 from gradline.evaluation.expected_cost import expected_cost
-from gradline.evaluation.segments import NO_SEARCH, segments, sides_of
+from gradline.evaluation.segment_search import sides_of
+from gradline.evaluation.segments import NO_SEARCH, segments
 from gradline.evaluation.uncertainty import how, judged, metric_intervals
 from gradline.evaluation.worst_rows import worst_rows
 from gradline.maths.problem import Problem

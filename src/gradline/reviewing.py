@@ -12,11 +12,12 @@ from gradline.arrays import flat_column
 from gradline.deciding import doubts
 from gradline.decisions.outcome import Outcome, compared
 from gradline.errors import InputError
-from gradline.evaluation.coverage import judged, low_coverage
+from gradline.evaluation.coverage import OneOfEach, judged, low_coverage
 from gradline.evaluation.duplicates import Duplicates
 from gradline.evaluation.influence import MOST_FEATURES, Influences, influence_doubts
 from gradline.representation.decode import as_numbers
 from gradline.representation.features import Representation
+from gradline.splits.roles import value_hashes
 from gradline.training.config import TrainConfig
 from gradline.training.roles import make_roles
 from gradline.types import Kind, Role, finite_or_none
@@ -88,40 +89,54 @@ class Review:
 
 
 class Beside:
-    """Goes along likewise: whether the intervals hold the rows, and what the policy comes to on them."""
+    """Goes along likewise: whether the intervals hold the rows, and what the policy comes to on them. columns: what it needs as well."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, source: Source) -> None:
         self._intervals, self._policy = model.intervals, model.policy
-        self._grouped = model.config.get("group") is not None
+        group = model.config.get("group") if model.intervals is not None else None
+        self.columns: tuple[str, ...] = () if group is None or group not in source.schema.names else (group,)
+        self._grouped = group is not None
+        self._one_of_each = OneOfEach(int(model.config.get("seed", 0)))
         self._rows = self._covered = 0
         self._width = 0.0
-        self._own = self._naive = Outcome.none()
+        self._own = self._at_event = Outcome.none()
 
     def add(self, block: Predictions, actual: FloatArray, usable: BoolArray) -> None:
         """A block with its targets, (n,); `usable`: the rows that have one, and a prediction."""
         if block.bounds is not None:
-            self._rows += int(np.count_nonzero(usable))
-            self._covered += int(np.count_nonzero(block.bounds.covers(actual)[usable]))
+            covered = block.bounds.covers(actual)[usable]
+            self._rows += len(covered)
+            self._covered += int(np.count_nonzero(covered))
             self._width += float((block.bounds.high - block.bounds.low)[usable].sum())
+            for name in self.columns:
+                group = value_hashes(0, flat_column(block.table, name))[usable]
+                self._one_of_each.add(group, block.file, block.first_row + np.flatnonzero(usable), covered)
         if (policy := self._policy) is not None:
             happened = policy.event.happens(actual[usable])
             self._own = self._own.plus(Outcome.of(policy.acts(block.acted_on(policy.act_on))[usable], happened))
-            self._naive = self._naive.plus(Outcome.of(policy.event.happens(block.predicted[usable]), happened))
+            self._at_event = self._at_event.plus(Outcome.of(policy.event.happens(block.predicted[usable]), happened))
 
     def to_json(self) -> tuple[Json, list[Notice]]:
         """The keys `intervals` and `decision`, null where the model has none, and what is doubtful."""
         intervals = decision = None
         notices: list[Notice] = []
         if (made := self._intervals) is not None and self._rows:
-            own = judged(self._covered, self._rows, made.rows, made.coverage)
-            share, width = own.share, finite_or_none(self._width / self._rows)
-            intervals = {"method": made.method, "nominal": made.coverage, "rows": self._rows, "coverage": share, "width": width}
-            intervals |= {
-                "expected": None if self._grouped else own.to_json()
-            }  # of rows that belong together chance has no such law
-            notices += [] if self._grouped else low_coverage(own, made.coverage, "these rows")
+            expected = None
+            if not self._grouped or self.columns:
+                drawn = self._one_of_each
+                hits, rows = (drawn.covered, drawn.groups) if self._grouped else (self._covered, self._rows)
+                own = judged(hits, rows, made.rows, made.coverage)
+                expected, notices = own.to_json(), low_coverage(own, made.coverage, "these rows")
+            intervals = {
+                "method": made.method,
+                "nominal": made.coverage,
+                "rows": self._rows,
+                "coverage": self._covered / self._rows,
+                "width": finite_or_none(self._width / self._rows),
+                "expected": expected,
+            }
         if (policy := self._policy) is not None and self._own.weight:
-            decision = {**policy.to_json(), "rows": int(self._own.weight), **compared(policy.costs, self._own, self._naive)}
+            decision = {**policy.to_json(), "rows": int(self._own.weight), **compared(policy.costs, self._own, self._at_event)}
             notices += doubts(policy, self._own, decision, "these rows")
         return {"intervals": intervals, "decision": decision}, notices
 

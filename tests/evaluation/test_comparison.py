@@ -35,7 +35,7 @@ def test_exchanging_the_models_turns_every_sign():
 
 
 def test_models_that_are_alike_are_called_different_at_the_stated_rate():
-    trials, cried = 200, 0
+    trials, cried = 120, 0
     for seed in range(trials):
         found = compare_predictions(*predictions(200, seed), units_of(200))
         cried += found.better is not None

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from gradline.evaluation.bootstrap import units_of
-from gradline.evaluation.segments import LEAST_ROWS, RATE, holm, segments, sides_of
+from gradline.evaluation.segment_search import LEAST_ROWS, sides_of
+from gradline.evaluation.segments import RATE, holm, segments
 from gradline.types import Role
 from kept import binomial_band, kept
 

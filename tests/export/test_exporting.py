@@ -87,7 +87,7 @@ def test_where_it_cannot_be_checked_it_says_why(trained, capsys):
     assert gradline(capsys, "export", "run", "--to", "sql", "--check", "moved.csv", "--json").json["checked"] is True
     answer = gradline(capsys, "export", "run", "--to", "sql", "--dialect", "postgres", "--check", "moved.csv", "--json")
     assert answer.json["checked"] is False
-    assert "--db" in answer.json["reason"]
+    assert "--server" in answer.json["reason"]
     assert gradline(capsys, "export", "run", "--to", "sql", "--no-check", "--json").json["reason"] == "that was not asked for."
 
 
@@ -106,7 +106,7 @@ def test_rows_that_the_contract_refuses_are_no_rows_to_check_on(tmp_path):
         (["run", "--to", "pmml"], "pmml"),
         (["run", "--to", "sql", "--out", "run/model.gradline"], "the model itself"),
         (["run", "--to", "sql", "--out", "t.csv"], "among the rows to check on"),
-        (["run", "--to", "json", "--db", "postgresql://x"], "--db"),
+        (["run", "--to", "json", "--server", "postgresql://x"], "--server"),
         (["run", "--to", "sql", "--check", "t.csv", "--no-check"], "exclude each other"),
         (["run", "--to", "sql", "--check", "none.csv"], "there is no file none.csv"),
         (["none", "--to", "sql"], "there is no model none"),

@@ -79,13 +79,15 @@ def test_the_command_checks_it_there(database, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_csv(simple(), tmp_path / "t.csv")
     assert gradline(capsys, "train", "t.csv", "--target", "y", "--out", "run").code == 0
-    answer = gradline(capsys, "export", "run", "--to", "sql", "--dialect", "postgres", "--db", database, "--json")
+    answer = gradline(capsys, "export", "run", "--to", "sql", "--dialect", "postgres", "--server", database, "--json")
     assert answer.code == 0, answer.err
     assert answer.json["checked"] is True
     assert database not in answer.out + answer.err + (tmp_path / "y.sql.parity.json").read_text()
-    answer = gradline(capsys, "export", "run", "--to", "sql", "--dialect", "postgres", "--db", "postgresql:///none?host=/nowhere")
+    answer = gradline(
+        capsys, "export", "run", "--to", "sql", "--dialect", "postgres", "--server", "postgresql:///none?host=/nowhere"
+    )
     assert answer.code == 2
-    assert "--db" in answer.err
+    assert "--server" in answer.err
 
 
 @pytest.mark.parametrize("to", ["sql", "postgres", "python", "json", "onnx"])

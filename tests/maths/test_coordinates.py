@@ -35,6 +35,7 @@ def test_theta_is_found_again_from_the_users_parameters(name, intercept):
     w = user.coefficients * coordinates.scale
     b = user.intercept + user.coefficients @ coordinates.centre
     assert np.append(w, b)[: coordinates.size] == pytest.approx(theta, rel=1e-10)
+    assert coordinates.from_user(user.coefficients, user.intercept) == pytest.approx(theta, rel=1e-10)
 
 
 @pytest.mark.parametrize("name", ["standard", "none"])

@@ -125,6 +125,21 @@ def test_a_category_times_a_number_is_the_number_in_the_rows_of_each_level():
     np.testing.assert_allclose(predicted(derived, table), predicted(made, hand), rtol=1e-12)
 
 
+def test_levels_too_rare_for_a_slope_have_that_of_the_reference_and_are_told_of():
+    table = a_table()
+    c = np.array(table["c"].to_pylist(), dtype=object)
+    c[[3, 40, 77, 100]] = "rare"
+    table = table.set_column(2, "c", pa.array(c.tolist()))
+    model = fit(table, features=BASE, derive=["c*b"], validation=0, test=0)
+    assert [name for name in model.coefficients if name.endswith("*b")] == ["c=v*b", "c=w*b"]
+    (told,) = [w for w in model.warnings if w["message"].startswith("c*b: ")]
+    assert (told["code"], told["column"]) == ("grouped_levels", "c")
+    assert "1 rare value of 'c' (4 training rows) has the slope of 'u'" in told["message"]
+    one = pa.table({"a": [1.0, 1.0], "b": [1.0, 2.0], "c": ["rare", "rare"]})
+    rare = np.diff(predicted(model, one))
+    assert rare == pytest.approx(model.coefficients["b"], rel=1e-9)
+
+
 def test_a_spline_has_its_knots_at_the_quantiles_of_the_training_rows():
     table = a_table(rows=900)
     model = fit(table, features=["a", "c"], derive=["spline(b,5)"], seed=4)

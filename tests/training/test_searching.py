@@ -45,7 +45,7 @@ def a_table(seed, rows=800, *, planted="", noise=1.0):
 
 
 def searched(table, **settings):
-    return fit(table, search=True, **settings).result["representation_search"]
+    return fit(table, search=True, **{"assess": "no", **settings}).result["representation_search"]
 
 
 # ------------------------------------------------------------------------------------------------- what it proposes

@@ -19,7 +19,7 @@ FORMATS = ("sql", "python", "json", "onnx")
 @click.option("--out", type=click.Path(path_type=Path), metavar="F", help="The file. Default: the target's name, in this folder.")
 @click.option("--check", multiple=True, metavar="DATA", help="Rows to check it on. Default: those the model was trained on.")
 @click.option("--no-check", is_flag=True, help="Write it unchecked.")
-@click.option("--db", metavar="URL", help="A PostgreSQL server to check --dialect postgres on, in a temporary table.")
+@click.option("--server", metavar="URL", help="A PostgreSQL server to check --dialect postgres on, in a temporary table.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @csv_options
 def export(
@@ -29,7 +29,7 @@ def export(
     out: Path | None,
     check: tuple[str, ...],
     no_check: bool,
-    db: str | None,
+    server: str | None,
     as_json: bool,
     **given: Any,
 ) -> int:
@@ -51,14 +51,14 @@ def export(
 
     if no_check and check:
         raise UsageError("--check and --no-check exclude each other.", "give one of them.")
-    if db is not None and (to, dialect) != ("sql", "postgres"):
-        raise UsageError("--db is where --to sql --dialect postgres is checked.", "leave it out.")
+    if server is not None and (to, dialect) != ("sql", "postgres"):
+        raise UsageError("--server is where --to sql --dialect postgres is checked.", "leave it out.")
     trained = load(model)
     for file in (Path(model), Path(model) / RUN_MARKER):
         if out is not None and out.exists() and file.exists() and out.samefile(file):
             raise UsageError(f"--out {out} is the model itself; it would be replaced.", "give the name of a new file.")
     rows: Any = False if no_check else list(check) or None
-    found = export_model(trained, to, out, dialect=dialect, check=rows, database=db, **csv_settings(given))
+    found = export_model(trained, to, out, dialect=dialect, check=rows, database=server, **csv_settings(given))
     print_notices(Notice(**notice) for notice in found["warnings"])
     if as_json:
         print_json({"model": model, **found})

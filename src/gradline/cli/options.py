@@ -8,9 +8,11 @@ from typing import Any
 import click
 
 from gradline.cli import parameters
+from gradline.cli.completion import columns
 from gradline.training.config import CHOICES, STOPS
 
 SHORT = {"gd": "gradient_descent", "cg": "conjugate_gradient"}
+DB_HELP = "The database that DATA, a query, is for: postgresql://user@host/name, sqlite:///file.db, duckdb:///file.duckdb."
 
 
 def _choice(name: str) -> click.Choice[str]:
@@ -22,16 +24,23 @@ OPTIONS = (
     click.option(
         "--target",
         multiple=True,
+        shell_complete=columns,
         callback=parameters.targets,
         metavar="A,B",
         help="The column to predict; several: a model each, from one read of the rows that have them all.",
     ),
     click.option(
-        "--features", multiple=True, callback=parameters.names, metavar="A,B", help="Columns to learn from. Default: all others."
+        "--features",
+        multiple=True,
+        shell_complete=columns,
+        callback=parameters.names,
+        metavar="A,B",
+        help="Columns to learn from. Default: all others.",
     ),
     click.option(
         "--drop",
         multiple=True,
+        shell_complete=columns,
         callback=parameters.names,
         metavar="A,B",
         help="Columns to leave out (what is not known in time).",
@@ -53,14 +62,21 @@ OPTIONS = (
     click.option("--units", multiple=True, callback=parameters.pairs, metavar="A=miles", help="Units, for summary and report."),
     click.option("--validation", type=float, default=0.1, show_default=True, help="Share of the rows watched while training."),
     click.option("--test", type=float, default=0.1, show_default=True, help="Share of the rows held out to the end."),
-    click.option("--key", metavar="COLUMN", help="Roles by the hash of this column, not of the row number."),
-    click.option("--time", metavar="COLUMN", help="Hold out the latest rows by this column."),
+    click.option(
+        "--key", metavar="COLUMN", shell_complete=columns, help="Roles by the hash of this column, not of the row number."
+    ),
+    click.option("--time", metavar="COLUMN", shell_complete=columns, help="Hold out the latest rows by this column."),
     click.option(
         "--gap", metavar="G", help="With --time: leave out so much before the rows held out: 7d, 12h, 30m, or a number."
     ),
-    click.option("--group", metavar="COLUMN", help="Keep rows of one value together (a customer)."),
-    click.option("--stratify", metavar="COLUMN", help="The shares held out hold within each level, or tenth, of this column."),
-    click.option("--weight", metavar="COLUMN", help="Weights; 2 counts as the row twice."),
+    click.option("--group", metavar="COLUMN", shell_complete=columns, help="Keep rows of one value together (a customer)."),
+    click.option(
+        "--stratify",
+        metavar="COLUMN",
+        shell_complete=columns,
+        help="The shares held out hold within each level, or tenth, of this column.",
+    ),
+    click.option("--weight", metavar="COLUMN", shell_complete=columns, help="Weights; 2 counts as the row twice."),
     click.option("--scaling", type=_choice("scaling"), default="standard", show_default=True, help="The loop's coordinates."),
     click.option(
         "--missing",
@@ -103,9 +119,10 @@ OPTIONS = (
     click.option(
         "--optimizer",
         type=click.Choice([*CHOICES["optimizer"], *SHORT]),
+        metavar="RULE",
         default="auto",
         show_default=True,
-        help="The update rule.",
+        help=f"The update rule: {', '.join(CHOICES['optimizer'])}.",
     ),
     click.option(
         "--schedule",
@@ -226,6 +243,7 @@ OPTIONS = (
     click.option("--header/--no-header", default=None, help="Whether a CSV's first line names the columns. Default: found out."),
     click.option("--delimiter", metavar="C", help="Of a CSV. Default: found out."),
     click.option("--decimal", metavar="C", help="Decimal mark of a CSV. Default: found out."),
+    click.option("--db", metavar="URL", help=DB_HELP),
     click.option("--config", type=click.Path(path_type=Path), metavar="F.toml", help="Settings by these names; flags win."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradline.cli.options import SHORT, options
+from gradline.cli.teaching import Teaching, TeachingTrain
 from gradline.errors import StorageError, printable
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def _prepare_report() -> None:
         prepare()
 
 
-@click.command()
+@click.command(cls=TeachingTrain)
 @options
 @click.option(
     "--out",
@@ -46,16 +47,15 @@ def _prepare_report() -> None:
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a killed run, by its checkpoint.")
 @click.option("--steps-table", is_flag=True, help="Print loss and norms of the steps on stderr.")
 @click.option("--tensorboard", metavar="DIR", help="Write the curves of the steps there, for tensorboard --logdir DIR.")
-@click.option("--mlflow", metavar="EXPERIMENT", help="Log them to MLflow, as a run of this experiment.")
+@click.option(
+    "--mlflow",
+    metavar="EXPERIMENT",
+    help="Log them to MLflow, as a run of this experiment, with settings, metrics, report and model.",
+)
 @click.pass_context
 def train(ctx: click.Context, /, **given: Any) -> int:
-    """Train a model on DATA: csv, parquet, ndjson or svmlight files, globs, folders, or SQL text ("select …").
-
-    \b
-    gradline train flights.parquet --target air_time --features distance
-    gradline train sales.csv --target price --drop id --types zip=text --time sold_on
-    gradline train "select * from 'a.parquet' where y > 0 order by id" --target y
-    gradline train sales.csv --target price,demand
+    """Train a model on DATA: csv, parquet, ndjson or svmlight files, globs, folders, the same in an object store (s3://…), or SQL text
+    ("select …"). Nothing but DATA and --target is needed; examples are at the end.
     """
     from gradline.api import checkpoints_of, read_options, runs
     from gradline.cli.terminal import StepsTable, TerminalProgress, print_json, print_notices
@@ -94,6 +94,7 @@ def train(ctx: click.Context, /, **given: Any) -> int:
                         raise _rescued(model, error) from error
                     checkpoint.finish(model.stop_reason)
                     models.append(model)
+                    _log(ends, curves, model, path)
         except KeyboardInterrupt:
             rest = zip(paths[len(models) :], checkpoints[len(models) :], strict=True)
             going_on = [path for path, checkpoint in rest if checkpoint.written]
@@ -129,6 +130,17 @@ def _rescued(model: Model, error: StorageError) -> StorageError:
     except (StorageError, OSError):  # there is no room anywhere
         return error
     return StorageError(f"{error.message} The trained model is kept in {place}.", "move it to where there is room.")
+
+
+def _log(ends: ExitStack, curves: list[Curves], model: Model, path: Path) -> None:
+    """The run to MLflow as well, once its model is written and shown, where its curves go there."""
+    from gradline.monitors import MLflow
+
+    for each in curves:
+        if isinstance(each, MLflow):
+            from gradline.mlflow import log_run
+
+            ends.callback(log_run, model, path, each.run_id)
 
 
 def _curves(given: dict[str, Any], runs: list[Path]) -> Iterator[Curves]:
@@ -175,7 +187,7 @@ def _resumed(ctx: click.Context, given: dict[str, Any], run: Path) -> tuple[dict
     return settings, data, None
 
 
-@click.command()
+@click.command(cls=Teaching)
 @options
 @click.pass_context
 def plan(ctx: click.Context, /, **given: Any) -> int:

@@ -20,6 +20,7 @@ CSV_OPTIONS = (
     click.option("--header/--no-header", default=None, help="Whether a CSV's first line names the columns."),
     click.option("--delimiter", metavar="C", help="Of a CSV. Default: found out."),
     click.option("--decimal", metavar="C", help="Decimal mark of a CSV. Default: found out."),
+    click.option("--db", metavar="URL", help="The database that DATA, a query, is for."),
 )
 
 
@@ -32,7 +33,7 @@ def csv_options(command: Any) -> Any:
 
 def csv_settings(given: dict[str, Any]) -> dict[str, Any]:
     """Those that were given."""
-    return {name: given[name] for name in ("header", "delimiter", "decimal") if given[name] is not None}
+    return {name: given[name] for name in ("header", "delimiter", "decimal", "db") if given[name] is not None}
 
 
 @click.command()

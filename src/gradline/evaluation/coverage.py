@@ -17,6 +17,7 @@ from gradline.types import Notice, finite_or_none
 if TYPE_CHECKING:
     from gradline.evaluation.kept_rows import KeptRows
     from gradline.maths.conformal import Bounds
+    from gradline.splits.roles import Hashes
     from gradline.types import BoolArray, FloatArray, IntArray, Json
 
 LEVEL = 0.99  # of the bands
@@ -55,12 +56,47 @@ def counted(rows: KeptRows, seed: int) -> IntArray:
     at = np.arange(len(rows.y)) if rows.weight is None else np.flatnonzero(rows.weight > 0.0)
     if rows.group is None or not len(at):
         return at
-    key = mix(
-        mix(rows.file[at].astype(np.uint64) ^ np.uint64((seed ^ SALT) & 0xFFFFFFFFFFFFFFFF)) ^ rows.row[at].astype(np.uint64)
-    )
-    order = np.lexsort((key, rows.group[at]))
-    _, first = np.unique(rows.group[at][order], return_index=True)
-    return np.asarray(np.sort(at[order[first]]))
+    return np.asarray(np.sort(at[_one_of_each(rows.group[at], _draws(rows.file[at], rows.row[at], seed))]))
+
+
+def _draws(file: IntArray, row: IntArray, seed: int) -> Hashes:
+    """The draw of each row, (n,): a hash of (seed, file, row)."""
+    salt = np.uint64((seed ^ SALT) & 0xFFFFFFFFFFFFFFFF)
+    return mix(mix(file.astype(np.uint64) ^ salt) ^ row.astype(np.uint64))
+
+
+def _one_of_each(group: Hashes, draw: Hashes) -> IntArray:
+    """The positions of the rows with the smallest draw of each group."""
+    order = np.lexsort((draw, group))
+    _, first = np.unique(group[order], return_index=True)
+    return np.asarray(order[first])
+
+
+class OneOfEach:
+    """Goes along with a read: whether the row that stands for its group is covered, for each group so far."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._group: Hashes = np.zeros(0, dtype=np.uint64)
+        self._draw: Hashes = np.zeros(0, dtype=np.uint64)
+        self._covered: BoolArray = np.zeros(0, dtype=np.bool_)
+
+    def add(self, group: Hashes, file: int, row: IntArray, covered: BoolArray) -> None:
+        """Some more rows of a file, (n,) each."""
+        group = np.concatenate([self._group, group])
+        draw = np.concatenate([self._draw, _draws(np.full(len(row), file), row, self._seed)])
+        at = _one_of_each(group, draw)
+        self._group, self._draw, self._covered = group[at], draw[at], np.concatenate([self._covered, covered])[at]
+
+    @property
+    def groups(self) -> int:
+        """How many there are."""
+        return len(self._covered)
+
+    @property
+    def covered(self) -> int:
+        """Of how many the row is covered."""
+        return int(np.count_nonzero(self._covered))
 
 
 def judged(hits: int, rows: int, calibrated: int, coverage: float) -> Coverage:

@@ -58,7 +58,7 @@ def in_duckdb(expression: str, table: pa.Table, besides: Mapping[str, str] | Non
 def in_postgres(expression: str, table: pa.Table, database: str | None, besides: Mapping[str, str] | None = None) -> Found:
     """An SQL expression in PostgreSQL: the rows are put into a temporary table of that session."""
     if database is None:
-        return Found("PostgreSQL", None, "no database was given: --db postgresql://…")
+        return Found("PostgreSQL", None, "no database was given: --server postgresql://…")
     try:
         import adbc_driver_postgresql.dbapi as adbc
     except ImportError:
@@ -73,7 +73,9 @@ def in_postgres(expression: str, table: pa.Table, database: str | None, besides:
             cursor.execute("SELECT current_setting('server_version')")
             version = cursor.fetchone()
     except adbc.Error as error:
-        raise UsageError(f"PostgreSQL: {str(error).splitlines()[0]}", "is --db the address of a server that is up?") from error
+        raise UsageError(
+            f"PostgreSQL: {str(error).splitlines()[0]}", "is --server the address of a server that is up?"
+        ) from error
     return Found(f"PostgreSQL {version[0] if version else ''}".strip(), found)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from gradline.inputs.objects import StoredObject
     from gradline.inputs.source import ReadOptions
 
     Translate = Callable[[Exception], SourceError]
@@ -60,7 +61,7 @@ class CsvSource:
     repeatable = True
     rows = None
 
-    def __init__(self, name: str, paths: Sequence[Path], options: ReadOptions) -> None:
+    def __init__(self, name: str, paths: Sequence[Path | StoredObject], options: ReadOptions) -> None:
         self.name = name
         self._paths = paths
         self._watched = [Watched.of(path) for path in paths]
@@ -87,7 +88,9 @@ class CsvSource:
                     named = _instants(block.load().rename_columns(list(columns)), self._zoned, path, block.first_row)
                     yield block._replace(load=loaded(named))
 
-    def _stream(self, path: Path, dialect: Dialect, index: int, at: Sequence[int], kinds: Sequence[str]) -> Iterator[Block]:
+    def _stream(
+        self, path: Path | StoredObject, dialect: Dialect, index: int, at: Sequence[int], kinds: Sequence[str]
+    ) -> Iterator[Block]:
         """Some columns of one file. To look for nine words that mean null is a seventh of DuckDB's time: where no column is text, only
         for an empty field, until another word does not read as a number; the blocks already read are the same either way.
         """
@@ -118,14 +121,14 @@ class CsvSource:
         self._zoned = {c for c, counts in found.items() if kinds[c] is Kind.TIMESTAMP and counts.zoned}
         return kinds, decimal
 
-    def _translate(self, path: Path, dialect: Dialect) -> Translate:
+    def _translate(self, path: Path | StoredObject, dialect: Dialect) -> Translate:
         def translate(error: Exception) -> SourceError:
             return _csv_error(error, path, dialect)
 
         return translate
 
 
-def _instants(table: pa.Table, zoned: set[str], path: Path, first_row: int) -> pa.Table:
+def _instants(table: pa.Table, zoned: set[str], path: Path | StoredObject, first_row: int) -> pa.Table:
     """Times with offsets as instants in UTC: DuckDB's timestamps would drop the offset."""
     for name in zoned & set(table.column_names):
         try:
@@ -173,7 +176,7 @@ class _Counts(NamedTuple):
         return next((kind for kind, count in counted if count == self.present), Kind.TEXT)
 
 
-def read_dialect(path: Path, options: ReadOptions) -> Dialect:
+def read_dialect(path: Path | StoredObject, options: ReadOptions) -> Dialect:
     """Delimiter, header and names from the first lines of a file."""
     text = text_head(path)
     if not text.strip():
@@ -208,7 +211,7 @@ def _is_header(cells: list[str], expected: frozenset[str]) -> bool:
 
 
 def _select(
-    path: Path,
+    path: Path | StoredObject,
     dialect: Dialect,
     positions: Sequence[int],
     kinds: Sequence[str],
@@ -228,7 +231,7 @@ def _select(
     )
 
 
-def _sample_counts(path: Path, dialect: Dialect, translate: Translate) -> dict[str, _Counts]:
+def _sample_counts(path: Path | StoredObject, dialect: Dialect, translate: Translate) -> dict[str, _Counts]:
     width = len(dialect.names)
     sample = _select(path, dialect, range(width), ["VARCHAR"] * width, ".", ", ignore_errors = true")
     plain = (
@@ -245,7 +248,7 @@ def _sample_counts(path: Path, dialect: Dialect, translate: Translate) -> dict[s
     )
 
     try:
-        with connect() as connection:
+        with connect(sample) as connection:
             connection.execute(f"CREATE TEMP TABLE sample AS FROM ({sample} LIMIT {SAMPLE_ROWS})")
             found = [_Counts(*row) for row in _counted(connection, plain, range(width))]
             unclear = [i for i, counts in enumerate(found) if counts.number < counts.present]
@@ -288,7 +291,7 @@ def _is_null_word(error: SourceError) -> bool:
     return found is not None and found[1] in NULLS
 
 
-def _csv_error(error: Exception, path: Path, dialect: Dialect) -> SourceError:
+def _csv_error(error: Exception, path: Path | StoredObject, dialect: Dialect) -> SourceError:
     text = str(error)
     line = re.search(r"CSV Error on Line: (\d+)", text)
     original = re.search(r"Original Line: (.*)", text)

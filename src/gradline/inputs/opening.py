@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import glob
 import re
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from gradline.errors import SourceError, UsageError, printable
+from gradline.inputs.lakes import LOGS, refuse_lake
+from gradline.inputs.objects import StoredObject, is_stored, listed
 from gradline.inputs.source import ReadOptions, check_unique_names
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ def open_source(data: Any, options: ReadOptions | None = None, y: Any = None, ta
         if y is not None:
             raise UsageError("a target array goes with data in memory, not with files.", "name the target's column.")
         return _open_words([data] if isinstance(data, str | Path) else data, options)
+    if options.db is not None:
+        raise UsageError("a database goes with SQL text, not with data in memory.", 'give a query: "select … from …".')
     return _open_object(data, y, target)
 
 
@@ -59,15 +63,19 @@ def is_sql(word: str) -> bool:
 def _open_words(words: Sequence[str | Path], options: ReadOptions) -> Source:
     if not words:
         raise UsageError("no data given.", "name a file, a folder, a glob, or SQL text.")
+    if options.db is not None:
+        from gradline.inputs.database import open_database
+
+        return open_database(words, options.db)
     if len(words) == 1 and is_sql(str(words[0])) and not Path(words[0]).exists():
         from gradline.inputs.query import QuerySource
 
         return QuerySource(str(words[0]))
     name = ", ".join(str(word) for word in words)
-    paths: list[Path] = []
-    root: Path | None = None
+    paths: list[Path | StoredObject] = []
+    root: Path | StoredObject | None = None
     for word in words:
-        found, base = _listed(Path(word).expanduser())
+        found, base = _stored(word) if is_stored(word) else _listed(Path(word).expanduser())
         paths += found
         root = base if base is not None and len(words) == 1 else root
     formats = {_format(path) for path in paths}
@@ -81,7 +89,9 @@ def _open_words(words: Sequence[str | Path], options: ReadOptions) -> Source:
         case "svmlight":
             from gradline.inputs.sparse import SvmlightSource
 
-            return SvmlightSource(name, paths, options.label)
+            if not all(isinstance(path, Path) for path in paths):
+                raise UsageError("svmlight files are read from a disk, not from an object store.", "copy them first.")
+            return SvmlightSource(name, [path for path in paths if isinstance(path, Path)], options.label)
         case "csv":
             from gradline.inputs.csv import CsvSource
 
@@ -94,7 +104,9 @@ def _open_words(words: Sequence[str | Path], options: ReadOptions) -> Source:
 
 def paths_of(words: Sequence[str | Path]) -> list[Path]:
     """The files that words of the command line mean; none for SQL text."""
-    return [file for word in words if not is_sql(str(word)) for file in _found(Path(word).expanduser())[0]]
+    return [
+        file for word in words if not is_sql(str(word)) and not is_stored(word) for file in _found(Path(word).expanduser())[0]
+    ]
 
 
 def _listed(path: Path) -> tuple[list[Path], Path | None]:
@@ -106,9 +118,22 @@ def _listed(path: Path) -> tuple[list[Path], Path | None]:
     return files, root
 
 
+def _stored(word: object) -> tuple[list[StoredObject], StoredObject | None]:
+    files, root, others = listed(str(word))
+    refuse_lake(word, *([PurePosixPath(file.key) for file in each] for each in (files, others)))
+    if root is None:
+        return files, None
+    known = [file for file in files if _known(file) and not _hidden(file.relative_to(root))]
+    if not known:
+        raise SourceError(f"the folder {word} holds no data file.", f"gradline reads {', '.join(SUFFIXES)}.")
+    return known, root
+
+
 def _found(path: Path) -> tuple[list[Path], Path | None]:
     if path.is_dir():
-        files = sorted(f for f in path.rglob("*") if f.is_file() and _known(f) and not _hidden(f.relative_to(path)))
+        everything = [file for file in path.rglob("*") if file.is_file()]
+        files = sorted(file for file in everything if _known(file) and not _hidden(file.relative_to(path)))
+        refuse_lake(path, files, everything)
         if not files:
             raise SourceError(f"the folder {path} holds no data file.", f"gradline reads {', '.join(SUFFIXES)}.")
         return files, path
@@ -118,6 +143,8 @@ def _found(path: Path) -> tuple[list[Path], Path | None]:
         files = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())
         if not files:
             raise SourceError(f"no file matches {path}.")
+        above = {folder for file in files for folder in file.parents}
+        refuse_lake(path, files, (file for folder in above for log in LOGS for file in folder.glob(log)))
         return files, None
     raise SourceError(f"there is no file {path}.", _siblings(path))
 
@@ -131,19 +158,20 @@ def _siblings(path: Path) -> str | None:
     return did_you_mean(path.name, sorted(f.name for f in folder.iterdir() if _known(f)))
 
 
-def _hidden(path: Path) -> bool:
+def _hidden(path: PurePath) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
 
 
-def _suffix(path: Path) -> str:
-    return (path.with_suffix("").suffix if path.suffix in COMPRESSIONS else path.suffix).lower()
+def _suffix(path: PurePath | StoredObject) -> str:
+    named = PurePosixPath(path.key) if isinstance(path, StoredObject) else path
+    return (named.with_suffix("").suffix if named.suffix in COMPRESSIONS else named.suffix).lower()
 
 
-def _known(path: Path) -> bool:
+def _known(path: Path | StoredObject) -> bool:
     return _suffix(path) in SUFFIXES
 
 
-def _format(path: Path) -> str:
+def _format(path: Path | StoredObject) -> str:
     suffix = _suffix(path)
     if suffix not in SUFFIXES:
         raise SourceError(

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from gradline.errors import SourceError
 from gradline.inputs.memory import without_views
+from gradline.inputs.objects import StoredObject
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
 from gradline.inputs.watched import Watched
 from gradline.kinds import kind_of
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUFFER_BYTES = 1 << 16
+STORED_BUFFER_BYTES = 1 << 22  # a request to an object store takes as long as a megabyte does
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 class _File(NamedTuple):
-    path: Path
+    path: Path | StoredObject
     metadata: pq.FileMetaData
     schema: pa.Schema
     partitions: dict[str, str | None]
@@ -38,7 +40,7 @@ class ParquetSource:
 
     repeatable = True
 
-    def __init__(self, name: str, paths: Sequence[Path], root: Path | None = None) -> None:
+    def __init__(self, name: str, paths: Sequence[Path | StoredObject], root: Path | StoredObject | None = None) -> None:
         self.name = name
         self._watched = [Watched.of(path) for path in paths]
         self._parts = [_open(path, root) for path in paths]
@@ -65,7 +67,11 @@ class ParquetSource:
             try:
                 # pre_buffer would hold the bytes of all row groups at once; a buffer spares holding those of one
                 with pq.ParquetFile(
-                    part.path, metadata=part.metadata, read_dictionary=texts, buffer_size=BUFFER_BYTES, pre_buffer=False
+                    _bytes(part.path),
+                    metadata=part.metadata,
+                    read_dictionary=texts,
+                    buffer_size=STORED_BUFFER_BYTES if isinstance(part.path, StoredObject) else BUFFER_BYTES,
+                    pre_buffer=False,
                 ) as file:
                     first_row = 0
                     for table in rechunked(file.iter_batches(rows, columns=stored), rows):
@@ -85,21 +91,25 @@ class ParquetSource:
         return without_views(table.select(list(columns)))
 
 
-def _damaged(path: Path, error: Exception) -> SourceError:
+def _bytes(path: Path | StoredObject) -> Path | pa.NativeFile:
+    return path.open() if isinstance(path, StoredObject) else path
+
+
+def _damaged(path: Path | StoredObject, error: Exception) -> SourceError:
     return SourceError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}", "the file may be cut off or damaged.")
 
 
-def _open(path: Path, root: Path | None) -> _File:
+def _open(path: Path | StoredObject, root: Path | StoredObject | None) -> _File:
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(_bytes(path)) as file:
             schema = without_views(pa.Table.from_batches([], file.schema_arrow)).schema
             return _File(path, file.metadata, schema, _partitions(path, root))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(path, error) from error
 
 
-def _partitions(path: Path, root: Path | None) -> dict[str, str | None]:
-    folders = path.relative_to(root).parts[:-1] if root is not None else ()
+def _partitions(path: Path | StoredObject, root: Path | StoredObject | None) -> dict[str, str | None]:
+    folders = () if root is None else path.relative_to(root).parts[:-1]  # type: ignore[arg-type]
     pairs = (folder.split("=", 1) for folder in folders if "=" in folder)
     return {unquote(key): None if value == HIVE_NULL else unquote(value) for key, value in pairs}
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from gradline.errors import SourceError
+from gradline.inputs.object_files import named, names_objects, register
+from gradline.inputs.objects import StoredObject
+from gradline.inputs.rereads import Rereads
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
 from gradline.inputs.watched import Watched
 from gradline.types import Block
@@ -29,32 +32,45 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def file_literal(path: Path) -> str:
+def file_literal(path: Path | StoredObject) -> str:
     """A file's name as an SQL literal that means this file: `t[1].csv` is no pattern, which would read `t1.csv`."""
+    if isinstance(path, StoredObject):
+        return literal(named(path))
     return literal("".join(f"[{c}]" if c in "*?[" else c for c in str(path)))
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """A new private database in memory, which keeps the order of rows and downloads nothing."""
+def connect(sql: str = "") -> duckdb.DuckDBPyConnection:
+    """A new private database in memory, which keeps the order of rows and downloads nothing. sql: what is to be run, where it names files."""
     connection = duckdb.connect(":memory:")
     connection.execute("SET preserve_insertion_order = true; SET autoinstall_known_extensions = false")
+    if names_objects(sql):
+        register(connection)
     return connection
 
 
 def query_schema(sql: str, translate: Translate) -> pa.Schema:
     """Names and types of a query, without running it."""
     try:
-        with connect() as connection:
+        with connect(sql) as connection:
             return connection.sql(sql).limit(0).to_arrow_table().schema
     except (duckdb.Error, AttributeError) as error:  # AttributeError: a statement that gives no rows
         raise translate(error) from error
 
 
-def stream(sql: str, file: int, columns: Sequence[str], translate: Translate) -> Iterator[Block]:
-    """Some columns of a query as blocks, in order, never all in memory."""
+def ordered(sql: str) -> bool:
+    """Whether a query says in which order its rows come."""
+    return re.search(r"\border\s+by\b", sql, re.IGNORECASE) is not None
+
+
+def stream(sql: str, file: int, columns: Sequence[str], translate: Translate, *, alone: bool = False) -> Iterator[Block]:
+    """Some columns of a query as blocks, in order, never all in memory. alone: by one thread, since several leave rows that ORDER BY takes
+    for equal in another order each time.
+    """
     rows = block_rows(len(columns))
     try:
-        with connect() as connection:
+        with connect(sql) as connection:
+            if alone:
+                connection.execute("SET threads = 1")
             chosen = connection.sql(sql).select(*(duckdb.ColumnExpression(name) for name in columns))
             first_row = 0
             for table in rechunked(chosen.to_arrow_reader(rows), rows):
@@ -68,7 +84,8 @@ def stream(sql: str, file: int, columns: Sequence[str], translate: Translate) ->
 
 def first_lines(error: Exception) -> str:
     """DuckDB's message without its advice on DuckDB's own options."""
-    return " ".join(line.strip()[:LONGEST_LINE] for line in str(error).split("\n\n")[0].splitlines()[:3])
+    own = str(error).rpartition("gradline.errors.")[2].partition(": ")[2] if "Traceback" in str(error) else ""  # of a stored object
+    return " ".join(line.strip()[:LONGEST_LINE] for line in (own or str(error)).split("\n\n")[0].splitlines()[:3])
 
 
 class QuerySource:
@@ -83,7 +100,8 @@ class QuerySource:
         self._check_one_query()
         self.schema = query_schema(sql, self._translate)
         check_unique_names(self.schema.names, "the query")
-        self.repeatable = re.search(r"\border\s+by\b", sql, re.IGNORECASE) is not None
+        self.repeatable = ordered(sql)
+        self._rereads = Rereads(self.name)
 
     def _check_one_query(self) -> None:
         try:
@@ -96,7 +114,8 @@ class QuerySource:
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
         """See `Source`."""
-        yield from stream(self._sql, 0, columns, self._translate)
+        read = stream(self._sql, 0, columns, self._translate, alone=self.repeatable)
+        yield from self._rereads.checked(read, columns) if self.repeatable else read
 
     @staticmethod
     def _translate(error: Exception) -> SourceError:
@@ -109,7 +128,7 @@ class NdjsonSource:
     repeatable = True
     rows = None
 
-    def __init__(self, name: str, paths: Sequence[Path]) -> None:
+    def __init__(self, name: str, paths: Sequence[Path | StoredObject]) -> None:
         self.name = name
         self._watched = [Watched.of(path) for path in paths]
         for path in paths:
@@ -126,7 +145,7 @@ class NdjsonSource:
     def _described(self, sql: str) -> str:
         """The types found over all files, so that each is read by the same."""
         try:
-            with connect() as connection:
+            with connect(sql) as connection:
                 described = connection.sql("DESCRIBE " + sql).fetchall()
         except duckdb.Error as error:
             raise self._translate(error) from error
@@ -146,7 +165,7 @@ class NdjsonSource:
         return SourceError(f"{self.name} cannot be read as newline-delimited JSON: {first_lines(error)}", "one object a line.")
 
 
-def _check_objects(path: Path) -> None:
+def _check_objects(path: Path | StoredObject) -> None:
     """Raise SourceError unless the first line that is not blank begins an object."""
     from gradline.inputs.source import text_head
 

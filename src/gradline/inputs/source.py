@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gradline.errors import SourceError
+from gradline.inputs.objects import StoredObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -39,7 +40,7 @@ class ReadOptions:
 
     kinds: declared kinds of columns.  expected: names that will be asked for (a first line that holds one is a header).
     header: whether the first line of a CSV names the columns; None: found out.  delimiter, decimal: likewise.
-    label: what the first word of a svmlight line is called.
+    label: what the first word of a svmlight line is called.  db: the address of the database that SQL text is for.
     """
 
     kinds: Mapping[str, Kind] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class ReadOptions:
     delimiter: str | None = None
     decimal: str | None = None
     label: str = "y"
+    db: str | None = field(default=None, repr=False)
 
 
 class Source(Protocol):
@@ -107,13 +109,13 @@ def rechunked(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table
         yield pa.Table.from_batches(waiting)
 
 
-def text_head(path: Path) -> str:
+def text_head(path: Path | StoredObject) -> str:
     """The first characters of a text file, plain, .gz or .zst. Raises SourceError where it cannot be read or is not UTF-8."""
     import pyarrow as pa
 
     try:
         compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
-        with pa.input_stream(str(path), compression=compression) as file:
+        with pa.input_stream(path.open() if isinstance(path, StoredObject) else str(path), compression=compression) as file:
             head: bytes = file.read(HEAD_BYTES)
     except (pa.ArrowException, OSError) as error:
         raise SourceError(

@@ -163,13 +163,14 @@ class SvmlightSource(SparseSource):
 
     def __init__(self, name: str, paths: Sequence[Path], label: str = "y") -> None:
         self.name, self.label = name, check_label(label)
+        self._paths = paths
         self._watched = [Watched.of(path) for path in paths]
         self.files = tuple(SourceFile(file.path.name, file.bytes) for file in self._watched)
 
     def sparse_rows(self) -> Iterator[SparseRows]:
         """See `SparseSource`."""
-        for file, watched in enumerate(self._watched):
-            first_row, line, path = 0, 1, watched.path
+        for file, (path, watched) in enumerate(zip(self._paths, self._watched, strict=True)):
+            first_row, line = 0, 1
             with watched.unchanged():
                 for chunk in _whole_lines(path):
                     rows = parsed(chunk, path, line)

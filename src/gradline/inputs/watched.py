@@ -1,7 +1,7 @@
 """Files that must stay as they are while they are read: half of the old rows and half of the new ones are nobody's data.
 
-A file is known by its size, the time of its last change and its inode (a file that was replaced by another has a new one), as
-they were when it was opened. Looked at before and after every read of it, the later ones included.
+A file is known by its size, the time of its last change and its inode (a file that was replaced by another has a new one), one in
+an object store by its ETag, as they were when it was opened. Looked at before and after every read of it, the later ones included.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradline.errors import DataError, SourceError
+from gradline.inputs.objects import StoredObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,14 +20,16 @@ if TYPE_CHECKING:
 class Watched(NamedTuple):
     """A file as it was when it was opened."""
 
-    path: Path
+    path: Path | StoredObject
     bytes: int
     changed: int
-    inode: int
+    inode: int | str
 
     @classmethod
-    def of(cls, path: Path) -> Watched:
+    def of(cls, path: Path | StoredObject) -> Watched:
         """The file as it is now. Raises SourceError where it is gone or may not be read."""
+        if isinstance(path, StoredObject):
+            return cls(path, *path.state())
         try:
             found = path.stat()
         except OSError as error:
@@ -38,6 +41,8 @@ class Watched(NamedTuple):
         try:
             now = Watched.of(self.path)
         except SourceError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
             raise DataError(f"{self.path} was removed while it was read.", "put it back, and start again.") from error
         if now != self:
             size = f": it had {self.bytes:,} bytes and has {now.bytes:,}" if now.bytes != self.bytes else ""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gradline.types import FloatArray
 
 
@@ -79,6 +81,12 @@ class Coordinates:
             return UserParameters(np.array([float(t) for t in slopes]), float(exact[-1] - moved) if self.intercept else 0.0)
         coefficients = w / self.scale
         return UserParameters(coefficients, b - float(coefficients @ self.centre))
+
+    def from_user(self, coefficients: Sequence[float] | FloatArray, intercept: float) -> FloatArray:
+        """θ of parameters in the user's units, (k,): the way back from `to_user`. Without an intercept theirs is left out."""
+        slopes = np.asarray(coefficients, dtype=np.float64)
+        w: FloatArray = slopes * self.scale
+        return np.append(w, intercept + float(slopes @ self.centre)) if self.intercept else w
 
     def standard(self) -> Coordinates:
         """The standard coordinates of the same columns."""

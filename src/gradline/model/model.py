@@ -187,19 +187,19 @@ class Model:
         return tuple(self._last_notices)
 
     @overload
-    def predict(self, data: Any, *, return_interval: Literal[False] = False) -> FloatArray: ...
+    def predict(self, data: Any, *, return_interval: Literal[False] = False, db: str | None = None) -> FloatArray: ...
     @overload
-    def predict(self, data: Any, *, return_interval: Literal[True]) -> PredictedIntervals: ...
-    def predict(self, data: Any, *, return_interval: bool = False) -> FloatArray | PredictedIntervals:
+    def predict(self, data: Any, *, return_interval: Literal[True], db: str | None = None) -> PredictedIntervals: ...
+    def predict(self, data: Any, *, return_interval: bool = False, db: str | None = None) -> FloatArray | PredictedIntervals:
         """Predictions in the target's unit, (rows,); NaN for rows that the contract drops.
 
         data: whatever `gradline.train` takes.  return_interval: the bounds of their intervals as well, infinite where too few rows
-        calibrated them.  Raises ContractError where the data break the contract and its decision is `error`; other breaches are told
-        as GradlineWarning.
+        calibrated them.  db: the database that SQL text is for.  Raises ContractError where the data break the contract and its
+        decision is `error`; other breaches are told as GradlineWarning.
         """
         if return_interval and self.intervals is None:
             raise UsageError("this model has no prediction intervals.", "train with --interval conformal or jackknife+.")
-        blocks = list(self.predictions(open_source(data, self.read_options()), intervals=return_interval))
+        blocks = list(self.predictions(open_source(data, self.read_options(db=db)), intervals=return_interval))
         self._warn()
         predicted = np.concatenate([block.predicted for block in blocks]) if blocks else np.zeros(0)
         if not return_interval:

@@ -10,6 +10,7 @@ from gradline.report.cells import Cell, Table
 from gradline.report.charts import score_label, target_label
 from gradline.report.numerals import count, percent, plural
 from gradline.report.representation import derived
+from gradline.representation.sparse import SparseRepresentation
 from gradline.types import Part
 
 if TYPE_CHECKING:
@@ -22,12 +23,13 @@ def steps(model: Model) -> list[tuple[str, str]]:
     columns = ", ".join(f"{count(number)} {kind}" for kind, number in kinds.most_common())
     features, own = len(model.representation.names), "no intercept" if model.config.get("intercept") is False else "an intercept"
     missing = model.contract.decisions.null
+    sparse = isinstance(model.representation, SparseRepresentation)
     found = [
         (
             "Inputs",
-            f"{plural(len(model.contract.columns), 'column')} ({columns}); null: {missing}" if kinds else "a sparse table",
+            "a sparse table" if sparse else f"{plural(len(model.contract.columns), 'column')} ({columns}); null: {missing}",
         ),
-        ("Features", f"{plural(features, 'number')} a row{_made(model)}"),
+        ("Features", f"{plural(features, 'number')} a row{'' if sparse else _made(model)}"),
         ("Score", f"{score_label(model)} = {plural(features, 'coefficient')} × features, and {own}"),
     ]
     if model.retransformation is not None:

@@ -82,7 +82,7 @@ def parts(model: Model) -> list[Table | str]:
         return []
     if model.policy is None:
         return [f"There is no policy for {_event(model, found)}: {found['reason']}."]
-    validation, test = found["validation"], found["test"]
+    validation, test, event = found["validation"], found["test"], found["event"]
     said: list[Table | str] = [
         f"To foresee {_event(model, found)}: {policy_in_words(model.policy)}. The threshold was chosen on {plural(validation['rows'], 'validation row')}, "
         f"{_why(found)}, and measured on rows that did not choose it."
@@ -97,7 +97,7 @@ def parts(model: Model) -> list[Table | str]:
     ]
     named = {
         "this policy": test,
-        "act where the prediction is the event": test["at_event"],
+        f"act where the prediction is {event['relation']} {number(event['value'])}": test["at_event"],
         "always act": test["always"],
         "never act": test["never"],
     }
@@ -122,9 +122,14 @@ def parts(model: Model) -> list[Table | str]:
         f"Against never acting it saves {number(saving['never']['value'])} a row ({_words(saving['never'])}), against always acting "
         f"{number(saving['always']['value'])} ({_words(saving['always'])}), on the same rows. "
         + ", ".join(f"{key.capitalize() if i == 0 else key} {text}" for i, (key, text) in enumerate(words.items()))
-        + (" (95% intervals)." if words else "")
+        + (f" (95% intervals, {_of(test['units'])})." if words else "")
     )
     return said
+
+
+def _of(units: Json) -> str:
+    """What the intervals go by."""
+    return "of independent rows" if units["by"] == "rows" else f"of {count(units['number'])} {units['by']}"
 
 
 def _words(estimate: Json) -> str:

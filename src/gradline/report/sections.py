@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from gradline.model.model import HISTORY_COLUMNS
-from gradline.report import assumptions, coefficients, dataflow, intervals, meaning, representation, sentences
+from gradline.report import assumptions, coefficients, dataflow, intervals, meaning_tables, representation, sentences
 from gradline.report import decisions as decisions_made
 from gradline.report.cells import Cell, Section, Table, cell, counted
 from gradline.report.numerals import UNKNOWN, count, number, percent, plural, r_squared
@@ -79,7 +79,7 @@ def meaning_sections(model: Model) -> list[Section]:
         Section("From data to decision", dataflow.parts(model), open=True),
         Section("Decisions", decisions_made.parts(model), open=True),
         Section("Intervals", intervals.parts(model)),
-        *meaning.sections(model),
+        *meaning_tables.sections(model),
     ]
     return [section for section in found if section.parts]
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from gradline.updates.base import UpdateRule
 
 FORMAT = "gradline checkpoint 2"
-FREE = ("max_steps", "max_epochs", "max_seconds", "threads", "checkpoint_steps", "checkpoint_seconds", "data")  # may change
+FREE = ("max_steps", "max_epochs", "max_seconds", "threads", "checkpoint_steps", "checkpoint_seconds", "data", "db")  # may change
 WORTH_KEEPING = 5.0  # seconds of steps
 ROW = attrgetter(*(f.name for f in fields(Step)))
 

@@ -68,7 +68,7 @@ def feature_kinds(source: Source, config: TrainConfig) -> tuple[dict[str, Kind],
         if stored is Kind.EMPTY and name not in declared:
             raise DataError(f"column {name!r} is null in every row of {source.name}.", f"leave it out: --drop {name}.")
         if kind is Kind.UNSUPPORTED:
-            text = f"{name!r} is {source.schema.field(name).type}, which cannot be a feature; left out. Unnest it with SQL text."
+            text = f"{name!r} is {source.schema.field(name).type}, which cannot be a feature; left out. Cast or unnest it with SQL text."
             if config.features is not None:
                 raise DataError(text)
             notices.append(Notice("left_out_type", name, text))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gradline.decisions.cost import FUNCTION, function_name
 from gradline.decisions.policy import check_settings
 from gradline.errors import UsageError, did_you_mean
+from gradline.inputs.address import without_password
 from gradline.kinds import declared_kinds
 from gradline.representation.expressions import MOST_POWER, parse
 from gradline.splits.gap import parsed_gap
@@ -90,7 +91,8 @@ class TrainConfig:
     errors.  cost_unit: what it is counted in.
     on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.
     force: run a learning rate past its limit.  threads: workers (None: one a core).
-    header, delimiter, decimal: how CSV is written, where that is not to be found out.
+    header, delimiter, decimal: how CSV is written, where that is not to be found out.  db: the address of the database that the SQL text is
+    for; `to_json` has it without its password.
     """
 
     target: str
@@ -162,6 +164,7 @@ class TrainConfig:
     header: bool | None = None
     delimiter: str | None = None
     decimal: str | None = None
+    db: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
@@ -385,6 +388,7 @@ class TrainConfig:
         document = document if self.l2 is not None else document | {"l2": AUTO}
         if callable(self.cost):
             document["cost"] = FUNCTION + function_name(self.cost)  # its code is not saved
+        document = document if self.db is None else document | {"db": without_password(self.db)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in document.items()}
 
     @classmethod

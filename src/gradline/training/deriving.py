@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gradline.errors import DataError, UsageError, did_you_mean
+from gradline.errors import DataError, UsageError, did_you_mean, plural
 from gradline.kinds import kind_of
+from gradline.maths.summaries import CategorySummary
 from gradline.representation.decode import DATE_PARTS, Decoder
 from gradline.representation.derive import Derived
 from gradline.representation.expressions import QUANTILES, Factor, Product, Spline, quoted
 from gradline.representation.features import IDENTIFIER_NAME
 from gradline.training.drawn import draw
-from gradline.types import Kind
+from gradline.types import Kind, Notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gradline.inputs.source import Source
     from gradline.maths.engine import Engine
+    from gradline.maths.summaries import Summary
     from gradline.representation.expressions import Expression
     from gradline.training.config import TrainConfig
     from gradline.training.rows import RowReader, Rows
@@ -231,6 +233,25 @@ def _levels(name: str, counts: Counter[str]) -> tuple[str, ...]:
             "group them with SQL text." if len(common) > MOST_LEVELS else "leave the product out.",
         )
     return tuple(sorted(common[1:]))  # the most frequent one is the reference, as among the features
+
+
+def pooled(derived: Iterable[Derived], summaries: Mapping[str, Summary]) -> list[Notice]:
+    """A word on the rare levels that have no slope of their own."""
+    notices = []
+    for each in derived:
+        summary = None if each.category is None else summaries.get(each.category)
+        if not isinstance(summary, CategorySummary) or summary.counts is None:
+            continue
+        counts = {level: rows for level, rows in summary.counts.items() if level not in each.levels}
+        reference = max(counts, key=lambda level: (counts[level], level), default="")
+        rows = sum(counts.values()) - counts.get(reference, 0)
+        if len(counts) > 1:
+            text = (
+                f"{each.expression}: {plural(len(counts) - 1, 'rare value')} of {each.category!r} ({rows:,} training rows) "
+                f"{'has' if len(counts) == 2 else 'have'} the slope of {reference!r}, the most frequent one."
+            )
+            notices.append(Notice("grouped_levels", each.category, text))
+    return notices
 
 
 def _knots(spline: Spline, values: FloatArray) -> tuple[float, ...]:

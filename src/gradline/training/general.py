@@ -197,11 +197,11 @@ def pose_general(
         )
     w, b = problem.coordinates.weights_and_bias(start)
     residual = np.concatenate([store.X[r.start : r.stop] @ w + b - store.y[r.start : r.stop] for r in store.parts()])
-    scale = MAD_TO_DEVIATION * float(np.median(np.abs(residual - np.median(residual))))
+    scale = MAD_TO_DEVIATION * _median(np.abs(residual - _median(residual, store.weight)), store.weight)
     if not scale > 0.0:  # half of the rows are fitted perfectly
-        scale = float(residual.std()) or problem.target_deviation
+        scale = _deviation(residual, store.weight) or problem.target_deviation
     if config.loss == "huber":
-        loss, constant = huber(config.huber_delta or HUBER_EFFICIENCY * scale), float(np.median(store.y))
+        loss, constant = huber(config.huber_delta or HUBER_EFFICIENCY * scale), _median(store.y, store.weight)
     else:
         loss, constant = pinball(config.quantile, SMOOTHING * scale), float(np.quantile(store.y, config.quantile))
     values = loss.exact.value(constant - store.y)
@@ -214,6 +214,21 @@ def pose_general(
     if not isinstance(problem, WideProblem):
         plain = problem.solution if config.penalty == 0.0 else solve(quadratic_loss(problem.training, problem.coordinates))
     return GeneralProblem(problem, loss, store, held_out, engine, config.penalty, start, baseline, plain, config.quantile)
+
+
+def _median(values: FloatArray, weight: FloatArray | None) -> float:
+    """Of rows as often as they weigh: of the two middle ones the mean."""
+    if weight is None:
+        return float(np.median(values))
+    order = np.argsort(values, kind="stable")
+    upto = np.cumsum(weight[order])
+    middle = [min(int(np.searchsorted(upto, upto[-1] / 2.0, side)), len(order) - 1) for side in ("left", "right")]
+    return float(values[order[middle]].mean())
+
+
+def _deviation(values: FloatArray, weight: FloatArray | None) -> float:
+    mean = np.average(values, weights=weight)
+    return float(np.sqrt(np.average((values - mean) ** 2, weights=weight)))
 
 
 ANY_LOSS = (gradient_descent.NAME, nesterov.NAME, lbfgs.NAME, adam.NAME)  # rules that do not need a quadratic

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gradline.inputs.contract import Contract
+    from gradline.maths.coordinates import Coordinates, UserParameters
     from gradline.maths.noise import GradientNoise
     from gradline.maths.problem import Problem
     from gradline.oracles.minibatch import ExampleStore
@@ -30,12 +31,25 @@ if TYPE_CHECKING:
 class Progress:
     """Who watches a run: `rows` is told how many rows have been read, each of the monitors sees every step.
 
-    shown: a monitor that is content with the recorded steps.
+    shown: a monitor that is content with the recorded steps.  parameters: is told the features' names and where the loop stands, in the
+    user's units, before the monitors see that step.
     """
 
     rows: Callable[[int], None] = lambda rows: None
     monitors: Sequence[Monitor] = ()
     shown: Monitor | None = None
+    parameters: Callable[[tuple[str, ...], UserParameters], None] | None = None
+
+
+class Beginning(NamedTuple):
+    """Where the loop is to begin, in the user's units: the coefficients by feature, 0 for those that are not named."""
+
+    coefficients: Mapping[str, float]
+    intercept: float
+
+    def in_loop(self, names: tuple[str, ...], coordinates: Coordinates) -> FloatArray:
+        """θ, (k,)."""
+        return coordinates.from_user([self.coefficients.get(name, 0.0) for name in names], self.intercept)
 
 
 @dataclass(frozen=True, slots=True)

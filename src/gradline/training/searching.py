@@ -354,10 +354,11 @@ def _candidates(found: Fit, representation: Representation, design: SampledDesig
     effects = np.abs(found.problem.coordinates.to_standard(found.descent.theta)[: len(representation.features)])
     derived = made_of(representation)
     ordered = [representation.features[j] for j in np.argsort(-effects, kind="stable")]
-    numbers = [f for f in ordered if f.part is Part.VALUE and f.column not in derived and _varied(design.numbers[f.column]) > 2]
+    numbers = [f for f in ordered if f.part is Part.VALUE and f.column not in derived and _varied(design.numbers[f.column]) > 1]
     known = {each.expression.key for each in representation.derived}
     wanted: list[Expression] = []
-    for feature in numbers[:MOST_NUMBERS]:
+    curved = [f for f in numbers if _varied(design.numbers[f.column]) > 2]  # a 0/1 column is its square; its products are slopes
+    for feature in curved[:MOST_NUMBERS]:
         values = design.numbers[feature.column]
         different, column = _varied(values), feature.column
         if different >= DIFFERENT["square"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
+from itertools import chain
 from threading import Semaphore
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -25,7 +26,7 @@ from gradline.splits.roles import row_hashes
 from gradline.types import NumberColumn, Part, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -158,6 +159,22 @@ def survey(
     return replace(again, summaries={**again.summaries, **{n: found.summaries[n] for n in listed}}, reads=2), reader
 
 
+def continued(before: Survey, source: Source, reader: RowReader, engine: Engine, seed: int) -> Survey:
+    """`before`, and then the rows of another source of numbers, whose blocks say where they stand: merged one by one, they come to the
+    bits of one read of all the blocks. `before` stays as it is.
+    """
+    return _read(source, reader, engine, seed, lambda rows: None, before)
+
+
+def _own(found: Survey) -> Survey:
+    """The same in memory of its own, where a merge writes."""
+    tallies = {
+        role: replace(tally, numbers=replace(tally.numbers, comoment=tally.numbers.comoment.copy()))
+        for role, tally in found.tallies.items()
+    }
+    return replace(found, tallies=tallies)
+
+
 def _most_frequent(summary: Summary, most: int) -> tuple[str, ...] | None:
     """The levels to keep of a crowded category; None for an identifier."""
     assert isinstance(summary, CategorySummary)
@@ -192,12 +209,21 @@ def most_at_once(bytes_each: int) -> int:
     return max(1, memory // (2 * max(bytes_each, 1)))
 
 
-def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows: Callable[[int], None]) -> Survey:
+def _read(
+    source: Source,
+    reader: RowReader,
+    engine: Engine,
+    seed: int,
+    on_rows: Callable[[int], None],
+    before: Survey | None = None,
+) -> Survey:
     limits = _Limits()
     matrices = MATRICES_A_BLOCK + sum(division.count for division in reader.divisions)
     at_once = Semaphore(most_at_once(matrices * 8 * len(reader.columns) ** 2))
 
-    def compute(block: Block) -> Survey:
+    def compute(block: Block | Survey) -> Survey:
+        if isinstance(block, Survey):
+            return block
         with at_once:  # of thousands of columns many threads would need more memory than there is
             return _block_survey(reader.read(block), reader, block, seed, limits)
 
@@ -207,7 +233,9 @@ def _read(source: Source, reader: RowReader, engine: Engine, seed: int, on_rows:
         limits.lower(both)
         return both
 
-    return checked(engine.map_merge(source.blocks(reader.columns), compute, merged), source, reader, on_rows)
+    blocks: Iterable[Block | Survey] = source.blocks(reader.columns)
+    items = blocks if before is None else chain([_own(before)], blocks)
+    return checked(engine.map_merge(items, compute, merged), source, reader, on_rows)
 
 
 def checked(rest: Survey | None, source: Source, reader: RowReader, on_rows: Callable[[int], None]) -> Survey:

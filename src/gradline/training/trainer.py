@@ -16,34 +16,27 @@ from gradline.errors import DataError, UsageError, plural
 from gradline.inputs.sparse import SparseSource
 from gradline.maths.compensated import LEAST_VARIANCE
 from gradline.maths.coordinates import Coordinates
-from gradline.maths.losses import SQUARED
 from gradline.maths.moments import Fill, Moments, indicator_pairs
 from gradline.maths.noise import measure
-from gradline.maths.problem import Problem, pose, too_flat
-from gradline.oracles.minibatch import Batches, ExampleStore, MiniBatchOracle
-from gradline.oracles.moments import MomentsOracle
-from gradline.oracles.sparse import SparseStore
-from gradline.oracles.streamed import StreamedOracle
+from gradline.maths.problem import Problem, pose
 from gradline.representation.decode import Decoder
 from gradline.representation.features import Limits, Representation, represent
-from gradline.training.cadence import EVERY_STEP, batch_cadence
 from gradline.training.collinearity import Collinearity, collinearity
 from gradline.training.columns import feature_kinds, made_of, make_contract, source_columns, table_columns, target_kind
 from gradline.training.dense import is_wide, prepare_dense, read_dense, refuse_dense
-from gradline.training.deriving import derivations, resolved
+from gradline.training.deriving import derivations, pooled, resolved
+from gradline.training.descending import batches_of, run_loop
 from gradline.training.doubts import bounded, data_doubts, run_doubts, table_doubts
 from gradline.training.elastic import ElasticNet, elastic_plan
 from gradline.training.escalation import escalated, needed, refined, staged
-from gradline.training.examples import stored_examples, streamed_oracle
+from gradline.training.examples import stored_examples
 from gradline.training.general import GeneralProblem, general_plan, pose_general
-from gradline.training.judge import Solved, observer
-from gradline.training.loop import descend
+from gradline.training.judge import Solved
 from gradline.training.plan import make_plan
 from gradline.training.prepared import Prepared, Progress
 from gradline.training.roles import Split, make_roles, make_split
 from gradline.training.rows import RowReader, SparseReader
-from gradline.training.sparse import prepare_sparse, read_sparse
-from gradline.training.stopping import Budget, stopping
+from gradline.training.sparse import SparseTable, prepare_sparse, read_sparse
 from gradline.training.survey import survey
 from gradline.training.validation import validated
 from gradline.training.wide import WideProblem, wide_doubts
@@ -57,25 +50,21 @@ if TYPE_CHECKING:
     from gradline.maths.certificate import Certificate
     from gradline.maths.diagonal import Diagonal
     from gradline.maths.engine import Engine
-    from gradline.maths.oracle import Oracle
+    from gradline.oracles.minibatch import ExampleStore
+    from gradline.oracles.sparse import SparseStore
     from gradline.representation.sparse import SparseRepresentation
     from gradline.training.checkpoint import Checkpoints
     from gradline.training.config import TrainConfig
     from gradline.training.cross_validation import CrossValidation
     from gradline.training.judge import Judge
     from gradline.training.learning_curve import LearningCurve
-    from gradline.training.loop import Descent, Position
+    from gradline.training.loop import Descent
     from gradline.training.plan import Plan
-    from gradline.training.stopping import Stopping
+    from gradline.training.prepared import Beginning
     from gradline.training.survey import Survey
-    from gradline.types import FloatArray
 
 
-FORCED_GROWTH = 1e3  # of the loss, at which a learning rate known to be unstable has shown it
-HOPELESS_GROWTH = 1e6  # and any other has
-OVERSHOOT = 10.0
 NOISE_ROWS = 8_192  # the sample from which the noise of mini-batches is measured
-MOST_RETRIES = 60  # halvings of the learning rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +106,12 @@ def train(
     engine: Engine,
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
-    read: Read | None = None,
+    read: Read | SparseTable | None = None,
+    begin: Beginning | None = None,
 ) -> Fit:
     """Train on a source. Raises InputError for data and settings that cannot be trained on.
 
-    read: the one read, where several targets share it.
+    read: the one read, where several targets share it or the caller has made it.  begin: where the loop begins, if not at its own place.
     """
     progress = progress or Progress()
 
@@ -132,31 +122,13 @@ def train(
         config = config.with_penalty(prepared.cross_validation.chosen)
 
     # 2. the loop
-    oracle, epoch = _oracle(source, config, engine, prepared)
-    theta, judge, noisy = prepared.start, prepared.judge, plan.oracle == "minibatch"
-    stop = _stopping(config, prepared, epoch, progress)
-    start: FloatArray | Position = theta
-    spent = 0.0
-    if checkpoints is not None:
-        start, spent = checkpoints.begin(config, problem, plan.rule, theta, stop, judge)
-    observe = observer(judge, exact=not noisy, epoch=epoch, spent=spent)
-    retries = MOST_RETRIES if config.on_divergence == "shrink" else 0
-    with np.errstate(over="ignore", invalid="ignore"):  # a run that is let diverge may overflow: the stopping sees it
-        descent = descend(
-            oracle,
-            plan.rule,
-            start,
-            observe,
-            stop,
-            retries,
-            checkpoints,
-            stop.recorded,
-            watched=bool(progress.monitors),
-        )
+    if begin is not None:
+        prepared = replace(prepared, start=begin.in_loop(problem.names, problem.coordinates))
+    descent = run_loop(source, config, engine, prepared, progress, checkpoints)
 
     # 3. the refinement, the certificate, and what is doubtful
     descent = refined(problem, plan, descent)
-    certificate = judge.certify(descent.theta)
+    certificate = prepared.judge.certify(descent.theta)
     texts = [name for name, kind in prepared.kinds.items() if kind is Kind.TEXT and name not in config.types]
     notices = run_doubts(descent, plan, certificate)
     collinear = None
@@ -176,7 +148,7 @@ def train(
         found,
         prepared.reader,
         bounded([*needed(prepared.notices, certificate), *notices]),
-        judge,
+        prepared.judge,
         prepared.stores,
         prepared.cross_validation,
         collinear,
@@ -187,61 +159,6 @@ def train(
 def _contract(source: Source, config: TrainConfig, prepared: Prepared) -> Contract:
     kinds = {name: prepared.kinds[name] for name in table_columns(prepared.representation, prepared.kinds)}
     return make_contract(kinds, prepared.survey, config, source)
-
-
-def _oracle(source: Source, config: TrainConfig, engine: Engine, prepared: Prepared) -> tuple[Oracle, int]:
-    """The oracle that the plan names, and how many of its steps are an epoch."""
-    l2 = config.penalty
-    problem, general = prepared.problem, prepared.judge if isinstance(prepared.judge, GeneralProblem) else None
-    if prepared.plan.oracle == "minibatch" and prepared.store is not None:
-        loss = SQUARED if general is None else general.loss
-        batches = _batches(config, prepared.store, config.batch_size)
-        return MiniBatchOracle(prepared.store, batches, intercept=config.intercept, l2=l2, loss=loss), batches.per_epoch
-    if general is not None:
-        return general.oracle(), 1
-    if prepared.plan.oracle == "streamed" and isinstance(prepared.store, SparseStore):
-        store = prepared.store
-        return StreamedOracle(engine, store.parts, store.examples, intercept=config.intercept, l2=l2), 1
-    assert isinstance(problem, Problem)  # what is sparse or wide keeps its rows
-    if prepared.plan.oracle == "streamed":
-        reader, representation = prepared.reader, prepared.representation
-        assert isinstance(reader, RowReader)
-        assert isinstance(representation, Representation)
-        return streamed_oracle(source, reader, representation, problem.coordinates, engine, l2), 1
-    return MomentsOracle(problem.loss, too_flat(problem)), 1
-
-
-def _batches(config: TrainConfig, store: ExampleStore | SparseStore, size: int) -> Batches:
-    mixed = isinstance(store, ExampleStore) and store.mixed
-    return Batches(config.seed, len(store), size, config.sampling, blocked=store.on_disk, mixed=mixed)
-
-
-def _stopping(config: TrainConfig, prepared: Prepared, epoch: int, progress: Progress) -> Stopping:
-    plan, bounded = prepared.plan, prepared.judge.tolerance
-    noisy = plan.oracle == "minibatch"
-    if "validation" in config.stop and prepared.problem.validation is None:
-        raise UsageError("--stop validation needs validation rows, and there are none.", "hold some out: --validation 0.1.")
-    if "gradient" in config.stop and noisy:
-        raise UsageError("--stop gradient asks the gradient of every step, and a mini-batch's is noise.", "--stop improvement.")
-    steps = plan.budget(config.max_steps)
-    if config.max_epochs is not None and config.max_steps is None:
-        steps = max(steps, config.max_epochs * epoch)
-    budget = Budget(steps, config.max_seconds, config.max_epochs, epoch)
-    on = config.stop
-    if isinstance(prepared.judge, GeneralProblem) and not prepared.judge.provable:  # then a small gradient has to do
-        if "gap" in on:
-            raise UsageError("--stop gap needs a bound of the minimum, and without a penalty there is none here.", "give --l2.")
-        on = tuple(("improvement" if noisy else "gradient") if name == "certificate" else name for name in on)
-    transient = OVERSHOOT * prepared.problem.solution.condition  # momentum that is stable overshoots by κ/7 on its way
-    growth = FORCED_GROWTH if plan.unstable else HOPELESS_GROWTH if noisy else max(HOPELESS_GROWTH, transient)
-    recorded = EVERY_STEP
-    if noisy and isinstance(prepared.judge, Solved):  # of the others a record remembers the ones before, or is of the batch
-        recorded = batch_cadence(len(prepared.start), config.batch_size, epoch)
-        recorded = recorded.ending(steps, config.max_epochs and config.max_epochs * epoch)
-    monitors = (*([] if progress.shown is None else [progress.shown]), *progress.monitors)
-    return stopping(
-        on, config.tolerance, config.patience, budget, growth, monitors, noisy=noisy, bounded=bounded, recorded=recorded
-    )
 
 
 def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, progress: Progress) -> Read:
@@ -270,10 +187,13 @@ def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, pr
     return Read(found, reader, time.perf_counter() - start, split, columns)
 
 
-def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progress, read: Read | None = None) -> Prepared:
+def prepare(
+    source: Source, config: TrainConfig, engine: Engine, progress: Progress, read: Read | SparseTable | None = None
+) -> Prepared:
     """Everything before the first step."""
     if isinstance(source, SparseSource):
-        return _prepare_sparse(source, config, engine, progress)
+        return _prepare_sparse(source, config, engine, progress, read)
+    assert not isinstance(read, SparseTable)  # which is of a sparse source
     shown, notices = feature_kinds(source, config)
     kinds, hidden, _ = derivations(source, config, shown)
 
@@ -288,13 +208,13 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     representation, left_out = represent(
         read.columns or training, found.summaries, limits, chosen, reader.decoder.derived, hidden
     )
-    notices += left_out
+    notices += left_out + pooled(representation.derived, found.summaries)
     if not representation.features:
         why = " ".join(n.message for n in notices) or "choose columns with --features."
         raise DataError("there is no feature left to train on.", why)
 
     # every λ on every fold, and the learning curve, where they were asked for
-    features = partial(_feature_moments, representation=representation, target=config.target)
+    features = partial(feature_moments, representation=representation, target=config.target)
     judged = validated(config, read.split, found, representation, features, engine)
     config, notices = judged.config, [*notices, *judged.notices]
 
@@ -304,7 +224,7 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         kept = {role: stored_examples(source, config, reader, representation, coordinates, found, role) for role in Role}
         stores = {role: store for role, store in kept.items() if store is not None}
         return prepare_dense(config, engine, found, reader, representation, coordinates, stores, kinds, notices)
-    moments = {role: _feature_moments(m, training, representation, config.target) for role, m in found.moments.items()}
+    moments = {role: feature_moments(m, training, representation, config.target) for role, m in found.moments.items()}
     posed = pose(representation.names, moments, coordinates, config.penalty)
     escalation = escalated(source, config, engine, reader, representation, posed, found, progress.rows)
     problem, notices = escalation.problem, [*notices, *escalation.notices]
@@ -318,7 +238,7 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
         judge = pose_general(config, problem, store, held_out, engine)
         start = judge.start
     if store is not None and config.oracle == "minibatch":
-        sample = _batches(replace(config, sampling="shuffled"), store, NOISE_ROWS).at(0)
+        sample = batches_of(replace(config, sampling="shuffled"), store, NOISE_ROWS).at(0)
         noise = measure(store.X[sample], store.y[sample], problem.solution, start, intercept=config.intercept)
     if isinstance(judge, GeneralProblem):
         plan = general_plan(config, problem, judge.loss, noise, found.reads + 1 + (judge.held_out is not None))
@@ -343,7 +263,9 @@ def prepare(source: Source, config: TrainConfig, engine: Engine, progress: Progr
     )
 
 
-def _prepare_sparse(source: SparseSource, config: TrainConfig, engine: Engine, progress: Progress) -> Prepared:
+def _prepare_sparse(
+    source: SparseSource, config: TrainConfig, engine: Engine, progress: Progress, read: Read | SparseTable | None
+) -> Prepared:
     if config.derive or config.degree > 1 or config.search or config.degree_curve:
         raise UsageError(f"{source.name} is sparse: numbers are derived of tables of columns.", "put the columns in before.")
     if config.fold_count or config.learning_curve:
@@ -352,7 +274,9 @@ def _prepare_sparse(source: SparseSource, config: TrainConfig, engine: Engine, p
             f"{source.name} is sparse: {what} is from the moments of dense tables.",
             f"give --l2 a number, leave {flag} out, and judge by the validation rows.",
         )
-    table = read_sparse(source, config, make_roles(source, config), progress.rows)
+    table = read
+    if not isinstance(table, SparseTable):
+        table = read_sparse(source, config, make_roles(source, config), progress.rows)
     _training_moments(table.survey, source, config)
     return prepare_sparse(table, config, engine)
 
@@ -391,7 +315,7 @@ def _training_moments(found: Survey, source: Source, config: TrainConfig) -> Mom
     return training
 
 
-def _feature_moments(moments: Moments, training: Moments, representation: Representation, target: str) -> Moments:
+def feature_moments(moments: Moments, training: Moments, representation: Representation, target: str) -> Moments:
     """The moments of the features, then the target; missing numbers imputed by the training mean, whatever the role."""
     where = training.index()
     fills = []
