@@ -161,7 +161,8 @@ def _rows(model: Model, check: Any, out: Path, settings: Json) -> _Rows:
     try:
         source = open_source(words, model.read_options(**settings))
         model.contract.check_schema(source.schema, source.name)
-        return _Rows(source.name, checked_rows(source, model.contract.columns))
+        found = checked_rows(source, model.contract.columns)
+        return _Rows(source.name, found) if found.of else _Rows(source.name, None, f"{source.name} has no rows.")
     except InputError as error:
         if not trained:
             raise

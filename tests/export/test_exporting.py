@@ -105,6 +105,22 @@ def test_rows_that_the_model_refuses_are_no_rows_to_check_on(to, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_no_rows_prove_nothing(tmp_path):
+    model = fit(simple(), validation=0, test=0.2)
+    found = export_model(model, "sql", tmp_path / "y.sql", check=simple().slice(0, 0))
+    assert (found["checked"], found["rows"]) == (False, None)
+    assert found["reason"].endswith("has no rows.")
+
+
+def test_large_strings_and_views_are_checked_as_others(tmp_path):
+    table = simple()
+    model = fit(table, validation=0, test=0.2)
+    for kind in (pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.large_string())):
+        other = table.set_column(2, "c", table["c"].cast(kind))
+        for to in ("sql", "python"):
+            assert export_model(model, to, tmp_path / "y", check=other)["checked"] is True
+
+
 def test_a_model_of_a_database_is_checked_on_its_query(folder, capsys):
     with duckdb.connect("t.duckdb") as connection:
         rows = simple()  # noqa: F841

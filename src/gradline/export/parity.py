@@ -92,7 +92,7 @@ def _least(hashes: Hashes, tables: list[pa.Table], most: int) -> tuple[Hashes, l
     """The rows with the least hashes, in their order, in one table, and the largest of those hashes."""
     import pyarrow as pa
 
-    table = pa.concat_tables(tables).combine_chunks()
+    table = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
     if len(hashes) <= most:
         return hashes, [table], np.uint64(2**64 - 1)
     limit = np.partition(hashes, most - 1)[most - 1]
@@ -120,8 +120,6 @@ def _plain_type(kind: pa.DataType, wanted: Kind) -> pa.DataType:
     if types.is_null(kind):
         by_kind = {Kind.TEXT: pa.string(), Kind.BOOLEAN: pa.bool_(), Kind.DATE: pa.date32(), Kind.TIMESTAMP: pa.timestamp("us")}
         return by_kind.get(wanted, pa.float64())
-    if types.is_large_string(kind):
-        return pa.string()
     if types.is_float16(kind):
         return pa.float64()
     if types.is_integer(kind) and kind != pa.uint64():
