@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradline import __version__
 from gradline.errors import StorageError, UsageError
 from gradline.model.model import Model, load
 from gradline.types import Kind

@@ -9,9 +9,9 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gradline import __version__
 from gradline.export.formula import CategoryTerm, Logarithm, Product, Read, Spline
 from gradline.export.runtime import bounds, decided, score
+from gradline.version import __version__
 
 if TYPE_CHECKING:
     from gradline.export.formula import Column, Decision, Formula, Number, NumberTerm

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradline import __version__
 from gradline.arrays import as_numpy, flat_column
 from gradline.errors import UsageError
 from gradline.export.formula import (
@@ -32,6 +31,7 @@ from gradline.export.formula import (
 )
 from gradline.representation.decode import HOURS, MONTHS, WEEKDAYS, as_numbers
 from gradline.types import Kind
+from gradline.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradline import __version__
 from gradline.errors import UsageError, did_you_mean, printable
 from gradline.export.formula import (
     DAYS,
@@ -29,6 +28,7 @@ from gradline.export.formula import (
 )
 from gradline.representation.decode import WEEKDAYS
 from gradline.types import Kind
+from gradline.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
