@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from gradline.errors import StorageError, UsageError
 from gradline.model.model import Model, load
 from gradline.types import Kind
+from gradline.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
