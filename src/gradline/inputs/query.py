@@ -84,7 +84,9 @@ def stream(sql: str, file: int, columns: Sequence[str], translate: Translate, *,
 
 def first_lines(error: Exception) -> str:
     """DuckDB's message without its advice on DuckDB's own options."""
-    own = str(error).rpartition("gradline.errors.")[2].partition(": ")[2] if "Traceback" in str(error) else ""  # of a stored object
+    own = (
+        str(error).rpartition("gradline.errors.")[2].partition(": ")[2] if "Traceback" in str(error) else ""
+    )  # of a stored object
     return " ".join(line.strip()[:LONGEST_LINE] for line in (own or str(error)).split("\n\n")[0].splitlines()[:3])
 
 
