@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gradline import __version__
 from gradline.errors import ContractError, InputError, ParityError, UsageError, did_you_mean, plural
 from gradline.export import engines
 from gradline.export.differences import differences
@@ -50,7 +52,7 @@ def export_model(
     *,
     dialect: str = "duckdb",
     check: Any = None,
-    database: str | None = None,
+    server: str | None = None,
     **settings: Any,
 ) -> Json:
     """Write a model as SQL, a Python function, JSON or ONNX, and check that it predicts the same.
@@ -62,8 +64,8 @@ def export_model(
     out : the file; `<out>.parity.json` is written beside it. Default: the target's name in the current directory.
     dialect : of SQL: `duckdb` or `postgres`.
     check : rows to check it on, whatever `gradline.train` takes; False for no check. Default: the data that the model was trained on.
-    database : an address of PostgreSQL, to check its dialect there.
-    **settings : how a CSV of `check` is to be read: `header`, `delimiter`, `decimal`.
+    server : an address of PostgreSQL, to check its dialect there.
+    **settings : how `check` is to be read: `header`, `delimiter`, `decimal`, `db`.
 
     Returns
     -------
@@ -83,7 +85,7 @@ def export_model(
     if to not in SUFFIXES:
         raise UsageError(f"there is no export to {to!r}.", did_you_mean(to, SUFFIXES))
     dialect_of(dialect)
-    formula = formula_of(model)
+    formula = replace(formula_of(model), made_by=f"gradline {__version__}")
     path = _path(model, to, out)
     engine = dialect if to == "sql" else to
     content = _content(formula, engine)
@@ -91,7 +93,7 @@ def export_model(
     parity_path = path.with_name(path.name + PARITY)
     with atomic_file(path) as staging, atomic_file(parity_path) as parity_staging:
         staging.write_bytes(content)
-        parity = _parity(model, formula, engine, content, staging, rows, database)
+        parity = _parity(model, formula, engine, content, staging, rows, server)
         document: Json = {
             "format": "gradline parity",
             "version": 1,
@@ -154,6 +156,8 @@ def _rows(model: Model, check: Any, out: Path, settings: Json) -> _Rows:
     for file in _files(words):
         if out.exists() and file.exists() and out.samefile(file):
             raise UsageError(f"--out {out} is among the rows to check on; it would be replaced.", "give another name.")
+    if trained and model.config.get("db") is not None:
+        settings = {"db": model.config["db"]} | settings
     try:
         source = open_source(words, model.read_options(**settings))
         model.contract.check_schema(source.schema, source.name)
@@ -174,7 +178,7 @@ def _files(words: Any) -> list[Path]:
     return []
 
 
-def _parity(model: Model, formula: Formula, engine: str, content: bytes, path: Path, rows: _Rows, database: str | None) -> Json:
+def _parity(model: Model, formula: Formula, engine: str, content: bytes, path: Path, rows: _Rows, server: str | None) -> Json:
     """Both predictions compared. Raises ParityError."""
     unknown = {
         "checked": False,
@@ -189,10 +193,10 @@ def _parity(model: Model, formula: Formula, engine: str, content: bytes, path: P
     if rows.rows is None:
         return unknown | empty
     table = rows.rows.table
-    found = _found(formula, engine, content, path, table, database)
+    expected = _expected(model, formula, table)  # first: what gradline refuses is no row to check on
+    found = _found(formula, engine, content, path, table, server)
     if found.said is None:
         return unknown | empty | {"engine": found.engine, "reason": found.reason}
-    expected = _expected(model, formula, table)
     parity = compared(expected, found.said, formula.decision)
     if parity.mistaken:
         raise ParityError(
@@ -212,12 +216,12 @@ def _parity(model: Model, formula: Formula, engine: str, content: bytes, path: P
     }
 
 
-def _found(formula: Formula, engine: str, content: bytes, path: Path, table: Any, database: str | None) -> Found:
+def _found(formula: Formula, engine: str, content: bytes, path: Path, table: Any, server: str | None) -> Found:
     match engine:
         case "duckdb":
             return engines.in_duckdb(content.decode(), table, beside(formula, dialect_of(engine)))
         case "postgres":
-            return engines.in_postgres(content.decode(), table, database, beside(formula, dialect_of(engine)))
+            return engines.in_postgres(content.decode(), table, server, beside(formula, dialect_of(engine)))
         case "python":
             return engines.in_python(path, table)
         case "json":

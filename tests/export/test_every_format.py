@@ -1,5 +1,6 @@
 """Every export predicts what the model predicts, of every kind of column."""
 
+import datetime as dt
 import json
 import math
 import subprocess
@@ -223,3 +224,29 @@ def test_a_sparse_table_has_no_columns_to_export():
     model = gl.train(X, X @ np.arange(5.0) + np.sin(np.arange(80)), validation=0, test=0.2)
     with pytest.raises(UsageError, match="sparse"):
         formula_of(model)
+
+
+@pytest.mark.parametrize("engine", FORMATS)
+def test_a_level_with_a_nul_is_a_level(engine, tmp_path):
+    rng = np.random.default_rng(0)
+    level = rng.choice(["a", "a\0b", "a\0c", ""], 200)
+    table = pa.table({"c": level.tolist(), "y": np.char.str_len(level) + (level == "a\0b") + 0.1 * rng.normal(size=200)})
+    check(fit(table, validation=0, test=0.2), engine, table, tmp_path)
+
+
+def test_the_python_function_takes_no_time_for_a_date(tmp_path):
+    model, table, _ = case("mixed")
+    path = tmp_path / "exported.py"
+    path.write_text(python_text(formula_of(model)))
+    namespace = {}
+    exec(path.read_text(), namespace)
+    row = table.slice(0, 1).to_pylist()[0]
+    at_midnight = dt.datetime(2024, 5, 5)  # noqa: DTZ001
+    expected = namespace["predict"](row | {"day": dt.date(2024, 5, 5)})
+    assert namespace["predict"](row | {"day": at_midnight}) == namespace["predict"](row | {"day": "2024-05-05"}) == expected
+    with pytest.raises(ValueError, match="column 'day' is"):
+        namespace["predict"](row | {"day": at_midnight.replace(hour=15)})
+    zoned = dt.datetime(2024, 5, 5, 12, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+    naive = zoned.astimezone(dt.UTC).replace(tzinfo=None)
+    assert namespace["predict"](row | {"moment": zoned}) == namespace["predict"](row | {"moment": naive})
+    assert namespace["predict"](row | {"size": float("nan")}) == namespace["predict"](row | {"size": None})

@@ -12,7 +12,7 @@ import pytest
 from exporting_cases import case
 
 import gradline as gl
-from gradline.errors import ContractError, ParityError, UsageError
+from gradline.errors import ContractError, DataError, ParityError, UsageError
 from gradline.export import sql
 from gradline.exporting import export_model
 from tables import fit, gradline, leftovers, mixed, predicted, simple, write_csv, write_parquet
@@ -91,13 +91,29 @@ def test_where_it_cannot_be_checked_it_says_why(trained, capsys):
     assert gradline(capsys, "export", "run", "--to", "sql", "--no-check", "--json").json["reason"] == "that was not asked for."
 
 
-def test_rows_that_the_contract_refuses_are_no_rows_to_check_on(tmp_path):
+@pytest.mark.parametrize("to", ["sql", "python"])
+def test_rows_that_the_model_refuses_are_no_rows_to_check_on(to, tmp_path):
     table = simple()
     model = fit(table, unseen="error", validation=0, test=0.2)
     strange = table.set_column(2, "c", pa.array(["never seen"] * 300))
     with pytest.raises(ContractError, match="--no-check"):
-        export_model(model, "sql", tmp_path / "y.sql", check=strange)
+        export_model(model, to, tmp_path / "y", check=strange)
+    positive = table.set_column(0, "x0", pa.array(np.exp(np.array(table["x0"]))))
+    model = fit(positive, derive=("log(x0)",), validation=0, test=0.2)
+    with pytest.raises(DataError, match="logarithm"):
+        export_model(model, to, tmp_path / "y", check=table)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_a_database_is_checked_on_its_query(folder, capsys):
+    with duckdb.connect("t.duckdb") as connection:
+        rows = simple()  # noqa: F841
+        connection.execute("CREATE TABLE t AS FROM rows")
+    query, db = "select * from t order by x0", "duckdb:///t.duckdb"
+    assert gradline(capsys, "train", query, "--db", db, "--target", "y", "--out", "run").code == 0
+    assert gradline(capsys, "export", "run", "--to", "sql", "--json").json["rows"] == 300
+    found = gradline(capsys, "export", "run", "--to", "json", "--check", "select * from t limit 20", "--db", db, "--json").json
+    assert (found["checked"], found["rows"]) == (True, 20)
 
 
 @pytest.mark.parametrize(

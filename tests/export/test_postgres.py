@@ -15,7 +15,7 @@ from gradline.export.of_model import formula_of
 from gradline.export.parity import compared, plain
 from gradline.export.sql import sql_text
 from gradline.exporting import export_model
-from postgres_server import postgres_server
+from servers import ADDRESS_PASSWORD, postgresql
 from tables import fit, gradline, predicted, simple, write_csv
 
 pytestmark = pytest.mark.integration
@@ -24,9 +24,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def database():
-    pytest.importorskip("adbc_driver_postgresql", reason="the package adbc-driver-postgresql is not installed")
-    with postgres_server() as address:
-        yield address
+    with postgresql() as address:
+        yield address.format(ADDRESS_PASSWORD)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -95,7 +94,7 @@ def test_on_100_000_flights_no_export_differs_by_more_than_a_billionth(to, datab
     file = ROOT / "examples/flights.parquet"
     features = ("distance", "carrier", "origin", "dest", "hour", "time_hour", "dep_delay", "tailnum")
     model = fit(pq.read_table(file).slice(0, 60_000), target="air_time", features=features, assess="no")
-    how = {"dialect": "postgres", "database": database} if to == "postgres" else {}
+    how = {"dialect": "postgres", "server": database} if to == "postgres" else {}
     found = export_model(model, "sql" if how else to, tmp_path / "flights", check=file, **how)
     print(f"\n{to}: 100,000 flights in {found['engine']}: {found['max_absolute_difference']:.3g} minutes")
     assert (found["checked"], found["rows"], found["of"]) == (True, 100_000, 336_776)

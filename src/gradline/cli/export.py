@@ -58,7 +58,7 @@ def export(
         if out is not None and out.exists() and file.exists() and out.samefile(file):
             raise UsageError(f"--out {out} is the model itself; it would be replaced.", "give the name of a new file.")
     rows: Any = False if no_check else list(check) or None
-    found = export_model(trained, to, out, dialect=dialect, check=rows, database=server, **csv_settings(given))
+    found = export_model(trained, to, out, dialect=dialect, check=rows, server=server, **csv_settings(given))
     print_notices(Notice(**notice) for notice in found["warnings"])
     if as_json:
         print_json({"model": model, **found})

@@ -25,7 +25,7 @@ def document_of(formula: Formula) -> Json:
     return {
         "format": FORMAT,
         "version": VERSION,
-        "made_by": f"gradline {__version__}",
+        "made_by": formula.made_by,
         "target": {"name": formula.target, "unit": formula.unit},
         "decisions": {
             name: word for name, word in asdict(formula.decisions).items() if name in ("null", "unseen", "out_of_range")

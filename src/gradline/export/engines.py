@@ -11,6 +11,7 @@ import numpy as np
 from gradline.arrays import as_arrow, as_numpy
 from gradline.errors import GradlineError, UsageError
 from gradline.export.sql import PREDICTION, quoted
+from gradline.inputs.address import scheme_of
 from gradline.inputs.query import connect, first_lines
 
 if TYPE_CHECKING:
@@ -55,10 +56,12 @@ def in_duckdb(expression: str, table: pa.Table, besides: Mapping[str, str] | Non
     return Found(f"DuckDB {duckdb.__version__}", _columns(found))
 
 
-def in_postgres(expression: str, table: pa.Table, database: str | None, besides: Mapping[str, str] | None = None) -> Found:
+def in_postgres(expression: str, table: pa.Table, server: str | None, besides: Mapping[str, str] | None = None) -> Found:
     """An SQL expression in PostgreSQL: the rows are put into a temporary table of that session."""
-    if database is None:
+    if server is None:
         return Found("PostgreSQL", None, "no database was given: --server postgresql://…")
+    if scheme_of(server) != "postgresql":
+        raise UsageError("--server is not the address of a PostgreSQL server.", "write postgresql://user@host/name.")
     try:
         import adbc_driver_postgresql.dbapi as adbc
     except ImportError:
@@ -66,7 +69,7 @@ def in_postgres(expression: str, table: pa.Table, database: str | None, besides:
     order, name = _free("row", table), f"gradline_{secrets.token_hex(8)}"
     numbered = table.append_column(order, as_arrow(np.arange(table.num_rows)))
     try:
-        with adbc.connect(database) as connection, connection.cursor() as cursor:
+        with adbc.connect(server) as connection, connection.cursor() as cursor:
             cursor.adbc_ingest(name, numbered, mode="create", temporary=True)
             cursor.execute(_query(expression, name, order, besides or {}))
             found = _columns(cursor.fetch_arrow_table())

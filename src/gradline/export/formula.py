@@ -170,6 +170,7 @@ class Formula:
 
     columns: what it reads, by name: those of its terms, and those that the decisions look at.
     interval, decision: what is made of the prediction alone.  left_out: what the model says beside its prediction and this does not.
+    made_by: gradline and its version.
     """
 
     target: str
@@ -182,6 +183,7 @@ class Formula:
     interval: Interval | None = None
     decision: Decision | None = None
     left_out: tuple[str, ...] = ()
+    made_by: str = "gradline"
 
     @property
     def outputs(self) -> tuple[str, ...]:

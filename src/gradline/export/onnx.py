@@ -70,8 +70,7 @@ def onnx_bytes(formula: Formula) -> bytes:
         ),
         opset_imports=[onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
         ir_version=IR_VERSION,
-        producer_name="gradline",
-        producer_version=__version__,
+        producer_name=formula.made_by,
     )
     onnx.helper.set_model_props(model, {"gradline": json.dumps({"outputs": outputs, "inputs": input_forms(formula)})})
     onnx.checker.check_model(model, full_check=True)

@@ -146,7 +146,7 @@ def sql_text(formula: Formula, dialect: str, notes: Sequence[str] = ()) -> str:
     _check_names(formula, engine)
     unit = f" ({formula.unit})" if formula.unit else ""
     comments = [
-        f"A linear regression as an expression of {engine.title}, written by gradline {__version__}.",
+        f"A linear regression as an expression of {engine.title}, written by {formula.made_by}.",
         f"It predicts {formula.target!r}{unit}:  SELECT *, <this expression> AS prediction FROM the_table",
         *_beside_lines(formula, engine),
         "",
