@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import gradline as gl
 from gradline.errors import DataError, SourceError, UsageError
 from gradline.inputs.opening import open_source
 from gradline.inputs.rereads import Rereads
@@ -77,6 +78,9 @@ def test_a_query_to_a_database_is_repeatable_only_when_it_is_ordered(kind, reque
     assert opened("select * from t order by id", db).repeatable
     assert not opened("select * from t", db).repeatable
     assert fit("select count, y from t", db=db).result["repeatable"] is False
+    with pytest.raises(UsageError, match=r"the query without ORDER BY to .* only once"):
+        gl.train("select count, y from t", "y", db=db, errors="HC3")
+    assert fit("select count, y from t order by id", db=db, errors="HC3").result["inference"]["errors"] == "HC3"
 
 
 @pytest.mark.parametrize("kind", ["duckdb", "sqlite"])
