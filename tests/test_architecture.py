@@ -23,13 +23,7 @@ LAYERS = [
     {"report", "export", "serving", "monitors", "lab", "engines"},
     {
         "api",
-        "measuring",
         "assessing",
-        "calibrating",
-        "deciding",
-        "meaning",
-        "comparing",
-        "reviewing",
         "exporting",
         "cli",
         "sklearn",

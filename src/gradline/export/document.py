@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from gradline.export.formula import CategoryTerm, Logarithm, Product, Read, Spline
 from gradline.export.runtime import bounds, decided, score
-from gradline.version import __version__
 
 if TYPE_CHECKING:
     from gradline.export.formula import Column, Decision, Formula, Number, NumberTerm

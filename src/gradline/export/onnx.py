@@ -31,7 +31,6 @@ from gradline.export.formula import (
 )
 from gradline.representation.decode import HOURS, MONTHS, WEEKDAYS, as_numbers
 from gradline.types import Kind
-from gradline.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -28,7 +28,6 @@ from gradline.export.formula import (
 )
 from gradline.representation.decode import WEEKDAYS
 from gradline.types import Kind
-from gradline.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
