@@ -14,7 +14,7 @@ import gradline
 ROOT = Path(gradline.__file__).parent
 
 LAYERS = [
-    {"types", "errors", "storage", "arrays", "kinds"},
+    {"types", "errors", "storage", "arrays", "kinds", "version"},
     {"maths"},
     {"inputs", "representation", "splits", "decisions"},
     {"oracles", "updates"},
@@ -23,13 +23,7 @@ LAYERS = [
     {"report", "export", "serving", "monitors", "lab", "engines"},
     {
         "api",
-        "measuring",
         "assessing",
-        "calibrating",
-        "deciding",
-        "meaning",
-        "comparing",
-        "reviewing",
         "exporting",
         "cli",
         "sklearn",

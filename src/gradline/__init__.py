@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from gradline.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gradline.api import evaluate, train
-    from gradline.comparing import compare
+    from gradline.assessing.comparing import compare
     from gradline.errors import GradlineError, GradlineWarning, InputError
     from gradline.exporting import export_model
     from gradline.model.model import Model, load
@@ -39,7 +39,7 @@ _HOMES = {
     "Model": "gradline.model.model",
     "Step": "gradline.training.stopping",
     "StopReason": "gradline.training.stopping",
-    "compare": "gradline.comparing",
+    "compare": "gradline.assessing.comparing",
     "evaluate": "gradline.api",
     "export_model": "gradline.exporting",
     "load": "gradline.model.model",

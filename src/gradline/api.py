@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from gradline.arrays import flat_column
-from gradline.assessing import assess, check_assessment
+from gradline.assessing.assessment import assess, check_assessment
+from gradline.assessing.measuring import check_errors, measure
+from gradline.assessing.reviewing import Beside, Review
 from gradline.engines.threads import ThreadEngine
 from gradline.errors import GradlineWarning, UsageError
 from gradline.evaluation import metrics as measured
@@ -19,13 +21,11 @@ from gradline.inputs.memory import target_names
 from gradline.inputs.opening import open_source
 from gradline.inputs.source import ReadOptions
 from gradline.inputs.sparse import SparseSource
-from gradline.measuring import check_errors, measure
 from gradline.model.model import HISTORY_COLUMNS, Model
 from gradline.model.sparse import SparseModel
 from gradline.report.command import with_commands
 from gradline.report.run import run_directories, write_run
 from gradline.representation.sparse import SparseRepresentation
-from gradline.reviewing import Beside, Review
 from gradline.training.checkpoint import Checkpoints, checkpoint_path
 from gradline.training.collinearity import UNKNOWN
 from gradline.training.config import TrainConfig

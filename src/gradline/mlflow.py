@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradline import __version__
 from gradline.errors import StorageError, UsageError
 from gradline.model.model import Model, load
 from gradline.types import Kind
+from gradline.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 import gradline as gl
-from gradline.assessing import assess
+from gradline.assessing.assessment import assess
 from gradline.engines.threads import ThreadEngine
 from gradline.errors import UsageError
 from gradline.evaluation import kept_rows
@@ -94,7 +94,7 @@ def test_small_tables_are_assessed_without_being_asked_and_large_ones_when_asked
     data = table().drop(["who", "w"])
     assert gl.train(data, "y").result["assessment"]["rows"]["train"]["kept"] > 0
     assert gl.train(data, "y", assess="no").result["assessment"] is None
-    monkeypatch.setattr("gradline.assessing.SMALL", M)
+    monkeypatch.setattr("gradline.assessing.assessment.SMALL", M)
     assert gl.train(data, "y").result["assessment"] is None
     assert gl.train(data, "y", assess="yes").result["assessment"] is not None
 

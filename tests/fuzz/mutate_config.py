@@ -6,7 +6,7 @@ import numpy as np
 import tomli_w
 from outcomes import check, command
 
-from gradline.training.config import CHOICES
+from gradline.training.checks import CHOICES
 from tables import simple, write_csv
 
 NAMES = (

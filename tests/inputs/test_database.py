@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import gradline as gl
 from gradline.errors import DataError, SourceError, UsageError
 from gradline.inputs.opening import open_source
 from gradline.inputs.rereads import Rereads
@@ -77,6 +78,9 @@ def test_a_query_to_a_database_is_repeatable_only_when_it_is_ordered(kind, reque
     assert opened("select * from t order by id", db).repeatable
     assert not opened("select * from t", db).repeatable
     assert fit("select count, y from t", db=db).result["repeatable"] is False
+    with pytest.raises(UsageError, match=r"the query without ORDER BY to .* only once"):
+        gl.train("select count, y from t", "y", db=db, errors="HC3")
+    assert fit("select count, y from t order by id", db=db, errors="HC3").result["inference"]["errors"] == "HC3"
 
 
 @pytest.mark.parametrize("kind", ["duckdb", "sqlite"])
@@ -161,14 +165,16 @@ def late_values(tmp_path_factory):
     path = tmp_path_factory.mktemp("l") / "t.db"
     with sqlite3.connect(path) as writer:
         writer.execute("CREATE TABLE t (id integer primary key, fraction, late, word, empty, y)")
-        rows = [(i, i % 97, None, i % 3, None, 2.0 * (i % 97)) for i in range(66_000)]
-        rows += [(66_000 + i, i + 0.5, 0.25 * i, "none", None, 2.0 * i) for i in range(1_000)]
+        rows = [(i, i % 97, None, i % 3, None, 2.0 * (i % 97)) for i in range(1_100)]
+        rows += [(1_100 + i, i + 0.5, 0.25 * i, "none", None, 2.0 * i) for i in range(1_000)]
         writer.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", rows)
     writer.close()
     return path, rows
 
 
-def test_a_column_of_sqlite_has_the_type_that_all_its_values_have(late_values):
+@pytest.mark.parametrize("batch_rows", [1, 700, 1_024, 1 << 16])
+def test_a_column_of_sqlite_has_the_type_that_all_its_values_have(late_values, batch_rows, monkeypatch):
+    monkeypatch.setattr("gradline.inputs.sqlite.BATCH_ROWS", batch_rows)
     path, rows = late_values
     for sql, order in (
         ("select * from t order by id", 1),
@@ -184,9 +190,10 @@ def test_a_column_of_sqlite_has_the_type_that_all_its_values_have(late_values):
             assert column.to_pylist() == wanted
 
 
-def test_a_column_that_begins_with_nulls_is_trained_on(late_values):
+def test_a_column_that_begins_with_nulls_is_trained_on(late_values, monkeypatch):
+    monkeypatch.setattr("gradline.inputs.sqlite.BATCH_ROWS", 1_024)
     model = fit("select fraction, late, y from t order by id", db=f"sqlite:///{late_values[0]}", max_steps=5)
-    assert model.result["rows"]["read"] == 67_000
+    assert model.result["rows"]["read"] == 2_100
     assert "late" in model.coefficients
 
 

@@ -18,6 +18,9 @@ CASES = {
     "past the limit": ({"features": ["x"]}, {"rate": 2.2, "scaling": "none"}, None),
     "batches": ({"features": ["x"]}, {"batch": 32, "rate": 0.3, "steps": 50}, None),
     "altered": ({"features": ["x"], "rows": 50, "degree": 3, "divide": 2.0, "shift": 1.0, "noise": 0.2, "validation": 0.3, "moved": [[0, 4, 9.0, 1.0]]}, {"rate": 0.8, "steps": 30}, None),
+    "a unit": ({"features": ["x", "z"], "divide": 3.0, "shift": 0.25}, {"rate": 0.6, "scaling": "none", "steps": 40}, None),
+    "powers": ({"features": ["x"], "divide": 4.0, "degree": 3}, {"rule": "conjugate_gradient"}, None),
+    "a unit, batches": ({"features": ["x"], "divide": 3.0}, {"batch": 32, "rate": 0.3, "steps": 20}, None),
     "another start": ({"features": ["x"]}, {"rate": 0.4, "scaling": "none", "steps": 15}, [3.0, -2.0]),
     "altered, another start": ({"features": ["x"], "rows": 40, "divide": 3.0}, {"rate": 0.4, "steps": 15}, [3.0, -2.0]),
 }  # fmt: skip

@@ -47,6 +47,7 @@ def test_every_file_that_the_page_asks_for_is_one_of_its_own():
         "state.js",
         "server.js",
         "handles.js",
+        "overlay.js",
         "words.js",
         "lab.css",
     ):

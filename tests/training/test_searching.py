@@ -14,7 +14,7 @@ from gradline.errors import UsageError
 from gradline.inputs.memory import TableSource
 from gradline.splits.divisions import Folds
 from gradline.splits.roles import RowRoles, ValueRoles
-from gradline.training import searching
+from gradline.training import sampled_design
 from gradline.training.config import TrainConfig
 from gradline.types import Role
 from reference import fit
@@ -189,7 +189,7 @@ def test_no_row_that_is_held_out_has_a_say():
 
 
 def test_the_sample_is_a_function_of_the_rows_alone(monkeypatch, tmp_path):
-    monkeypatch.setattr(searching, "SEARCH_ROWS", 300)
+    monkeypatch.setattr(sampled_design, "SEARCH_ROWS", 300)
     table = a_table(4, rows=1500, planted="log")
     whole = searched(table)
     assert (whole["rows"], whole["of"]) == (300, sample_of(table)[0].sum())

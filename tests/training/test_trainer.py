@@ -503,3 +503,13 @@ def test_names_that_are_not_there_are_refused_with_what_is_meant():
 def test_a_target_without_variation_is_refused(y):
     with pytest.raises(DataError):
         fit(simple(50)[0], y)
+
+
+def test_held_out_rows_without_weight_judge_nothing():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=400)
+    held_out = RowRoles(0, 0.1, 0.1).assign(0, 0, 400, None) == Role.VALIDATION
+    table = pa.table({"x": x, "y": 2.0 * x + rng.normal(size=400), "w": np.where(held_out, 0.0, 1.0)})
+    model = fit(table, "y", weight="w")
+    assert model.metrics["validation"] is None
+    assert model.metrics["test"]["rows"] > 0

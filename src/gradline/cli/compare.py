@@ -23,8 +23,8 @@ def compare(a: str, b: str, data: tuple[str, ...], as_json: bool, **given: Any) 
     gradline compare runs/plain runs/with_carrier
     gradline compare runs/plain runs/with_carrier later.csv
     """
+    from gradline.assessing.comparing import compare as compared
     from gradline.cli.terminal import print_json, print_notices
-    from gradline.comparing import compare as compared
     from gradline.report.comparison import print_comparison
     from gradline.types import Notice
 

@@ -9,7 +9,7 @@ import click
 
 from gradline.cli import parameters
 from gradline.cli.completion import columns
-from gradline.training.config import CHOICES, STOPS
+from gradline.training.checks import CHOICES, STOPS
 
 SHORT = {"gd": "gradient_descent", "cg": "conjugate_gradient"}
 DB_HELP = "The database that DATA, a query, is for: postgresql://user@host/name, sqlite:///file.db, duckdb:///file.duckdb."

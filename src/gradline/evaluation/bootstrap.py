@@ -149,8 +149,11 @@ class Bootstrap:
         rng = np.random.default_rng([seed & SEED_BITS, SALT])
         drawn = units.drawn
         counts = np.zeros((resamples, drawn), dtype=np.uint16)
-        for each in counts if drawn else ():
-            each[:] = np.bincount(rng.integers(drawn, size=drawn, dtype=np.uint16), minlength=drawn)
+        together = max(1, CHUNK // max(drawn, 1))
+        for i in range(0, resamples if drawn else 0, together):
+            some = counts[i : i + together]
+            places = rng.integers(drawn, size=some.shape, dtype=np.uint16) + np.arange(len(some))[:, None] * drawn
+            some[:] = np.bincount(places.ravel(), minlength=some.size).reshape(some.shape)
         return cls(units, counts)
 
     def times(self, sums: FloatArray) -> FloatArray:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gradline.errors import SourceError, UsageError
 from gradline.inputs.address import FILES, HIDDEN, scheme_of, secrets, without_password
-from gradline.inputs.query import ordered
+from gradline.inputs.query import UNORDERED, ordered
 from gradline.inputs.rereads import Rereads
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
 from gradline.types import Block
@@ -59,7 +59,7 @@ class DatabaseSource:
     files: tuple[SourceFile, ...] = ()
 
     def __init__(self, sql: str, url: str) -> None:
-        self.name = f"the query to {without_password(url)}"
+        self.name = f"the query{'' if ordered(sql) else UNORDERED} to {without_password(url)}"
         self._sql = sql
         self._secrets = secrets(url)
         try:

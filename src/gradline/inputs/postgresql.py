@@ -7,6 +7,7 @@ cents or of whatever the server's locale says, is left as what nothing can be co
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -41,8 +42,9 @@ class PostgreSQL:
             from adbc_driver_postgresql import dbapi
         except ImportError as error:
             raise UsageError(f"a library is missing: {error}.", "pip install 'gradline[databases]'") from error
-        if "connect_timeout=" not in url:
-            url += f"{'&' if '?' in url else '?'}connect_timeout={CONNECT_SECONDS}"
+        url += f"{'&' if '?' in url else '?'}fallback_application_name=gradline"
+        if "connect_timeout=" not in url and "PGCONNECT_TIMEOUT" not in os.environ:
+            url += f"&connect_timeout={CONNECT_SECONDS}"
         self._connection = dbapi.connect(url, autocommit=True)
 
     def begin(self) -> None:

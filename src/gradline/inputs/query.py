@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Translate = Callable[[Exception], SourceError]
 
 
+UNORDERED = " without ORDER BY"  # in the name of a query that messages say cannot be read again
 LONGEST_LINE = 200  # of a message: it may quote a line of the data, whatever its length
 
 
@@ -97,7 +98,7 @@ class QuerySource:
     files: tuple[SourceFile, ...] = ()
 
     def __init__(self, sql: str) -> None:
-        self.name = "SQL query"
+        self.name = "the SQL query" + ("" if ordered(sql) else UNORDERED)
         self._sql = sql
         self._check_one_query()
         self.schema = query_schema(sql, self._translate)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradline.inputs.opening import is_sql
+from gradline.inputs.query import file_literal
+from gradline.lab.alteration import power_names
 from gradline.lab.settings import TableSettings
 
 if TYPE_CHECKING:
@@ -27,6 +31,9 @@ def code_of(table: LabTable, play: Play, start: FloatArray | None) -> Json:
         python = _play_lines(table, play, start, data)
         note = "gradline train starts at θ = 0. From another start the lab's own function runs the same loop."
         return {"cli": None, "python": python, "note": note}
+    query = _query(table, play) if altered else None
+    if query is not None:
+        note, data, altered = "The unit and the powers are made by SQL text, which is a table like any other.", [query], False
     if altered:
         note = "The table is altered; the Python lines write it to a file, which the command reads."
         call = _call("altered", [_data(data), repr(table.target)], _altered(play.settings))
@@ -52,6 +59,27 @@ def code_of(table: LabTable, play: Play, start: FloatArray | None) -> Json:
         ]
     )
     return {"cli": _command(data, table.target, settings), "python": python, "note": note}
+
+
+def _query(table: LabTable, play: Play) -> str | None:
+    """Of a Parquet file in which only units and powers are altered, the query that gives them; None where that does not do.
+
+    A query without ORDER BY is not read again, so that batches, which keep their rows by another read, are not for it.
+    """
+    settings, words = play.settings, table.words
+    plain = not (settings.rows or settings.noise or settings.moved or play.run.batch)
+    if not plain or len(words) != 1 or is_sql(words[0]) or not words[0].endswith(".parquet") or not Path(words[0]).is_file():
+        return None
+    columns = []
+    for feature in settings.features:
+        x = f"(cast({_identifier(feature)} as double) - {settings.shift!r}) / {settings.divide!r}"
+        for power, name in enumerate(power_names(feature, settings.degree), 1):
+            columns.append(f"{x if power == 1 else f'pow({x}, {power})'} as {_identifier(name)}")
+    return f"select {', '.join([*columns, _identifier(table.target)])} from {file_literal(Path(words[0]))}"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _settings(play: Play) -> dict[str, object]:

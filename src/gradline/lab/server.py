@@ -55,7 +55,17 @@ PAGES = {
     "icon.svg": Page("icon.svg", "image/svg+xml"),
     **{
         name: Page(name, "text/javascript; charset=utf-8")
-        for name in ("lab.js", "state.js", "charts.js", "controls.js", "lessons.js", "server.js", "handles.js", "words.js")
+        for name in (
+            "lab.js",
+            "state.js",
+            "charts.js",
+            "controls.js",
+            "lessons.js",
+            "server.js",
+            "handles.js",
+            "overlay.js",
+            "words.js",
+        )
     },
     "plotly.min.js": Page("plotly.min.js", "text/javascript; charset=utf-8"),
 }

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradline.api import run
-from gradline.assessing import check_assessment
+from gradline.assessing.assessment import check_assessment
+from gradline.assessing.measuring import check_errors
 from gradline.maths.certificate import Certificate
-from gradline.measuring import check_errors
 from gradline.sklearn.tables import weight_column
 from gradline.sklearn.words import plain, refused
 from gradline.training.config import TrainConfig

@@ -18,7 +18,7 @@ from gradline.representation.features import Limits, represent
 from gradline.sklearn.reads import read_parts
 from gradline.sklearn.words import refused
 from gradline.splits.given import GivenFolds
-from gradline.training.config import MOST_FOLDS
+from gradline.training.checks import MOST_FOLDS
 from gradline.training.cross_validation import CrossValidation
 from gradline.training.trainer import feature_moments
 from gradline.training.wide import MOST_FEATURES

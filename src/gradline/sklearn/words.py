@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn.exceptions import ConvergenceWarning
 
 from gradline.errors import GradlineWarning, InputError
-from gradline.training.config import CHOICES, STOPS
+from gradline.training.checks import CHOICES, STOPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -21,7 +21,7 @@ from gradline.types import Part, finite_or_none
 
 if TYPE_CHECKING:
     from gradline.training.config import TrainConfig
-    from gradline.training.searching import SampledDesign
+    from gradline.training.sampled_design import SampledDesign
     from gradline.training.trainer import Fit
     from gradline.types import FloatArray, Json
 

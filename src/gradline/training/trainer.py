@@ -224,7 +224,8 @@ def prepare(
         kept = {role: stored_examples(source, config, reader, representation, coordinates, found, role) for role in Role}
         stores = {role: store for role, store in kept.items() if store is not None}
         return prepare_dense(config, engine, found, reader, representation, coordinates, stores, kinds, notices)
-    moments = {role: feature_moments(m, training, representation, config.target) for role, m in found.moments.items()}
+    weighed = {role: m for role, m in found.moments.items() if m.weight > 0.0}  # rows of no weight judge nothing
+    moments = {role: feature_moments(m, training, representation, config.target) for role, m in weighed.items()}
     posed = pose(representation.names, moments, coordinates, config.penalty)
     escalation = escalated(source, config, engine, reader, representation, posed, found, progress.rows)
     problem, notices = escalation.problem, [*notices, *escalation.notices]

@@ -1,5 +1,6 @@
 // The three pictures. What is drawn comes from the server; here are colours, axes and words alone.
 
+import { drawOver } from "./overlay.js";
 import { NAMES, number } from "./state.js";
 
 const CONFIG = { displayModeBar: false, responsive: true, doubleClick: false, showTips: false };
@@ -54,18 +55,25 @@ function logarithmic(axis, values) {
   }
 }
 
-const show = (id, data, shape, label) => {
+// What moves in each picture, and whether the rest of it has to be drawn again.
+const moving = {};
+
+function show(id, data, shape, label, over, still) {
   const place = document.getElementById(id);
   place.setAttribute("aria-label", label);
-  return Plotly.react(place, data, shape, CONFIG);
-};
+  moving[id] = over;
+  if (still) return drawOver(place, over);
+  return Plotly.react(place, data, shape, CONFIG).then(() => drawOver(place, moving[id]));
+}
+
+const key = (name, line) => ({ type: "scatter", mode: "lines", name, x: [null], y: [null], line }); // of the legend, for what moves
 
 // ---- the data, and what is predicted
 
-export function data(runs, table, extra) {
+export function data(runs, table, extra, still) {
   const lead = runs[0].problem, points = lead.points, several = runs.length > 1;
   const of = (role) => points.role.map((each, i) => (each === role ? i : -1)).filter((i) => i >= 0);
-  const traces = [], shapes = [];
+  const traces = [], over = [];
   if (lead.line) {
     for (const [role, symbol] of [["train", "circle"], ["validation", "circle-open"]]) {
       const at = of(role);
@@ -74,8 +82,9 @@ export function data(runs, table, extra) {
     if (extra.curves) for (const curve of extra.curves.curves) traces.push({ type: "scatter", mode: "lines", x: extra.curves.x, y: curve, line: { color: faded(colour(1), 0.35), width: 1 }, hoverinfo: "skip", showlegend: false });
     traces.push({ type: "scatter", mode: "lines", name: "the best there is", x: lead.x, y: lead.best, line: { color: css("--ink"), width: 1.5, dash: "dash" }, hoverinfo: "skip" });
     runs.forEach((run, i) => {
-      if (!run.now) return;
-      traces.push({ type: "scatter", mode: "lines", name: several ? "run " + NAMES[i] : "now", x: run.problem.x, y: run.now.picture, line: { color: colour(i), width: 3, dash: DASHES[i] }, hoverinfo: "skip" });
+      const line = { color: colour(i), width: 3, dash: DASHES[i] };
+      traces.push(key(several ? "run " + NAMES[i] : "now", line));
+      if (run.now) over.push({ type: "scatter", mode: "lines", x: run.problem.x, y: run.now.picture, line, showlegend: false });
     });
     const now = runs[0].now?.picture;
     if (now && lead.x.length === 2 && points.x.length <= 60 && now[0] !== null) {
@@ -85,25 +94,29 @@ export function data(runs, table, extra) {
         segments.x.push(points.x[i], points.x[i], null);
         segments.y.push(points.y[i], now[0] + ((now[1] - now[0]) * (points.x[i] - a)) / (b - a), null);
       }
-      traces.splice(2, 0, { type: "scatter", mode: "lines", name: "residuals", ...segments, line: { color: faded(colour(0), 0.45), width: 1 }, hoverinfo: "skip" });
+      const line = { color: faded(colour(0), 0.45), width: 1 };
+      traces.push(key("residuals", line));
+      over.unshift({ type: "scatter", mode: "lines", ...segments, line, showlegend: false });
     }
   } else {
     runs.forEach((run, i) => {
-      if (run.now) traces.push({ type: "scatter", mode: "markers", name: several ? "run " + NAMES[i] : "now", x: run.problem.points.y, y: run.now.picture, marker: { color: colour(i), size: 6, opacity: 0.7, symbol: SYMBOLS[i] }, hovertemplate: "actual %{x}, predicted %{y}<extra></extra>" });
+      const marker = { color: colour(i), size: 6, opacity: 0.7, symbol: SYMBOLS[i] };
+      traces.push({ type: "scatter", mode: "markers", name: several ? "run " + NAMES[i] : "now", x: [null], y: [null], marker });
+      if (run.now) over.push({ type: "scatter", mode: "markers", x: run.problem.points.y, y: run.now.picture, marker, showlegend: false });
     });
     const low = Math.min(...points.y), high = Math.max(...points.y);
     traces.push({ type: "scatter", mode: "lines", name: "predicted = actual", x: [low, high], y: [low, high], line: { color: css("--ink"), width: 1.5, dash: "dash" }, hoverinfo: "skip" });
   }
-  const shape = layout(lead.line ? unit(table) : `${lead.target}, actual`, lead.line ? lead.target : `${lead.target}, predicted`, { showlegend: true, shapes });
+  const shape = layout(lead.line ? unit(table) : `${lead.target}, actual`, lead.line ? lead.target : `${lead.target}, predicted`, { showlegend: true });
   const spread = (values) => {
     const low = Math.min(...values), high = Math.max(...values), margin = 0.08 * (high - low || 1);
     return [low - margin, high + margin];
   };
   shape.yaxis.range = spread(points.y);
-  if (lead.line) shape.xaxis.range = spread(points.x);
+  shape.xaxis.range = spread(lead.line ? points.x : points.y);
   const now = runs[0].now;
   const label = now ? `${lead.line ? "The rows as points, and the line" : "Predicted against actual"} at step ${now.step}: ${lead.features.slice(0, 4).map((name, j) => `${number(now.coefficients[j])} for ${name}`).join(", ")}, intercept ${number(now.intercept)}.` : "The rows as points.";
-  return show("data", traces, shape, label);
+  return show("data", traces, shape, label, over, still);
 }
 
 function unit(table) {
@@ -114,9 +127,9 @@ function unit(table) {
 
 // ---- J
 
-export function loss(runs, state, extra) {
+export function loss(runs, state, extra, still) {
   const { surface, minimum } = runs[0].problem;
-  return state.picture === "surface" ? turned(runs, surface, minimum) : contours(runs, surface, extra);
+  return state.picture === "surface" ? turned(runs, surface, minimum) : contours(runs, surface, extra, still);
 }
 
 const path = (run, upTo) => run.steps.filter((step) => step.step <= upTo && step.at[0] !== null);
@@ -132,7 +145,8 @@ function levels(surface) {
   return { coloring: "fill", start: most / 16, end: most, size: most / 16 };
 }
 
-function contours(runs, surface, extra) {
+function contours(runs, surface, extra, still) {
+  const over = [];
   const traces = [
     { type: "contour", x: surface.x, y: surface.y, z: roots(surface), autocontour: false, contours: levels(surface), showscale: false, line: { color: css("--line"), width: 0.8 }, colorscale: [[0, mixed(css("--line"), css("--paper"), 0.34)], [1, css("--paper")]], hoverinfo: "skip" },
     { type: "scatter", mode: "markers", name: "minimum", x: [surface.minimum[0]], y: [surface.minimum[1]], marker: { symbol: "x-thin", size: 13, line: { color: css("--ink"), width: 2.5 } }, hovertemplate: "the minimum<extra></extra>" },
@@ -143,9 +157,9 @@ function contours(runs, surface, extra) {
   } else {
     runs.forEach((run, i) => {
       const all = path(run, Infinity), done = run.now ? path(run, run.now.step) : [];
-      traces.push({ type: "scatter", mode: "lines", x: all.map((s) => s.at[0]), y: all.map((s) => s.at[1]), line: { color: faded(colour(i), 0.35), width: 1.2 }, hoverinfo: "skip" });
-      traces.push({ type: "scatter", mode: done.length > 60 ? "lines" : "lines+markers", name: "run " + NAMES[i], x: done.map((s) => s.at[0]), y: done.map((s) => s.at[1]), text: done.map((s) => `step ${s.step}: J = ${number(s.objective)}`), line: { color: colour(i), width: 2.2, dash: DASHES[i] }, marker: { size: 5, symbol: SYMBOLS[i], color: colour(i) }, hovertemplate: "%{text}<extra></extra>" });
-      if (done.length) traces.push({ type: "scatter", mode: "markers", x: [done.at(-1).at[0]], y: [done.at(-1).at[1]], marker: { size: 11, symbol: SYMBOLS[i], color: colour(i), line: { color: css("--paper"), width: 2 } }, hoverinfo: "skip" });
+      traces.push({ type: "scatter", mode: "lines", x: all.map((s) => s.at[0]), y: all.map((s) => s.at[1]), text: all.map((s) => `step ${s.step}: J = ${number(s.objective)}`), line: { color: faded(colour(i), 0.35), width: 1.2 }, hovertemplate: "%{text}<extra></extra>" });
+      over.push({ type: "scatter", mode: done.length > 150 ? "lines" : "lines+markers", x: done.map((s) => s.at[0]), y: done.map((s) => s.at[1]), line: { color: colour(i), width: 2.2, dash: DASHES[i] }, marker: { size: 5, symbol: SYMBOLS[i], color: colour(i) } });
+      if (done.length) over.push({ type: "scatter", mode: "markers", x: [done.at(-1).at[0]], y: [done.at(-1).at[1]], marker: { size: 11, symbol: SYMBOLS[i], color: colour(i), line: { color: css("--paper"), width: 2 } } });
     });
   }
   const shape = layout(surface.labels[0], surface.labels[1]);
@@ -155,7 +169,7 @@ function contours(runs, surface, extra) {
     Object.assign(shape.yaxis, { scaleanchor: "x", constrain: "domain" });
     shape.xaxis.constrain = "domain";
   }
-  return show("loss", traces, shape, spoken(runs, surface));
+  return show("loss", traces, shape, spoken(runs, surface), over, still);
 }
 
 function turned(runs, surface, minimum) {
@@ -188,10 +202,10 @@ const PARTS = {
   norms: [["gradient_norm", "‖∇J‖", "solid"], ["update_norm", "‖Δθ‖", "dash"], ["parameter_norm", "‖θ‖", "dot"]],
 };
 
-export function curves(runs, state, extra) {
+export function curves(runs, state, extra, still) {
   if (state.curve === "degrees") return degrees(extra.degrees);
   if (state.curve === "starts") return strip(extra.starts);
-  const traces = [], seen = [];
+  const traces = [], over = [], seen = [];
   const several = runs.length > 1;
   runs.forEach((run, i) => {
     for (const [field, name, dash] of PARTS[state.curve]) {
@@ -200,8 +214,9 @@ export function curves(runs, state, extra) {
       seen.push(...all.map((s) => s[field]));
       const done = all.filter((s) => run.now && s.step <= run.now.step);
       const label = several ? `${NAMES[i]}: ${name}` : name;
-      traces.push({ type: "scatter", mode: "lines", x: all.map((s) => s.step), y: all.map((s) => s[field]), line: { color: faded(colour(i), 0.35), width: 1.2, dash }, hoverinfo: "skip", showlegend: false });
-      traces.push({ type: "scatter", mode: done.length < 3 ? "lines+markers" : "lines", name: label, x: done.map((s) => s.step), y: done.map((s) => s[field]), line: { color: colour(i), width: 2.4, dash }, hovertemplate: `${label} at step %{x}: %{y:.5g}<extra></extra>` });
+      const line = { color: colour(i), width: 2.4, dash };
+      traces.push({ type: "scatter", mode: "lines", x: all.map((s) => s.step), y: all.map((s) => s[field]), line: { color: faded(colour(i), 0.35), width: 1.2, dash }, hovertemplate: `${label} at step %{x}: %{y:.5g}<extra></extra>`, showlegend: false }, key(label, line));
+      over.push({ type: "scatter", mode: done.length < 3 ? "lines+markers" : "lines", x: done.map((s) => s.step), y: done.map((s) => s[field]), line, marker: { size: 6, symbol: SYMBOLS[i], color: colour(i) } });
     }
     const foretold = run.problem.plan.predicted_steps;
     if (state.curve === "gap" && foretold && foretold <= (run.steps.at(-1)?.step ?? 0) + 1) {
@@ -213,7 +228,7 @@ export function curves(runs, state, extra) {
   logarithmic(shape.yaxis, seen);
   const now = runs[0].now;
   const label = now ? `At step ${now.step}: J ${number(now.objective)}, gap ${number(now.gap)}, gradient ${number(now.gradient_norm)}.` : "No step yet.";
-  return show("curves", traces, shape, label);
+  return show("curves", traces, shape, label, over, still);
 }
 
 function degrees(found) {
@@ -239,5 +254,6 @@ function strip(found) {
 
 export async function exported(id, format) {
   const place = document.getElementById(id);
-  return Plotly.toImage(place, { format, width: Math.max(place.clientWidth, 600), height: Math.max(place.clientHeight, 420), scale: format === "png" ? 2 : 1 });
+  const figure = { data: [...place.data, ...(moving[id] ?? []).map((trace) => ({ ...trace, showlegend: false }))], layout: place.layout };
+  return Plotly.toImage(figure, { format, width: Math.max(place.clientWidth, 600), height: Math.max(place.clientHeight, 420), scale: format === "png" ? 2 : 1 });
 }

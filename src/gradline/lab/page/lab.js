@@ -15,7 +15,7 @@ const FRAME = 70; // between two pictures
 
 let state, begin, table, controls, lessons, handles;
 let runs = [], extra = {};
-let asking = new AbortController(), waiting = null, drawn = 0, drawing = null, clock = null, moment = 0;
+let asking = new AbortController(), waiting = null, drawn = 0, drawing = null, stale = true, clock = null, moment = 0;
 let failed = null;
 
 // ---- runs
@@ -63,7 +63,7 @@ async function refresh() {
 }
 
 // The step on the screen: of each run the last one that is not later.
-function place() {
+function place(still = false) {
   for (const run of runs) {
     let low = 0, high = run.steps.length - 1;
     while (low < high) {
@@ -73,7 +73,7 @@ function place() {
     }
     run.now = run.steps[low] ?? null;
   }
-  draw();
+  draw(still);
 }
 
 const lastStep = () => Math.max(0, ...runs.map((run) => run.steps.at(-1)?.step ?? 0));
@@ -81,7 +81,7 @@ const lastStep = () => Math.max(0, ...runs.map((run) => run.steps.at(-1)?.step ?
 function goto(step, speak = true) {
   state.step = Math.min(Math.max(0, Math.round(step)), lastStep());
   keep();
-  place();
+  place(true);
   if (speak) by("spoken").textContent = statusText(runs[state.active]);
 }
 
@@ -111,7 +111,9 @@ function play(on) {
 
 // ---- what is shown
 
-function draw() {
+// still: only the step has changed, and the pictures beneath it stay.
+function draw(still = false) {
+  stale ||= !still;
   if (drawing) return;
   drawing = setTimeout(() => requestAnimationFrame(() => {
     drawing = null;
@@ -127,10 +129,13 @@ async function paint() {
   by("scrub").value = Math.min(state.step, last);
   by("scrub").setAttribute("aria-valuetext", `step ${state.step} of ${last}`);
   by("status").textContent = statusText(runs[state.active]);
-  const shown = runs.filter((run) => run.problem);
-  charts.data(shown, state.table, { curves: starts?.network });
-  charts.loss(shown, state, { paths: starts?.paths });
-  await charts.curves(shown, state, extra);
+  const shown = runs.filter((run) => run.problem), still = !stale;
+  stale = false;
+  await Promise.all([
+    charts.data(shown, state.table, { curves: starts?.network }, still),
+    charts.loss(shown, state, { paths: starts?.paths }, still),
+    charts.curves(shown, state, extra, still),
+  ]);
   for (const handle of handles) handle.place();
   captions();
   workedSoon();
@@ -329,7 +334,11 @@ function listen() {
   by("theme").addEventListener("click", () => paintTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
   dark.addEventListener("change", () => paintTheme(dark.matches ? "dark" : "light"));
   paintTheme(dark.matches ? "dark" : "light");
-  addEventListener("resize", () => handles.forEach((handle) => handle.place()));
+  let resized = null;
+  addEventListener("resize", () => {
+    clearTimeout(resized);
+    resized = setTimeout(draw, 250);
+  });
 }
 
 async function copy(button, text) {

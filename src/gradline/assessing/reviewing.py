@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradline.arrays import flat_column
-from gradline.deciding import doubts
+from gradline.assessing.deciding import doubts
 from gradline.decisions.outcome import Outcome, compared
 from gradline.errors import InputError
 from gradline.evaluation.coverage import OneOfEach, judged, low_coverage

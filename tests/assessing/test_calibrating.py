@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import gradline as gl
-from gradline import calibrating
 from gradline.api import evaluate
+from gradline.assessing import calibrating
 from gradline.errors import GradlineWarning, ModelFileError, UsageError
 from gradline.evaluation import leave_one_out
 from gradline.maths.conformal import coverage_band, decimal

@@ -16,7 +16,7 @@ from gradline.types import Notice, Role, finite_or_none
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gradline.calibrating import Calibrated
+    from gradline.assessing.calibrating import Calibrated
     from gradline.decisions.policy import Cuts
     from gradline.evaluation.bootstrap import Units
     from gradline.evaluation.kept_rows import Assessed, KeptRows

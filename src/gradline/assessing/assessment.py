@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradline.arrays import flat_column
-from gradline.calibrating import calibrate
-from gradline.deciding import decide
+from gradline.assessing.calibrating import calibrate
+from gradline.assessing.deciding import decide
+from gradline.assessing.meaning import meaning
 from gradline.decisions.cost import parse_cost
 from gradline.errors import UsageError
 from gradline.evaluation.assumptions import check_assumptions
 from gradline.evaluation.kept_rows import read_kept
 from gradline.inputs.sparse import SparseSource
 from gradline.maths.problem import Problem
-from gradline.meaning import meaning
 from gradline.representation.features import Representation
 from gradline.splits.roles import TimeRoles, time_ordinals
 from gradline.training.rows import RowReader

@@ -1,0 +1,1 @@
+"""What comes after training, wired: errors measured, rows assessed, intervals and policies made, models compared."""
