@@ -110,7 +110,8 @@ def in_reader(text: str, table: pa.Table) -> Found:
 
 def in_onnxruntime(model: bytes, formula: Formula, table: pa.Table) -> Found:
     """An ONNX model in onnxruntime."""
-    from gradline.export.onnx import INSTALL, values_of
+    from gradline.export.onnx import INSTALL
+    from gradline.export.onnx_rows import values_of
 
     try:
         import onnxruntime
