@@ -87,13 +87,15 @@ def declared():
         "clock": [f"{d.day % 24:02}:{d.month:02}:07" for d in day],
         "zip": pa.array(holed(zips.tolist(), 0.1, 4), pa.int64()),
         "grade": pa.array(grade),
+        "stamp": pa.array(holed([dt.datetime(2020, 1, 1) + dt.timedelta(hours=7 * i) for i in range(n)], 0.1, 6), pa.timestamp("us")),  # noqa: DTZ001
+        "dated": pa.array(holed(day[::-1], 0.1, 7), pa.date32()),
         "yes": pa.array(holed(flag.tolist(), 0.1, 5), pa.bool_()),
         "y": number + flag + zips / 10_000 + grade + rng.normal(size=n),
     })  # fmt: skip
 
 
 DECLARED = {
-    "number": "number", "flag": "boolean", "day": "date", "moment": "timestamp", "clock": "time", "zip": "text", "grade": "text", "yes": "text",
+    "number": "number", "flag": "boolean", "day": "date", "moment": "timestamp", "clock": "time", "zip": "text", "grade": "text", "yes": "text", "stamp": "date", "dated": "timestamp",
 }  # fmt: skip
 
 
