@@ -90,3 +90,15 @@ def test_what_was_made_long_ago_is_forgotten_and_a_failure_is_tried_again():
     with pytest.raises(ZeroDivisionError):
         kept.get("z", lambda: 1 / 0)
     assert kept.get("z", lambda: 7) == 7
+
+
+def test_the_flights_are_in_the_wheel_where_the_lab_looks_for_them():
+    import tomllib
+
+    from lab_tables import FLIGHTS
+
+    from gradline.lab.table import SHIPPED
+
+    project = tomllib.loads((FLIGHTS.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert included["examples/flights.parquet"] == f"gradline/lab/{SHIPPED}"
