@@ -156,7 +156,7 @@ function captions() {
   by("data-caption").textContent = (state.curve === "starts" ? `Thin: what 50 networks predict. ${rows}` : `${rows} Dashed: ${problem.line ? "the best line there is" : "a perfect prediction"}.`) + handle;
   const race = runs.length > 1 ? " Contours are of run A." : "";
   const cut = (problem.surface.plain ? "" : " A plane through the minimum of all parameters.") + (problem.surface.equal ? "" : " The axes have different units.");
-  by("loss-caption").textContent = `The cross is the minimum. ${handles[0].at() ? "Drag the circle: the start." : ""}${cut}${race}`;
+  by("loss-caption").textContent = `${state.picture === "surface" ? "Drag it to turn it." : "The cross is the minimum."} ${handles[0].at() ? "Drag the circle: the start." : ""}${cut}${race}`;
   const { starts } = extra;
   by("curves-caption").textContent =
     state.curve === "starts" && starts
