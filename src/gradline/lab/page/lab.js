@@ -35,13 +35,14 @@ async function refresh() {
   const { signal } = asking;
   document.body.setAttribute("aria-busy", "true");
   try {
-    const made = await Promise.all(state.runs.map(async (_, i) => ({ problem: await ask("problem", question(state, i), signal), steps: [], now: null, end: null })));
+    const questions = state.runs.map((_, i) => structuredClone(question(state, i))); // the settings may change while they are answered
+    const made = await Promise.all(questions.map(async (asked) => ({ asked, problem: await ask("problem", asked, signal), steps: [], now: null, end: null })));
     failed = null;
     runs = made;
     controls.show(runs);
     showAxes();
     place();
-    const going = made.map((run, i) => stream(question(state, i), signal, (line) => {
+    const going = made.map((run) => stream(run.asked, signal, (line) => {
       if (line.kind === "step") run.steps.push(line);
       else if (line.kind === "end") run.end = line;
       else throw new Error(line.message + (line.hint ? ` Hint: ${line.hint}` : ""));
@@ -189,7 +190,7 @@ function workedSoon() {
     const now = (workedFor = run.now);
     if (now.theta.includes(null)) return;
     try {
-      const found = await ask("worked", { ...question(state, state.active), theta: now.theta, step: now.step }, asking.signal);
+      const found = await ask("worked", { ...run.asked, theta: now.theta, step: now.step }, asking.signal);
       by("worked").replaceChildren(...worked(found));
     } catch {
       workedFor = null; // the settings have changed meanwhile, or an error is on the screen already
