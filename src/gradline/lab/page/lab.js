@@ -35,13 +35,14 @@ async function refresh() {
   const { signal } = asking;
   document.body.setAttribute("aria-busy", "true");
   try {
-    const made = await Promise.all(state.runs.map(async (_, i) => ({ problem: await ask("problem", question(state, i), signal), steps: [], now: null, end: null })));
+    const questions = state.runs.map((_, i) => structuredClone(question(state, i))); // the settings may change while they are answered
+    const made = await Promise.all(questions.map(async (asked) => ({ asked, problem: await ask("problem", asked, signal), steps: [], now: null, end: null })));
     failed = null;
     runs = made;
     controls.show(runs);
     showAxes();
     place();
-    const going = made.map((run, i) => stream(question(state, i), signal, (line) => {
+    const going = made.map((run) => stream(run.asked, signal, (line) => {
       if (line.kind === "step") run.steps.push(line);
       else if (line.kind === "end") run.end = line;
       else throw new Error(line.message + (line.hint ? ` Hint: ${line.hint}` : ""));
@@ -156,7 +157,7 @@ function captions() {
   by("data-caption").textContent = (state.curve === "starts" ? `Thin: what 50 networks predict. ${rows}` : `${rows} Dashed: ${problem.line ? "the best line there is" : "a perfect prediction"}.`) + handle;
   const race = runs.length > 1 ? " Contours are of run A." : "";
   const cut = (problem.surface.plain ? "" : " A plane through the minimum of all parameters.") + (problem.surface.equal ? "" : " The axes have different units.");
-  by("loss-caption").textContent = `The cross is the minimum. ${handles[0].at() ? "Drag the circle: the start." : ""}${cut}${race}`;
+  by("loss-caption").textContent = `${state.picture === "surface" ? "Drag it to turn it." : "The cross is the minimum."} ${handles[0].at() ? "Drag the circle: the start." : ""}${cut}${race}`;
   const { starts } = extra;
   by("curves-caption").textContent =
     state.curve === "starts" && starts
@@ -189,7 +190,7 @@ function workedSoon() {
     const now = (workedFor = run.now);
     if (now.theta.includes(null)) return;
     try {
-      const found = await ask("worked", { ...question(state, state.active), theta: now.theta, step: now.step }, asking.signal);
+      const found = await ask("worked", { ...run.asked, theta: now.theta, step: now.step }, asking.signal);
       by("worked").replaceChildren(...worked(found));
     } catch {
       workedFor = null; // the settings have changed meanwhile, or an error is on the screen already
