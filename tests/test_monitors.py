@@ -226,6 +226,7 @@ def store(tmp_path_factory):
     """MLflow with a store of its own, where it is installed."""
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        patch.chdir(tmp_path_factory.mktemp("artifacts"))  # where MLflow keeps files
         warnings.filterwarnings("ignore", "The ``noload`` loader strategy", DeprecationWarning)  # of MLflow's in SQLAlchemy
         mlflow = pytest.importorskip("mlflow", reason="the extra mlflow is large: make monitors")
         mlflow.set_tracking_uri(f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}")

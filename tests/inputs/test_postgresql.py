@@ -1,9 +1,11 @@
 """Queries to a PostgreSQL server that the test starts. Skipped where no server or no driver is installed; all of it is `make integration`."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 import zipfile
@@ -224,13 +226,22 @@ def test_a_server_that_is_not_there_is_named_without_the_password(address, db):
     assert "pass%20word" not in shown
 
 
-def test_a_read_that_is_given_up_leaves_the_next_one_whole(db):
-    source = opened("select i as x from generate_series(1, 300000) i order by i", db)
-    next(iter(source.blocks(["x"])))
+def test_a_read_that_is_given_up_is_not_waited_for_and_leaves_the_snapshot(db):
+    run(db, "DROP TABLE IF EXISTS g", "CREATE TABLE g AS SELECT i AS x FROM generate_series(1, 300000) i")
+    source = opened("select x from g order by x", db)
+    first = read(source)
+    run(db, "DELETE FROM g WHERE x < 7")
     reading = source.blocks(["x"])
     next(reading)
     reading.close()
-    assert read(source)["x"].to_pylist() == list(range(1, 300_001))
+    assert read(source) == first
+    slow = opened("select i as x, repeat('a', 500) as t, pg_sleep(0.001)::text as s from generate_series(1, 100000) i", db)
+    began, reading = time.monotonic(), slow.blocks(["x"])
+    killer = threading.Timer(2, os.kill, [os.getpid(), signal.SIGINT])
+    killer.start()
+    with pytest.raises(KeyboardInterrupt):
+        next(reading)
+    assert time.monotonic() - began < 12  # of the hundred seconds or more that the query takes
 
 
 @pytest.mark.integration

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +20,10 @@ import pyarrow.compute as pc
 from gradline.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 CONNECT_SECONDS = 15
+HEARING_SECONDS = 0.2
 SNAPSHOT = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 SAME_ORDER = (
     "SET max_parallel_workers_per_gather = 0",
@@ -45,35 +47,67 @@ class PostgreSQL:
         url += f"{'&' if '?' in url else '?'}fallback_application_name=gradline"
         if "connect_timeout=" not in url and "PGCONNECT_TIMEOUT" not in os.environ:
             url += f"&connect_timeout={CONNECT_SECONDS}"
-        self._connection = dbapi.connect(url, autocommit=True)
+        self._server = ThreadPoolExecutor(1)
+        self._connection = self._wait(dbapi.connect, url, autocommit=True)
+
+    def _wait(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Call the driver on a thread of its own, and wait: this one hears Ctrl-C meanwhile. On the main thread, the driver would take
+        the signal for itself.
+        """
+        future = self._server.submit(call, *arguments, **named)
+        while not wait(
+            [future], HEARING_SECONDS
+        ).done:  # not for ever: another thread may be given the signal, which wakes nobody
+            pass
+        return future.result()
+
+    def _run(self, statement: str) -> None:
+        with self._connection.cursor() as cursor:
+            self._wait(cursor.execute, statement)
 
     def begin(self) -> None:
         """Begin the transaction; its snapshot is taken by the first read."""
-        with self._connection.cursor() as cursor:
-            for setting in SAME_ORDER:
-                with suppress(Exception):  # another server with the same protocol may not know it
-                    cursor.execute(setting)
-            cursor.execute(SNAPSHOT)
+        for setting in SAME_ORDER:
+            with suppress(Exception):  # another server with the same protocol may not know it
+                self._run(setting)
+        self._run(SNAPSHOT)
 
     def schema(self, sql: str) -> pa.Schema:
         """Names and types, without running the query."""
         with self._connection.cursor() as cursor:
-            schema = cursor.adbc_execute_schema(_statement(sql))
+            schema = self._wait(cursor.adbc_execute_schema, _statement(sql))
         return pa.schema([pa.field(field.name, _type(field)) for field in schema])
 
     def batches(self, sql: str, rows: int) -> Iterator[pa.RecordBatch]:
-        """See `Database`."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(_statement(sql))
-            with cursor.fetch_record_batch() as reader:
-                for batch in reader:
-                    arrays = [_mended(field, column) for field, column in zip(batch.schema, batch.columns, strict=True)]
-                    yield pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+        """See `Database`. A read that is given up is cancelled, else its rest would be waited for; going back to the savepoint keeps the
+        transaction, and with it the snapshot.
+        """
+        self._run("SAVEPOINT gradline")
+        cursor, reader = self._connection.cursor(), None
+        try:
+            self._wait(cursor.execute, _statement(sql))
+            reader = cursor.fetch_record_batch()
+            while (batch := self._wait(next, reader, None)) is not None:
+                arrays = [_mended(field, column) for field, column in zip(batch.schema, batch.columns, strict=True)]
+                yield pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+        except BaseException:
+            with suppress(Exception):
+                cursor.adbc_cancel()
+            raise
+        finally:
+            with suppress(Exception):  # of what was cancelled
+                if reader is not None:
+                    self._wait(reader.close)
+            with suppress(Exception):
+                self._wait(cursor.close)
+            with suppress(Exception):  # of a connection that is gone: the next read says so
+                self._run("ROLLBACK TO SAVEPOINT gradline")
 
     def close(self) -> None:
         """End the transaction."""
         with suppress(Exception):  # a read that was given up is still under way
             self._connection.close()
+        self._server.shutdown(wait=False)
 
     @staticmethod
     def message(error: Exception) -> str:
