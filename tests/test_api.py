@@ -210,7 +210,7 @@ def test_diverging_by_force_returns_a_finite_marked_model(arrays):
 
 def test_the_public_names_are_all_there_is():
     errors = ["GradlineError", "GradlineWarning", "InputError"]
-    assert sorted(gl.__all__) == [*errors, "Model", "Step", "StopReason", "compare", "evaluate", "load", "train"]
+    assert sorted(gl.__all__) == [*errors, "Model", "Step", "StopReason", "compare", "evaluate", "export_model", "load", "train"]
     for name in gl.__all__:
         assert getattr(gl, name) is not None
         assert name in dir(gl)

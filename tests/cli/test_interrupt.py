@@ -66,7 +66,7 @@ def test_sigint_leaves_no_run_directory_where_there_was_none(tmp_path):
 
 PLACES = {
     "reading": "gradline.training.survey._block_survey",
-    "descending": "gradline.training.trainer.descend",
+    "descending": "gradline.training.descending.descend",
     "measuring": "gradline.api.measure",
     "writing the model": "gradline.model.file.write_model",
     "writing the report": "gradline.report.run.json.dumps",

@@ -126,8 +126,12 @@ def one_database():
     """Connections to one DuckDB database instead of one each: opening it takes longer than a case."""
     with duckdb.connect(":memory:") as database, ExitStack() as patches:
         database.execute("SET preserve_insertion_order = true; SET autoinstall_known_extensions = false; SET threads = 2")
+
+        def another(*settings):
+            return database.cursor()
+
         for module in (query, csv):
-            patches.enter_context(mock.patch.object(module, "connect", database.cursor))
+            patches.enter_context(mock.patch.object(module, "connect", another))
         yield
 
 

@@ -129,14 +129,34 @@ def test_training_on_a_file_that_another_program_writes_to_fails_and_leaves_the_
 
 def test_a_later_read_of_the_streamed_oracle_sees_the_change(tmp_path, monkeypatch):
     path = write_csv(table(300), tmp_path / "t.csv")
-    from gradline.training import trainer
+    from gradline.training import descending
 
-    descend = trainer.descend
+    descend = descending.descend
 
     def later(*args, **kwargs):
         append(path, None)
         return descend(*args, **kwargs)
 
-    monkeypatch.setattr(trainer, "descend", later)
+    monkeypatch.setattr(descending, "descend", later)
     with pytest.raises(DataError, match="was changed while it was read"):
         fit(path, oracle="streamed")
+
+
+def test_a_change_before_the_assessment_does_not_cost_the_model(tmp_path, monkeypatch):
+    path = write_csv(table(300), tmp_path / "t.csv")
+    expected = fit(path, assess="no")
+    from gradline.training import descending
+
+    descend = descending.descend
+
+    def later(*args, **kwargs):
+        append(path, None)
+        return descend(*args, **kwargs)
+
+    monkeypatch.setattr(descending, "descend", later)
+    model = fit(path)
+    assert model.coefficients == expected.coefficients
+    assert model.result["assessment"] is None
+    told = [notice.message for notice in model.notices if notice.code == "not_assessed"]
+    assert len(told) == 1
+    assert "was changed while it was read" in told[0]

@@ -205,10 +205,9 @@ def test_what_the_user_chooses_for_the_loop_stays_the_loop_s():
 def test_sql_without_an_order_is_read_again_if_it_gives_the_same_rows(tmp_path):
     path = written(nearly_twins(2_500), tmp_path / "t.parquet")
     assert fit(f"from '{path}'", "y", **ALL).coefficients == fit(path, "y", **ALL).coefficients
-    for settings, told in ((ALL, False), ({"validation": 0.2, "test": 0.2}, True)):
-        model = fit(f"from '{path}' order by random()", "y", **settings)
-        assert any(w["code"] == "not_escalated" for w in model.warnings) is told
-        assert any("exact" in stage for stage in model.plan["stages"]) is not told
+    for settings in (ALL, {"validation": 0.2, "test": 0.2}):
+        with pytest.raises(DataError, match="another order the second time"):
+            fit(f"from '{path}' order by random()", "y", **settings)
 
 
 def test_the_saved_model_has_the_refined_parameters(tmp_path):

@@ -12,7 +12,7 @@ from gradline.assessing.calibrating import calibrate
 from gradline.assessing.deciding import decide
 from gradline.assessing.meaning import meaning
 from gradline.decisions.cost import parse_cost
-from gradline.errors import UsageError
+from gradline.errors import DataError, UsageError
 from gradline.evaluation.assumptions import check_assumptions
 from gradline.evaluation.kept_rows import read_kept
 from gradline.inputs.sparse import SparseSource
@@ -83,7 +83,12 @@ def assess(
     assert isinstance(found.reader, RowReader)
     counts = {role: found.survey.rows(role) for role in Role}
     to_target = partial(_to_target, factor=None if retransformation is None else retransformation.factor)
-    by_role = read_kept(source, found.reader, partial(_score, found), to_target, counts, config.seed, engine, on_rows)
+    try:
+        by_role = read_kept(source, found.reader, partial(_score, found), to_target, counts, config.seed, engine, on_rows)
+    except DataError as error:  # the rows are others by now: that must not cost the model
+        return Assessment(
+            None, (Notice("not_assessed", None, f"{error.message} The model is of the rows as they were first read."),)
+        )
     document: Json = {
         "rows": {role.label: {"rows": each.rows.of, "kept": len(each.rows.actual)} for role, each in by_role.items()},
         "assumptions": _assumptions(found, source, config, by_role[Role.TRAINING].rows),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gradline.representation.features import Representation
     from gradline.types import FloatArray, Json
 
+MANY_JUDGING = 1_000  # of fewer, a model that is better as measured is not called no better
 LEAST_JUDGING = 100  # rows, groups or stretches: of fewer, noise is told only where the model is surely worse
 FLAT = 1e-10  # of a column's largest curvature, below which a direction of its features is left out
 WORDS = {"mean": "always predicting one number", "last_value": "the last value known", "best_column": "the best single column"}
@@ -181,8 +182,8 @@ class Baselines:
             low, value = each.difference.low or 0.0, each.difference.value or 0.0
             if self.units < LEAST_JUDGING and low <= 0.0:
                 continue  # so few rows hardly tell
-            if name == "best_column" and value < 0.0:
-                continue  # that many columns are a little better than one is often true, and seldom beyond the noise of the test rows
+            if value < 0.0 and (name == "best_column" or self.units < MANY_JUDGING):
+                continue  # better as measured: of so few rows often true, and not beyond their noise
             what = WORDS[name] + (f" ({column})" if column else "")
             difference = each.difference
             text = (

@@ -281,7 +281,7 @@ def _check_targets(config: TrainConfig) -> None:
         if config.targets.count(target) > 1:
             raise UsageError(f"the target {target!r} is named twice.", "name each target once.")
         if target in (config.features or ()):
-            why = "a column cannot predict itconfig." if len(config.targets) == 1 else "no target is a feature of another."
+            why = "a column cannot predict itself." if len(config.targets) == 1 else "no target is a feature of another."
             raise UsageError(f"the target {target!r} is among the features.", why)
 
 
