@@ -16,6 +16,7 @@ from gradline.splits.roles import RowRoles
 from gradline.training.config import TrainConfig
 from gradline.training.trainer import train
 from gradline.types import Role
+from reference import fit
 
 M = 3_000
 
@@ -106,3 +107,23 @@ def test_what_can_be_read_only_once_is_assessed_only_where_nobody_asks():
     again = pa.RecordBatchReader.from_batches(data.schema, data.to_batches())
     with pytest.raises(UsageError, match="can be read only once"):
         gl.train(again, "y", assess="yes")
+
+
+def test_the_whole_evaluation_is_one_more_read(monkeypatch):
+    from gradline.inputs.memory import TableSource
+
+    reads = []
+    blocks = TableSource.blocks
+
+    def counted(self, columns):
+        reads.append(tuple(columns))
+        return blocks(self, columns)
+
+    monkeypatch.setattr(TableSource, "blocks", counted)
+    settings = {"drop": ["who", "w"], "cost": "under=3,over=1", "event": ">1.5", "miss_cost": 3.0}
+    found = fit(table(), "y", **settings).result["assessment"]
+    assert all(
+        found[part] is not None
+        for part in ("assumptions", "intervals", "decision", "metrics", "cost", "calibration", "segments", "worst")
+    )
+    assert len(reads) == 2
