@@ -25,7 +25,7 @@ VERBS = {
     "compare": ("gradline.cli.compare", "Two models side by side; on data, which errs less beyond noise."),
     "show": ("gradline.cli.use", "Show a model: what it learned, how good it is, whether to trust it."),
     "lab": ("gradline.cli.lab", "See gradient descent at work on a table, in the browser."),
-    "report": ("gradline.cli.use", "Write a run's report.html again."),
+    "report": ("gradline.cli.use", "Write a run's report and model card again."),
     "export": ("gradline.cli.export", "Write a model as SQL, a Python function, JSON or ONNX, and check it there."),
     "runs": ("gradline.cli.runs", "List the runs in a folder, side by side."),
     "completion": ("gradline.cli.completion", "Let the shell complete commands, options and columns."),

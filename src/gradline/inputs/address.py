@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from gradline.errors import UsageError, did_you_mean
+from gradline.errors import UsageError
 
 SERVERS = ("postgresql", "postgres")
 FILES = ("sqlite", "duckdb")
@@ -63,8 +63,7 @@ def scheme_of(url: str) -> str:
     scheme = scheme.lower()
     if not found or scheme not in (*SERVERS, *FILES):
         said = f"{scheme}://{HIDDEN}" if found and scheme.isalnum() else "what is given"
-        hint = did_you_mean(scheme, (*SERVERS[:1], *FILES)) if found and scheme.isalnum() else f"write {EXAMPLES}."
-        raise UsageError(f"--db: {said} is no database that gradline reads.", hint)
+        raise UsageError(f"--db: {said} is no database that gradline reads.", f"write {EXAMPLES}.")
     if scheme in FILES:
         if not rest.startswith("/") or len(rest) < 2:
             raise UsageError(

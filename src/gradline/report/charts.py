@@ -362,3 +362,21 @@ def layout_of(x: str, y: str, *, legend: bool = False) -> Json:
         "yaxis": axis(y),
     }
     return layout
+
+
+def band(x: Sequence[float], mean: Sequence[float], error: Sequence[float]) -> Json:
+    """The trace of one standard error about a mean, above and below."""
+    above = [m + e for m, e in zip(mean, error, strict=True)]
+    below = [m - e for m, e in zip(mean, error, strict=True)]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "± one standard error",
+        "x": [*x, *reversed(x)],
+        "y": [*above, *reversed(below)],
+        "fill": "toself",
+        "fillcolor": "--series-1",
+        "opacity": 0.2,
+        "line": {"width": 0, "color": "--series-1"},
+        "hoverinfo": "skip",
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradline.report.charts import Chart, layout_of, score_label
+from gradline.report.charts import Chart, band, layout_of, score_label
 from gradline.report.numerals import number
 from gradline.report.representation import degrees
 
@@ -22,21 +22,7 @@ def degree_chart(model: Model) -> Chart | None:
     terms = [f"{count} terms" for count in found["terms"]]
     best, simplest = found["best"], found["simplest"]
     data: list[Json] = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "name": "± one standard error",
-            "x": [*degree, *reversed(degree)],
-            "y": [
-                *(m + e for m, e in zip(rmse, error, strict=True)),
-                *reversed([m - e for m, e in zip(rmse, error, strict=True)]),
-            ],
-            "fill": "toself",
-            "fillcolor": "--series-1",
-            "opacity": 0.2,
-            "line": {"width": 0, "color": "--series-1"},
-            "hoverinfo": "skip",
-        },
+        band(degree, rmse, error),
         _line("rows not trained on", degree, rmse, terms, {"color": "--series-1", "width": 2}),
         _line("rows trained on", degree, found["train_rmse"], terms, {"color": "--muted", "width": 1.5, "dash": "dash"}),
         _mark("smallest", best, rmse[best - 1], 2, "circle"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradline.report.charts import Chart, layout_of, score_label
+from gradline.report.charts import Chart, band, layout_of, score_label
 from gradline.report.numerals import number
 from gradline.report.sentences import folds_of
 
@@ -27,21 +27,7 @@ def path_chart(model: Model) -> Chart | None:
     free, best = at[0.0][0], at[found["chosen"]]
     marks = {"chosen": (found["chosen"], 2, "circle"), "strongest within one error": (found["one_standard_error"], 3, "diamond")}
     data: list[Json] = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "name": "± one standard error",
-            "x": [*l2, *reversed(l2)],
-            "y": [
-                *(m + e for m, e in zip(rmse, error, strict=True)),
-                *reversed([m - e for m, e in zip(rmse, error, strict=True)]),
-            ],
-            "fill": "toself",
-            "fillcolor": "--series-1",
-            "opacity": 0.2,
-            "line": {"width": 0, "color": "--series-1"},
-            "hoverinfo": "skip",
-        },
+        band(l2, rmse, error),
         {
             "type": "scatter",
             "mode": "lines",

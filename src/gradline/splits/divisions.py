@@ -106,9 +106,7 @@ class LatestShares:
 
     def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
         """See `Division`."""
-        assert values is not None
-        parts = np.searchsorted(np.array(self.edges), time_ordinals(values, self.column), side="right").astype(np.uint8)
-        return _without_first(parts, whole=self.whole)
+        return _without_first(_stretches(self.edges, values, self.column), whole=self.whole)
 
 
 class Origin(NamedTuple):
@@ -135,8 +133,7 @@ class RollingOrigins:
 
     def assign(self, file: int, first_row: int, rows: int, values: pa.Array | None) -> RoleArray:
         """See `Division`."""
-        assert values is not None
-        return np.searchsorted(np.array(self.edges), time_ordinals(values, self.column), side="right").astype(np.uint8)
+        return _stretches(self.edges, values, self.column)
 
 
 def rolling_origins(column: str, times: FloatArray, count: int, gap: float = 0.0) -> RollingOrigins:
@@ -159,6 +156,12 @@ def latest_shares(column: str, times: FloatArray, *, whole: bool) -> LatestShare
 
 def _hashes(seed: int, file: int, first_row: int, rows: int, values: pa.Array | None) -> Hashes:
     return row_hashes(seed, file, first_row, rows) if values is None else value_hashes(seed, values)
+
+
+def _stretches(edges: tuple[float, ...], values: pa.Array | None, column: str) -> RoleArray:
+    """In which of the stretches of time between the edges each row is, (rows,)."""
+    assert values is not None
+    return np.searchsorted(np.array(edges), time_ordinals(values, column), side="right").astype(np.uint8)
 
 
 def _without_first(parts: RoleArray, *, whole: bool) -> RoleArray:
