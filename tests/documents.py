@@ -30,6 +30,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tomllib
@@ -145,18 +146,23 @@ class Reader:
                 printed = run(block, where)
 
     def _sh(self, block: Block, where: str) -> str:
-        done = subprocess.run(
+        shell = subprocess.Popen(
             ["bash", "-euo", "pipefail", "-c", block.content],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=SECONDS,
+            start_new_session=True,
+            text=True,
         )
-        printed = done.stdout.decode()
+        try:
+            printed, _ = shell.communicate(timeout=SECONDS)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)  # what the block has left running as well
         expected = int(block.comments.get("exit", 0))
-        assert done.returncode == expected, f"{where}: exit code {done.returncode}, not {expected}\n{printed}"
+        assert shell.returncode == expected, f"{where}: exit code {shell.returncode}, not {expected}\n{printed}"
         return printed
 
     def _python(self, block: Block, where: str) -> str:
@@ -198,17 +204,19 @@ def difference(shown: str, printed: str) -> str | None:
     expected, lines = (
         [line for line in (re.sub(r"\s+", " ", line).strip() for line in text.splitlines()) if line] for text in (shown, printed)
     )
-    if _matches(expected, lines, _same_line):
+    taken, at = _taken(expected, lines, _same_line)
+    if len(lines) in at and taken == len(expected):
         return None
-    strange = [line for line in expected if line != ANYTHING and not any(_same_line(line, each) for each in lines)]
-    if strange:
-        return f"shown and not printed:\n  {strange[0]}"
-    more = [line for line in lines if not any(_same_line(each, line) for each in expected if each != ANYTHING)]
-    return "printed and not shown:\n  " + "\n  ".join(more) if ANYTHING not in expected else "the lines are in another order, or more than are shown"
+    if taken == len(expected):
+        return f"more is printed than is shown, from the line:\n  {lines[max(at)]}"
+    follow = f"after the line\n  {expected[taken - 1]}\n" if taken else ""
+    return f"{follow}is shown, and not printed there:\n  {expected[taken]}"
 
 
 def _same_line(shown: str, printed: str) -> bool:
-    return _matches(NUMBER.findall(shown), NUMBER.findall(printed), _same)
+    pattern, items = NUMBER.findall(shown), NUMBER.findall(printed)
+    taken, at = _taken(pattern, items, _same)
+    return taken == len(pattern) and len(items) in at
 
 
 def _same(shown: str, printed: str) -> bool:
@@ -225,12 +233,15 @@ def _same(shown: str, printed: str) -> bool:
     return abs(found - expected) <= 1.0001 * max(unit, abs(expected) / 1_000)
 
 
-def _matches(pattern: Sequence[str], items: Sequence[str], same: Callable[[str, str], bool]) -> bool:
-    """Whether items are as in a pattern, in which ANYTHING stands for any number of them."""
-    at = {0}  # how many items may have been taken by the pattern so far
-    for each in pattern:
+def _taken(pattern: Sequence[str], items: Sequence[str], same: Callable[[str, str], bool]) -> tuple[int, set[int]]:
+    """How much of a pattern, in which ANYTHING stands for any number of items, can be followed; and how many items it may have taken."""
+    at = {0}
+    for k, each in enumerate(pattern):
         if each == ANYTHING:
-            at = set(range(min(at), len(items) + 1)) if at else at
+            then = set(range(min(at), len(items) + 1))
         else:
-            at = {i + 1 for i in at if i < len(items) and same(each, items[i])}
-    return len(items) in at
+            then = {i + 1 for i in at if i < len(items) and same(each, items[i])}
+        if not then:
+            return k, at
+        at = then
+    return len(pattern), at

@@ -48,7 +48,7 @@ def write_tables(folder: Path) -> None:
     (folder / "words.svm").write_text("\n".join(texts) + "\n")
     (folder / "run.toml").write_text('data = "sales.csv"\ntarget = "price"\ndrop = ["id"]\n')
     flights = pd.read_parquet(ROOT / "examples/flights.parquet")
-    flights.sample(20_000, random_state=0).to_parquet(folder / "flights.parquet")
+    flights.sample(5_000, random_state=0).to_parquet(folder / "flights.parquet")
     flights[flights.month == 3].to_parquet(folder / "march.parquet")
     flights.assign(flight=flights.index)[["flight", "distance"]].head(1_000).to_csv(folder / "new.csv", index=False)
     _kill(folder)
