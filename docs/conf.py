@@ -28,7 +28,7 @@ nitpick_ignore_regex = [("py:class", r".*")]  # of signatures: Path, Json
 myst_heading_anchors = 4  # links to #headings, as GitHub makes them
 suppress_warnings = ["myst.header"]  # benchmarks.md is of sections that a script writes
 
-autodoc_typehints = "signature"
+autodoc_typehints = "none"  # what a parameter can be is said in words
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
 python_maximum_signature_line_length = 100
@@ -37,6 +37,7 @@ html_theme = "furo"
 html_title = "gradline"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_favicon = "_static/favicon.svg"
 html_show_sourcelink = False
 html_copy_source = False
 templates_path: list[str] = []
