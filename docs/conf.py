@@ -30,7 +30,6 @@ suppress_warnings = ["myst.header"]  # benchmarks.md is of sections that a scrip
 
 autodoc_typehints = "none"  # what a parameter can be is said in words
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True}
 python_maximum_signature_line_length = 100
 
 html_theme = "furo"

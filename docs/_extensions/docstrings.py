@@ -3,6 +3,8 @@
     name : text, and further lines                 under a heading such as Parameters
     name: text.  other, another: text.             a paragraph whose names are the object's own
 
+    name: text.  Raises SomeError where …          what comes after two spaces and is no name stands for itself
+
 become definition lists, with the default of each name from the signature. Indented paragraphs are formulas: literal blocks. Stars,
 bars and underscores mean themselves.
 """
@@ -14,13 +16,14 @@ import textwrap
 from itertools import pairwise
 
 import gradline
+from gradline import errors
 from gradline import sklearn as estimators
 
 SECTIONS = ("Parameters", "Attributes", "Returns", "Raises", "Warns", "Examples")
 NAMES = r"\*{0,2}[A-Za-z]\w*(?:, \*{0,2}[A-Za-z]\w*)*"
-LONG = re.compile(rf"^({NAMES}) ?: (.*)$", re.DOTALL)
-SHORT = re.compile(rf"(?:^|(?<=\.)  )({NAMES}): ")
 PUBLIC = {name: f"gradline.{name}" for name in gradline.__all__} | {name: f"gradline.sklearn.{name}" for name in estimators.__all__}
+PUBLIC |= {"Certificate": "gradline.maths.certificate.Certificate", "TrainConfig": "gradline.training.config.TrainConfig"}
+PUBLIC |= {name: f"gradline.errors.{name}" for name, thing in vars(errors).items() if isinstance(thing, type)}
 LINKED = PUBLIC | {name: name for name in PUBLIC.values()}
 MOST = 60  # characters of a default that is shown
 
@@ -64,32 +67,42 @@ def _definition(names, text, default):
     return [", ".join(terms), *textwrap.indent(escaped(text.strip()), "    ").splitlines(), ""]
 
 
-def _section(title, lines, default):
-    """A numpydoc section."""
-    body = textwrap.dedent("\n".join(lines)).strip("\n")
-    if title == "Examples":
-        return [f".. rubric:: {title}", "", *body.splitlines(), ""]
-    entries = re.split(r"\n(?=\S)", body)
-    out = [f".. rubric:: {title}", ""]
-    for entry in entries:
-        head, _, rest = entry.partition("\n")
-        whole = head + "\n" + textwrap.dedent(rest) if rest else head
-        parts = _short(whole.replace("\n", "\n"), None, r" ?: ") if title in ("Parameters", "Attributes", "Raises", "Warns") else None
-        if parts:
-            for names, text in parts:
-                out += _definition(names, text, default)
+def _listed(entries, default):
+    """A definition list, each entry with what stands for itself after it."""
+    out = []
+    for names, text in entries:
+        words, *rest = re.split(r"(?<=[.)])  (?=[A-Z])", text.strip())
+        if len(names.split(", ")) == 1 and names in PUBLIC:
+            out += [f":py:obj:`{names} <{PUBLIC[names]}>`", *textwrap.indent(escaped(words), "    ").splitlines(), ""]
         else:
-            out += [*escaped(whole).splitlines(), ""]
+            out += _definition(names, words, default)
+        for each in rest:
+            out += [*escaped(each).splitlines(), ""]
     return out
 
 
-def _short(paragraph, known, colon=": "):
-    """The entries of a paragraph in the short form, or None. known: the names that count; None: all of them."""
-    pattern = re.compile(rf"(?:^|(?<=[.)…])  )({NAMES}){colon}")
-    found = list(pattern.finditer(paragraph))
+def _section(title, lines, default):
+    """A numpydoc section."""
+    body = textwrap.dedent("\n".join(lines)).strip("\n")
+    out = [f".. rubric:: {title}", ""]
+    if title == "Examples":
+        return [*out, *body.splitlines(), ""]
+    for entry in [body] if title == "Returns" else re.split(r"\n(?=\S)", body):
+        head, _, rest = entry.partition("\n")
+        whole = head + "\n" + textwrap.dedent(rest) if rest else head
+        entries = None if title == "Returns" else _entries(whole, None, r" ?: ")
+        out += _listed(entries, default) if entries else [*escaped(whole).splitlines(), ""]
+    return out
+
+
+def _entries(paragraph, known, colon=": "):
+    """Names and texts of a paragraph in the short form, or None. known: the names that count; None: all of them."""
+    found = [
+        match
+        for match in re.finditer(rf"(?:^|(?<=[.)])(?:  |\n))({NAMES}){colon}", paragraph)
+        if known is None or all(name.lstrip("*") in known for name in match[1].split(", "))
+    ]
     if not found or found[0].start() != 0:
-        return None
-    if known is not None and not all(name.lstrip("*") in known for name in found[0][1].split(", ")):
         return None
     begins = [*(match.start() for match in found), len(paragraph)]
     return [(match[1], paragraph[match.end() : end]) for match, end in zip(found, begins[1:], strict=True)]
@@ -106,14 +119,13 @@ def converted(text, thing):
     body = lines[: starts[0]] if starts else lines
     out = []
     for paragraph in re.split(r"\n\s*\n", "\n".join(body).strip("\n")):
-        entries = _short(paragraph, known)
+        entries = _entries(paragraph, known)
         if paragraph.startswith("    "):
             out += ["::", "", *paragraph.splitlines(), ""]
         elif paragraph.startswith(">>>"):
             out += [*paragraph.splitlines(), ""]
         elif entries:
-            for names, words in entries:
-                out += _definition(names, words, default)
+            out += _listed(entries, default)
         else:
             out += [*escaped(paragraph).splitlines(), ""]
     for start, end in pairwise([*starts, len(lines)]):
