@@ -129,6 +129,17 @@ def test_rows_with_a_column_of_ones_give_the_same_gradients(intercept, l2, weigh
     assert np.array_equal(beside.X, rows.X)
 
 
+@pytest.mark.parametrize("ones", [False, True])
+@pytest.mark.parametrize("loss", [SQUARED, huber(0.5)], ids=["squared", "huber"])
+@pytest.mark.parametrize(("weighted", "l2", "intercept"), [(False, 0.0, True), (True, 0.3, True), (True, 0.3, False)])
+def test_a_step_without_a_record_has_the_same_gradient(intercept, l2, weighted, loss, ones):
+    store = ExampleStore([examples(weighted=weighted)], 103, 3, weighted=weighted, ones=ones)
+    oracle = MiniBatchOracle(store, Batches(3, 103, 10), intercept=intercept, l2=l2, loss=loss)
+    theta = np.array([0.3, -1.0, 2.0, 0.5])[: 4 if intercept else 3]
+    for step in range(12):
+        assert np.array_equal(oracle.gradient(theta, step), oracle.value_and_gradient(theta, step).gradient)
+
+
 @pytest.mark.parametrize("sampling", ["shuffled", "replacement"])
 def test_a_batch_depends_on_seed_and_step_alone(sampling):
     forward, backward = Batches(1, 50, 8, sampling), Batches(1, 50, 8, sampling)

@@ -207,25 +207,44 @@ class MiniBatchOracle:
     def value_and_gradient(self, theta: FloatArray, step: int = 0) -> ValueAndGradient:
         """J and ∇J on the batch of a step."""
         rows = self._batches.at(step)
-        X, y = self._X[rows], self._y[rows]  # (B, k) with the column of ones, (B,)
-        # `dot`, and sums in place: of few features, what NumPy does around a product costs as much as the product
-        residual = X.dot(theta[: self._p]) + theta[-1] if self._apart else X.dot(theta)
-        residual -= y
+        X = self._X[rows]
+        residual = self._residual(X, theta, rows)
         slope = residual if self._squared else self._loss.derivative(residual)
         weighted = slope if self._weight is None else slope * self._weight[rows]
-        total = len(y) * self._mean_weight
-        gradient = X.T.dot(weighted)  # (k,)
-        if self._apart:
-            gradient = np.append(gradient, weighted.sum())
-        gradient /= total
         value = float(weighted.dot(residual))
         value -= 0.5 * (value if self._squared else self._loss.width * float(weighted.dot(slope)))
-        value /= total
+        value /= len(residual) * self._mean_weight
         if self._l2 > 0.0:
             w = theta[: self._p]
-            gradient[: self._p] += self._l2 * w
             value += 0.5 * self._l2 * float(w @ w)
-        return ValueAndGradient(value, gradient)
+        return ValueAndGradient(value, self._sum(X, weighted, theta))
+
+    def gradient(self, theta: FloatArray, step: int = 0) -> FloatArray:
+        """∇J on the batch of a step, (k,)."""
+        rows = self._batches.at(step)
+        X = self._X[rows]
+        slope = self._residual(X, theta, rows)
+        if not self._squared:
+            slope = self._loss.derivative(slope)
+        return self._sum(X, slope if self._weight is None else slope * self._weight[rows], theta)
+
+    # `dot`, and sums in place: of few features, what NumPy does around a product costs as much as the product
+
+    def _residual(self, X: Design, theta: FloatArray, rows: IntArray | slice) -> FloatArray:
+        """f(x_i) − y_i, (B,). X: (B, k) with the column of ones, or (B, p)."""
+        residual = X.dot(theta[: self._p]) + theta[-1] if self._apart else X.dot(theta)
+        residual -= self._y[rows]
+        return residual
+
+    def _sum(self, X: Design, weighted: FloatArray, theta: FloatArray) -> FloatArray:
+        """∇J, (k,), of the rows' weighted slopes (B,)."""
+        gradient: FloatArray = X.T.dot(weighted)
+        if self._apart:
+            gradient = np.append(gradient, weighted.sum())
+        gradient /= len(weighted) * self._mean_weight
+        if self._l2 > 0.0:
+            gradient[: self._p] += self._l2 * theta[: self._p]
+        return gradient
 
     def curvature_along(self, direction: FloatArray) -> FloatArray:
         """A batch knows the curvature too badly to be asked."""
