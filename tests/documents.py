@@ -93,7 +93,9 @@ def blocks(text: str) -> list[Block]:
         said = COMMENT.match(lines[start - 1]) if start else None
         comments = {said[1]: said[2]} if said else {}
         language = token.info.strip()
-        found.append(Block(language, token.content, start + 1, after and language == "text" and found[-1].language in RUN, comments))
+        found.append(
+            Block(language, token.content, start + 1, after and language == "text" and found[-1].language in RUN, comments)
+        )
         end = token.map[1]
     return found
 

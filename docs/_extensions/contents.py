@@ -4,16 +4,22 @@ An index is `index.md` or the `README.md` of a folder. The link that begins an i
 the headings above the lists head the navigation.
 """
 
+from __future__ import annotations
+
 import re
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 HEADING = re.compile(r"^## (.+)$")
 ENTRY = re.compile(r"^- \[([^\]]*)\]\(([^)#:]+)\.md\)")
 
 
-def sections(text):
+def sections(text: str) -> list[tuple[str, list[tuple[str, str]]]]:
     """The heading and the entries of each section of an index: text and path, without its suffix."""
-    found = [("", [])]
+    found: list[tuple[str, list[tuple[str, str]]]] = [("", [])]
     for line in text.splitlines():
         if heading := HEADING.match(line):
             found.append((heading[1], []))
@@ -22,15 +28,17 @@ def sections(text):
     return [(heading, entries) for heading, entries in found if entries]
 
 
-def _with_toctrees(app, docname, source):
+def _with_toctrees(app: Sphinx, docname: str, source: list[str]) -> None:
     if PurePosixPath(docname).name not in ("index", "README"):
         return
     for heading, entries in sections(source[0]):
         caption = [f":caption: {heading}"] if docname == app.config.root_doc else []
-        source[0] += "\n".join(["", "", "```{toctree}", ":hidden:", *caption, "", *(f"{text} <{page}>" for text, page in entries), "```", ""])
+        source[0] += "\n".join(
+            ["", "", "```{toctree}", ":hidden:", *caption, "", *(f"{text} <{page}>" for text, page in entries), "```", ""]
+        )
 
 
-def setup(app):
+def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("source-read", _with_toctrees)
     return {"parallel_read_safe": True}
