@@ -154,7 +154,20 @@ def test_the_site_is_built_without_a_warning_and_needs_nothing_from_elsewhere(tm
     pytest.importorskip("sphinx", reason="the site needs the extra `site`")
     pytest.importorskip("furo", reason="the site needs the extra `site`")
     pytest.importorskip("myst_parser", reason="the site needs the extra `site`")
-    words = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-d", "doctrees", str(ROOT / "docs"), "site"]
+    words = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-W",
+        "--keep-going",
+        "-b",
+        "html",
+        "-d",
+        "doctrees",
+        str(ROOT / "docs"),
+        "site",
+    ]
     built = subprocess.run(words, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     pages = list((tmp_path / "site").rglob("*.html"))
