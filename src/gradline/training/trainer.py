@@ -221,7 +221,7 @@ def prepare(
     # the loss, its minimum and its curvature, in the loop's coordinates
     coordinates = _coordinates(config, representation)
     if read.columns is not None:  # then the rows are kept, and tell it
-        kept = {role: stored_examples(source, config, reader, representation, coordinates, found, role) for role in Role}
+        kept = {role: stored_examples(source, config, reader, representation, coordinates, engine, found, role) for role in Role}
         stores = {role: store for role, store in kept.items() if store is not None}
         return prepare_dense(config, engine, found, reader, representation, coordinates, stores, kinds, notices)
     weighed = {role: m for role, m in found.moments.items() if m.weight > 0.0}  # rows of no weight judge nothing
@@ -233,9 +233,9 @@ def prepare(
     store = noise = None
     judge: Judge = Solved(problem, loop=escalation.loop) if config.l1 == 0.0 else ElasticNet(problem, config.l1)
     if config.oracle == "minibatch" or config.loss != "squared":
-        store = stored_examples(source, config, reader, representation, coordinates, found, Role.TRAINING)
+        store = stored_examples(source, config, reader, representation, coordinates, engine, found, Role.TRAINING)
     if store is not None and config.loss != "squared":
-        held_out = stored_examples(source, config, reader, representation, coordinates, found, Role.VALIDATION)
+        held_out = stored_examples(source, config, reader, representation, coordinates, engine, found, Role.VALIDATION)
         judge = pose_general(config, problem, store, held_out, engine)
         start = judge.start
     if store is not None and config.oracle == "minibatch":
