@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from gradline.errors import DataError
+from gradline.errors import DataError, plural
 from gradline.maths.compensated import LEAST_VARIANCE
 from gradline.maths.summaries import CategorySummary, NumberSummary
 from gradline.representation.derive import Derived
@@ -305,7 +305,8 @@ def _category_features(
     if rare:
         features.append(Feature(f"{name}=(other)", name, Part.OTHER, "", 0.0, 0.0))
         rows = sum(counts.values()) - sum(counts[level] for level in kept)
-        text = f"{rare:,} rare values of {name!r} ({rows:,} training rows) are grouped as '{name}=(other)'."
+        are = "is" if rare == 1 else "are"
+        text = f"{plural(rare, 'rare value')} of {name!r} ({plural(rows, 'training row')}) {are} grouped as '{name}=(other)'."
         notices.append(Notice("grouped_levels", name, text))
     if own_missing:
         features.append(Feature(f"{name}=(missing)", name, Part.MISSING, "", 0.0, 0.0))

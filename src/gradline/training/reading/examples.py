@@ -76,7 +76,10 @@ def example_reader(
 ) -> Callable[[Block], Examples]:
     """What makes the rows of a role of a block, in the loop's coordinates."""
     if not source.repeatable and not source.files:
-        raise UsageError(f"this oracle reads the data again, and {source.name} can be read only once.", "--oracle moments")
+        raise UsageError(
+            f"this loss or oracle reads the data again, and {source.name} can be read only once.",
+            "give a file, a table, or a query with ORDER BY; squared error on --oracle moments needs one read.",
+        )
 
     def examples(block: Block) -> Examples:
         rows = reader.read(block, as_it_lies=True)
