@@ -14,13 +14,15 @@ import numpy as np
 
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.exact import combinations, minimise
-from gradline.maths.quadratic import EPSILON, REFINEMENTS, baseline_objective, quadratic_loss, solve
+from gradline.maths.levels import solved
+from gradline.maths.quadratic import EPSILON, REFINEMENTS, baseline_objective, quadratic_loss
 from gradline.types import Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gradline.maths.exact import ExactMoments
+    from gradline.maths.levels import Category
     from gradline.maths.moments import Moments
     from gradline.maths.quadratic import QuadraticLoss, Solution
     from gradline.types import BoolArray, FloatArray, IntArray
@@ -97,15 +99,20 @@ class Problem:
         return float(self.remaining(theta).max()) / self.target_deviation
 
 
-def pose(names: tuple[str, ...], moments: Mapping[Role, Moments], coordinates: Coordinates, l2: float) -> Problem:
-    """The problem of these moments; `l2` is λ in the loop's coordinates."""
+def pose(
+    names: tuple[str, ...], moments: Mapping[Role, Moments], coordinates: Coordinates, l2: float, category: Category | None = None
+) -> Problem:
+    """The problem of these moments; `l2` is λ in the loop's coordinates. category: one that is worth to be solved by; the spectrum
+    is then known at its ends, and as a forecast sees it.
+    """
     training = moments[Role.TRAINING]
     held_out = moments.get(Role.VALIDATION)
     loss = quadratic_loss(training, coordinates, l2)
-    solution = reference = solve(loss)
+    solution = reference = solved(loss, coordinates.scale, category)
     if coordinates.name != "standard":
         penalty = l2 * (coordinates.scale / coordinates.deviation) ** 2  # the same penalty, in the other coordinates
-        reference = solve(quadratic_loss(training, coordinates.standard(), penalty))
+        standard = coordinates.standard()
+        reference = solved(quadratic_loss(training, standard, penalty), standard.scale, category)
     return Problem(
         names,
         moments,

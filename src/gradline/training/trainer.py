@@ -16,6 +16,7 @@ from gradline.errors import DataError, UsageError, plural
 from gradline.inputs.sparse import SparseSource
 from gradline.maths.compensated import LEAST_VARIANCE
 from gradline.maths.coordinates import Coordinates
+from gradline.maths.levels import LEAST_LEVELS, Category
 from gradline.maths.moments import Fill, Moments, indicator_pairs
 from gradline.maths.noise import measure
 from gradline.maths.problem import Problem, pose
@@ -188,9 +189,15 @@ def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, pr
 
 
 def prepare(
-    source: Source, config: TrainConfig, engine: Engine, progress: Progress, read: Read | SparseTable | None = None
+    source: Source,
+    config: TrainConfig,
+    engine: Engine,
+    progress: Progress,
+    read: Read | SparseTable | None = None,
+    *,
+    spectrum: bool = False,
 ) -> Prepared:
-    """Everything before the first step."""
+    """Everything before the first step. spectrum: whether all of it is asked for, and not only what a plan needs."""
     if isinstance(source, SparseSource):
         return _prepare_sparse(source, config, engine, progress, read)
     assert not isinstance(read, SparseTable)  # which is of a sparse source
@@ -226,7 +233,9 @@ def prepare(
         return prepare_dense(config, engine, found, reader, representation, coordinates, stores, kinds, notices)
     weighed = {role: m for role, m in found.moments.items() if m.weight > 0.0}  # rows of no weight judge nothing
     moments = {role: feature_moments(m, training, representation, config.target) for role, m in weighed.items()}
-    posed = pose(representation.names, moments, coordinates, config.penalty)
+    whole = spectrum or config.oracle == "minibatch" or config.loss != "squared" or config.l1 > 0.0
+    category = None if whole else largest_category(representation, moments[Role.TRAINING])
+    posed = pose(representation.names, moments, coordinates, config.penalty, category)
     escalation = escalated(source, config, engine, reader, representation, posed, found, progress.rows)
     problem, notices = escalation.problem, [*notices, *escalation.notices]
     start = np.zeros(coordinates.size)
@@ -280,6 +289,18 @@ def _prepare_sparse(
         table = read_sparse(source, config, make_roles(source, config), progress.rows)
     _training_moments(table.survey, source, config)
     return prepare_sparse(table, config, engine)
+
+
+def largest_category(representation: Representation, training: Moments) -> Category | None:
+    """That by which the problem is solved: of many levels, and more than there are other features."""
+    levels: dict[str, list[int]] = {}
+    for j, feature in enumerate(representation.features):
+        if feature.part in (Part.LEVEL, Part.OTHER, Part.MISSING):
+            levels.setdefault(feature.column, []).append(j)
+    at = np.array(max(levels.values(), key=len, default=[]), dtype=np.intp)
+    if len(at) < LEAST_LEVELS or 2 * len(at) < len(representation.features):
+        return None
+    return Category(at, (training.mean + training.mean_rest)[at])
 
 
 def _coordinates(config: TrainConfig, representation: Representation) -> Coordinates:
