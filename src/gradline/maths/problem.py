@@ -15,7 +15,7 @@ import numpy as np
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.exact import combinations, minimise
 from gradline.maths.levels import solved
-from gradline.maths.quadratic import EPSILON, REFINEMENTS, baseline_objective, quadratic_loss
+from gradline.maths.quadratic import EPSILON, REFINEMENTS, SquaredError, baseline_objective, quadratic_loss
 from gradline.types import Role
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Problem:
     moments: Mapping[Role, Moments]
     coordinates: Coordinates
     loss: QuadraticLoss
-    validation: QuadraticLoss | None
+    validation: QuadraticLoss | SquaredError | None
     solution: Solution
     reference: Solution
     baseline: float
@@ -76,7 +76,7 @@ class Problem:
         """Arrays that other data would not have."""
         return self.loss.hessian, self.loss.linear, self.loss.spread, self.loss.offset
 
-    def loss_of(self, role: Role) -> QuadraticLoss:
+    def loss_of(self, role: Role) -> QuadraticLoss | SquaredError:
         """The squared error of a role's rows, without the penalty."""
         if self.exact is not None:
             return self.exact.losses[role]
@@ -84,7 +84,7 @@ class Problem:
             return self.loss
         if role is Role.VALIDATION and self.validation is not None:
             return self.validation
-        return quadratic_loss(self.moments[role], self.coordinates)
+        return SquaredError(self.moments[role], self.coordinates)
 
     def gap(self, theta: FloatArray) -> float:
         """J(θ) − J*, in squared target units; θ in the loop's coordinates."""
@@ -118,7 +118,7 @@ def pose(
         moments,
         coordinates,
         loss,
-        None if held_out is None or held_out.weight == 0.0 else quadratic_loss(held_out, coordinates),
+        None if held_out is None or held_out.weight == 0.0 else SquaredError(held_out, coordinates),
         solution,
         reference,
         baseline_objective(training),

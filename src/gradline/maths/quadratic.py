@@ -93,6 +93,27 @@ class QuadraticLoss:
         return 0.5 * EPSILON * terms
 
 
+@dataclass(frozen=True, slots=True)
+class SquaredError:
+    """J without a penalty on rows that are only judged by: from their moments as they are, without a matrix of its own."""
+
+    moments: Moments
+    coordinates: Coordinates
+
+    def mean_and_variance(self, theta: FloatArray) -> tuple[float, float]:
+        """Of the residuals y − f(x)."""
+        place, moments = self.coordinates, self.moments
+        w, b = (theta[:-1], float(theta[-1])) if place.intercept else (theta, 0.0)
+        u = np.append(-w / place.scale, 1.0)
+        offset = (moments.mean - np.append(place.centre, 0.0)) + moments.mean_rest
+        return float(offset @ u) - b, max(float(u @ (moments.comoment @ u / moments.weight)), 0.0)
+
+    def value(self, theta: FloatArray) -> float:
+        """J(θ), as squares: ½(mean residual² + variance of the residuals). In squared target units."""
+        mean, variance = self.mean_and_variance(theta)
+        return 0.5 * (mean * mean + variance)
+
+
 def quadratic_loss(moments: Moments, coordinates: Coordinates, penalty: FloatArray | float = 0.0) -> QuadraticLoss:
     """J from the moments of the p features and then the target, in some coordinates; `penalty` is λ, or (p,) one a weight."""
     p = len(coordinates.mean)
