@@ -341,10 +341,16 @@ def _by_level(codes: IntArray, W: FloatArray, levels: int) -> FloatArray:
     """
     panels = min(-(-len(codes) // PANEL_ROWS), max(1, MOST_SLOTS // (levels + 1)))
     if panels > 1:
-        codes = np.arange(len(codes)) * panels // len(codes) * (levels + 1) + codes
+        codes = _panel_of(len(codes), panels) * (levels + 1) + codes
     sums = np.array([np.bincount(codes, row, panels * (levels + 1)) for row in W])  # (k, slots)
     by_level: FloatArray = sums.reshape(len(W), panels, levels + 1)[:, :, :levels].sum(axis=1).T
     return by_level
+
+
+@lru_cache(maxsize=8)
+def _panel_of(rows: int, panels: int) -> IntArray:
+    """In which of some panels of nearly one height each row is, (rows,): the same for nearly every tile."""
+    return np.arange(rows) * panels // rows
 
 
 def _joint(a: _Counted, b: _Counted, weight: FloatArray | None) -> FloatArray:

@@ -19,7 +19,7 @@ import tempfile
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,7 +43,7 @@ MIXING = (1 << 64) - 1  # no epoch and no step has this number
 
 
 class ExampleStore:
-    """The training rows: X (n, p), y (n,), weight (n,) or None for ones.
+    """The training rows: X (n, p), y (n,), weight (n,) or None for ones; `add` brings them, block after block.
 
     seed: of the order in which they are mixed; None keeps them as they come.  ones: whether they are kept as Z (n, p + 1), X and a
     column of ones, which b goes with: then a gradient is two products. (NumPy copies X, a part of Z, for each product.)
@@ -51,7 +51,6 @@ class ExampleStore:
 
     def __init__(
         self,
-        examples: Iterable[Examples],
         rows: int,
         width: int,
         *,
@@ -66,19 +65,37 @@ class ExampleStore:
         self.X = self.Z[:, :width]
         self.y = np.empty(rows)
         self.weight = np.empty(rows) if weighted else None
-        places = None if seed is None else mixing(seed, rows, blocked=self.on_disk)
-        start = 0
-        for X, y, weight in examples:
-            stop = start + len(y)
-            at = slice(start, stop) if places is None else places[start:stop]
-            self.X[at], self.y[at] = X, y  # type: ignore[assignment]  # dense rows for a dense store
-            if ones:
-                self.Z[start:stop, -1] = 1.0
-            if self.weight is not None and weight is not None:
-                self.weight[at] = weight
-            start = stop
-        if start != rows:
-            raise ValueError(f"{start} training rows were read, {rows} expected: the data changed during the run")
+        if ones:
+            self.Z[:, -1] = 1.0
+        self._places = None if seed is None else mixing(seed, rows, blocked=self.on_disk)
+        self._filled = 0
+
+    @classmethod
+    def of(cls, examples: Iterable[Examples], rows: int, width: int, **settings: Any) -> ExampleStore:
+        """A store of all of these."""
+        store = cls(rows, width, **settings)
+        for each in examples:
+            store.add(each)
+        return store.complete()
+
+    def add(self, examples: Examples) -> None:
+        """Keep the next rows."""
+        X, y, weight = examples
+        start, stop = self._filled, self._filled + len(y)
+        self._filled = stop
+        if stop > len(self.y):
+            self.complete()
+        at = slice(start, stop) if self._places is None else self._places[start:stop]
+        self.X[at], self.y[at] = X, y  # type: ignore[assignment]  # dense rows for a dense store
+        if self.weight is not None and weight is not None:
+            self.weight[at] = weight
+
+    def complete(self) -> ExampleStore:
+        """The store, if it holds all that it was made for. Raises ValueError."""
+        if self._filled != len(self.y):
+            raise ValueError(f"{self._filled} training rows were read, {len(self.y)} expected: the data changed during the run")
+        self._places = None
+        return self
 
     def __len__(self) -> int:
         return len(self.y)

@@ -125,7 +125,7 @@ class Survey:
 
     @cached_property
     def moments(self) -> Mapping[Role, Moments]:
-        """The tallies as moments, by role."""
+        """The tallies as moments, by role: of thousands of levels a matrix each, kept as long as this."""
         return {role: tally.moments() for role, tally in self.tallies.items()}
 
     @cached_property
@@ -420,7 +420,8 @@ def _refuse_faults(found: Survey, source: Source) -> None:
                 f"(first at row {summary.first_infinite:,}, counted from 0).",
                 f"drop the column (--drop {name}), or filter the rows with SQL text: select … where isfinite({name}).",
             )
-    for role, moments in found.moments.items():
+    for role, tally in found.tallies.items():
+        moments = tally.numbers  # what is counted does not overflow
         lost = np.flatnonzero(~np.isfinite(np.diag(moments.comoment)))
         if len(lost):
             name = moments.columns[int(lost[0])].column
@@ -429,7 +430,7 @@ def _refuse_faults(found: Survey, source: Source) -> None:
                 f"column {name!r} of {source.name} has values so large that their squares overflow float64 ({role.label} rows{most}).",
                 "choose a larger unit for it, or filter out the rows that are wrong.",
             )
-    if not found.rows(Role.TRAINING) or found.moments[Role.TRAINING].weight == 0.0:
+    if not found.rows(Role.TRAINING) or found.tallies[Role.TRAINING].numbers.weight == 0.0:
         return
     empty = [name for name, summary in found.summaries.items() if summary.missing == summary.rows]
     empty = list(
