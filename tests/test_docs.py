@@ -96,6 +96,8 @@ def test_the_reader_sees_what_is_wrong_in_a_page(tmp_path):
         ("x0 1", "x1 1", False),
         ("… 12.78 …", "training 93 12.78 5", True),
         ("… 12.78", "training 12.78 5", False),
+        ("gap 1.…e-06", "gap 1.43e-06", True),
+        ("gap 1.…e-06", "gap 1.43e-07", False),
         ("a\n…\nd", "a\nb\nc\nd", True),
         ("a\n…\nd", "a\nd", True),
         ("a\n…\nd", "a\nb\nc", False),

@@ -2,6 +2,8 @@
 
 An index is `index.md` or the `README.md` of a folder. The link that begins an item of its lists names the page. In the first one
 the headings above the lists head the navigation.
+
+A link to a file outside docs/ is no page of the site: the file is copied into it.
 """
 
 from __future__ import annotations
@@ -38,7 +40,13 @@ def _with_toctrees(app: Sphinx, docname: str, source: list[str]) -> None:
         )
 
 
+def _with_copies(app: Sphinx, docname: str, source: list[str]) -> None:
+    above = "../" * (docname.count("/") + 1)
+    source[0] = source[0].replace(f"]({above}", f"](path:{above}")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("source-read", _with_toctrees)
+    app.connect("source-read", _with_copies)
     return {"parallel_read_safe": True}
