@@ -92,6 +92,7 @@ class PredictedIntervals(NamedTuple):
 class Model:
     """A trained model. Parameters are θ in the loop's coordinates; `coefficients` and `intercept` are in the user's units.
 
+    certificate: how far it is from the global minimum.  contract: what it expects of new data.
     result: the document that `train --json` prints, without the model's path.  config: the run's settings.
     history_array: (steps, columns of HISTORY_COLUMNS), NaN where a value was not computed.  moments: of the features and the
     target, by role.  theta_low: what is to be added to θ, where it was refined to twice the precision.

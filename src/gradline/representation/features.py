@@ -98,6 +98,12 @@ class Representation:
 
     def design(self, decoded: Decoded) -> FloatArray:
         """The features of some rows in their own units, (n, p); a missing number is the training mean."""
+        if decoded.matrix is not None and [*self._position] == [(n.name, Part.VALUE, "") for n in decoded.numbers]:
+            X = np.array(decoded.matrix, dtype=np.float64, order="C")
+            missing = np.isnan(X)
+            if missing.any():
+                np.copyto(X, [feature.mean for feature in self.features], where=missing)
+            return X
         X = np.zeros((decoded.rows, len(self.features)))
         for number in decoded.numbers:
             missing = np.isnan(number.values)

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from gradline.maths.problem import Problem
     from gradline.training.config import TrainConfig
-    from gradline.training.judge import Judge
+    from gradline.training.optimality.judge import Judge
+    from gradline.training.optimality.wide import WideProblem
     from gradline.training.stopping import Stopping, StopReason
-    from gradline.training.wide import WideProblem
     from gradline.types import FloatArray, Json
     from gradline.updates.base import UpdateRule
 
@@ -149,7 +149,7 @@ def fingerprint(config: TrainConfig, problem: Problem | WideProblem) -> str:
     settings = {name: value for name, value in config.to_json().items() if name not in FREE}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=list).encode())
     for array in problem.identity:
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
