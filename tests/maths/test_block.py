@@ -59,6 +59,7 @@ def test_a_matrix_with_a_missing_number_is_refused(matrix):
 @pytest.mark.parametrize("missing", ["nowhere", "in x", "in y", "in a later block"])
 def test_an_array_by_rows_trains_to_the_bits_of_the_same_array_by_columns(matrix, missing, monkeypatch):
     monkeypatch.setattr("gradline.inputs.source.MOST_BLOCK_ROWS", 1024)
+    monkeypatch.setattr("gradline.inputs.memory.LEAST_BY_ROWS", 2)
     y = matrix @ np.arange(7.0) + np.random.default_rng(5).standard_normal(ROWS)
     if missing == "in y":
         y[::7] = np.nan

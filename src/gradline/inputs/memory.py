@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 TILE_ROWS = 512  # of a block that are transposed at a time: they stay in the cache
+LEAST_BY_ROWS = 64  # columns of an array that is gone through as it lies: NumPy is slow along rows of few values
 
 
 class ArraySource:
@@ -44,7 +45,7 @@ class ArraySource:
         for start in range(0, self.rows, rows):
             cut = slice(start, start + rows)
             array = None
-            if self._by_rows(columns):
+            if self._by_rows(columns) and len(self._names) >= LEAST_BY_ROWS:
                 beside = [name for name in columns if name not in self._names]
                 array = ArrayRows(self._names, self._X[cut], partial(self._loaded, beside, cut))
             yield Block(0, start, partial(self._loaded, columns, cut), array)
