@@ -76,5 +76,5 @@ def _running(first: FloatArray, terms: FloatArray) -> FloatArray:
     if len(first) <= SHORT:
         return np.add.accumulate(sums, out=sums)
     for before, after in pairwise(sums):
-        after += before
+        np.add(before, after, out=after)
     return sums
