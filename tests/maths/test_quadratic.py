@@ -170,7 +170,11 @@ def test_the_spectrum_is_that_of_the_hessian():
     assert problem.solution.curvature_max == pytest.approx(values[0], rel=1e-12)
     assert problem.solution.curvature_min == pytest.approx(values[-1], rel=1e-9)
     assert problem.solution.condition == pytest.approx(values[0] / values[-1], rel=1e-9)
-    assert problem.solution.absolute_inverse() == pytest.approx(np.abs(np.linalg.inv(problem.loss.hessian)), rel=1e-9)
+    inverse = np.linalg.inv(problem.loss.hessian)
+    assert problem.solution.inverse() == pytest.approx(inverse, rel=1e-9)
+    assert problem.solution.inverse_diagonal() == pytest.approx(np.diag(inverse), rel=1e-9)
+    X = np.random.default_rng(1).normal(size=(len(inverse), 2))
+    assert problem.solution.absolute_inverse_times(X) == pytest.approx(np.abs(inverse) @ X, rel=1e-9)
 
 
 def test_weights_are_repeated_rows():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+from functools import reduce
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradline.maths import summaries
-from gradline.maths.summaries import category_summary, number_summary
+from gradline.maths.summaries import CategorySummary, category_summary, number_summary
 from gradline.types import CategoryColumn, NumberColumn
 
 
@@ -59,6 +61,21 @@ def test_counts_of_levels_add_up():
     found = category(["a", "b", None, "a"]).plus(category(["c", None, "a"]))
     assert (found.rows, found.missing, found.distinct) == (7, 2, 3)
     assert dict(found.counts) == {"a": 3, "b": 1, "c": 1}
+
+
+@pytest.mark.parametrize("cuts", [[], [30], [7, 11, 40], [1, 2, 59]])
+def test_counts_and_first_rows_do_not_depend_on_how_the_rows_are_cut(cuts):
+    codes = np.random.default_rng(0).integers(0, 6, 60) ** 2 % 7
+    texts = [f"{code}a" for code in codes]
+    parts = []
+    for low, high in zip([0, *cuts], [*cuts, 60], strict=True):
+        levels = tuple(sorted(set(texts)))  # of which a part may have no row
+        part = np.array([levels.index(text) for text in texts[low:high]], dtype=np.intp)
+        parts.append(category_summary(CategoryColumn("c", part, levels), part, lambda low=low, high=high: np.arange(low, high)))
+    found = reduce(CategorySummary.plus, parts)
+    assert dict(found.counts) == Counter(texts)
+    assert dict(found.first) == {text: texts.index(text) for text in texts}
+    assert all(type(number) is int for number in found.counts.values())
 
 
 def test_past_so_many_levels_nothing_is_counted(monkeypatch):

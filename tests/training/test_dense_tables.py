@@ -270,7 +270,7 @@ def test_nothing_of_p_by_p_is_allocated(monkeypatch):
 
 def test_parts_of_many_columns_are_smaller():
     y = np.zeros(5_000)
-    store = kept.ExampleStore([kept.Examples(np.zeros((5_000, 2_000)), y, None)], 5_000, 2_000, weighted=False)
+    store = kept.ExampleStore.of([kept.Examples(np.zeros((5_000, 2_000)), y, None)], 5_000, 2_000, weighted=False)
     parts = store.parts()
     assert len(parts) == 3
     assert [row for part in parts for row in part] == list(range(5_000))

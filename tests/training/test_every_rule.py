@@ -375,7 +375,7 @@ def streamed(problem, engine=None):
 def minibatch(problem, size=None, sampling="shuffled"):
     """Batches of `size` rows; of all rows, in a new order each step, where it is None."""
     rows = examples_of(problem)
-    store = ExampleStore([rows], len(rows.y), rows.X.shape[1], weighted=rows.weight is not None)
+    store = ExampleStore.of([rows], len(rows.y), rows.X.shape[1], weighted=rows.weight is not None)
     batches = Batches(3, len(rows.y), size or len(rows.y), sampling)
     return MiniBatchOracle(store, batches, intercept=problem.intercept, l2=problem.l2)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradline.evaluation.bootstrap import Interval
+from gradline.maths.levels import Excluding, block
 from gradline.types import Notice, Role, finite_or_none
 
 if TYPE_CHECKING:
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     from gradline.maths.moments import Moments
     from gradline.maths.problem import Problem
     from gradline.representation.features import Representation
-    from gradline.types import FloatArray, Json
+    from gradline.types import FloatArray, IntArray, Json
 
 MANY_JUDGING = 1_000  # of fewer, a model that is better as measured is not called no better
 LEAST_JUDGING = 100  # rows, groups or stretches: of fewer, noise is told only where the model is surely worse
 FLAT = 1e-10  # of a column's largest curvature, below which a direction of its features is left out
+MANY_LEVELS = 32  # features of a column, from which it is asked whether they are the levels of one
 WORDS = {"mean": "always predicting one number", "last_value": "the last value known", "best_column": "the best single column"}
 
 
@@ -94,19 +96,24 @@ def best_column(problem: Problem, representation: Representation) -> OneColumn |
         slopes = _least_squares(training, at, target)
         weights = np.zeros(target)
         weights[at] = slopes
-        u = np.append(-slopes, 1.0)
-        positions = np.append(at, target)
         gap = judging.mean + judging.mean_rest - mean
-        off = float(gap[positions] @ u)
-        square = float(u @ judging.comoment[np.ix_(positions, positions)] @ u) / judging.weight + off * off
+        off = float(gap[target] - gap[at] @ slopes)
+        own, beside = block(judging.comoment, at), judging.comoment[at, target]
+        squares = float(slopes @ (own @ slopes - beside) - beside @ slopes + judging.comoment[target, target])
+        square = squares / judging.weight + off * off
         rmse = float(np.sqrt(max(square, 0.0)))
         if best is None or rmse < best.rmse:
             best = OneColumn(column, weights, mean[:target], float(mean[target]), len(groups), rmse, role)
     return best
 
 
-def _least_squares(moments: Moments, at: FloatArray, target: int) -> FloatArray:
+def _least_squares(moments: Moments, at: IntArray, target: int) -> FloatArray:
     """The slopes of some features alone, from centred co-moments; flat directions are left out."""
+    if len(at) >= MANY_LEVELS:
+        share = (moments.mean + moments.mean_rest)[at]
+        levels = Excluding.of(block(moments.comoment, at), np.sqrt(moments.weight) * share)
+        if levels is not None:  # the means of the target by level, less that of the reference
+            return levels.inverse_times(moments.comoment[at, target, None])[:, 0]
     scale = np.sqrt(np.diag(moments.comoment)[at])
     scale = np.where(scale > 0.0, scale, 1.0)
     values, vectors = np.linalg.eigh(moments.comoment[np.ix_(at, at)] / np.outer(scale, scale))

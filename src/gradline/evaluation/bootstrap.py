@@ -33,7 +33,8 @@ RESAMPLES = 1_000
 MOST_UNITS = 1 << 14  # more are resampled in packets of some: the same variance, estimated to 1 %
 LEAST_UNITS = 10  # fewer say nothing of their own spread
 KNOWN = 0.9  # of the resamples, in which the figure must be defined
-CHUNK = 1 << 22  # counts at once
+DRAWN = 1 << 22  # units drawn in one call: other calls would draw others
+CHUNK = 1 << 17  # counts at once: they stay in the cache
 NORMAL = NormalDist()
 SALT = 0xB007
 SEED_BITS = 2**64 - 1  # a seed may be negative
@@ -149,11 +150,14 @@ class Bootstrap:
         rng = np.random.default_rng([seed & SEED_BITS, SALT])
         drawn = units.drawn
         counts = np.zeros((resamples, drawn), dtype=np.uint16)
-        together = max(1, CHUNK // max(drawn, 1))
-        for i in range(0, resamples if drawn else 0, together):
-            some = counts[i : i + together]
-            places = rng.integers(drawn, size=some.shape, dtype=np.uint16) + np.arange(len(some))[:, None] * drawn
-            some[:] = np.bincount(places.ravel(), minlength=some.size).reshape(some.shape)
+        at_once, together = (max(1, values // max(drawn, 1)) for values in (DRAWN, CHUNK))
+        for i in range(0, resamples if drawn else 0, at_once):
+            some = counts[i : i + at_once]
+            units_drawn = rng.integers(drawn, size=some.shape, dtype=np.uint16)
+            for j in range(0, len(some), together):
+                part = some[j : j + together]
+                places = units_drawn[j : j + together] + np.arange(len(part))[:, None] * drawn
+                part[:] = np.bincount(places.ravel(), minlength=part.size).reshape(part.shape)
         return cls(units, counts)
 
     def times(self, sums: FloatArray) -> FloatArray:

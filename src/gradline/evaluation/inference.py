@@ -100,9 +100,8 @@ class Inference:
 
 def bread(problem: Problem) -> FloatArray:
     """(X'WX)⁻¹ in standard coordinates, (k, k), with the pseudo-inverse."""
-    solution = problem.reference
-    root = solution.vectors[:, solution.null :] / np.sqrt(solution.eigenvalues[solution.null :] * problem.training.weight)
-    inverse: FloatArray = root @ root.T
+    inverse = problem.reference.inverse()
+    inverse /= problem.training.weight
     return inverse
 
 
@@ -127,9 +126,13 @@ def infer(
     if problem.loss.penalty.any() or freedom < 1 or squares <= max(PERFECT * total, 4.0 * W * solution.rounding):
         return None
     variance = squares / freedom
-    inverse = bread(problem)
-    covariance = variance * inverse if sandwich is None else inverse @ sandwich.meat @ inverse
-    error = np.sqrt(np.maximum(np.diag(covariance), 0.0))  # (k,) in standard coordinates
+    covariance: FloatArray | None = None  # where it is classical, no (k, k) matrix is needed
+    diagonal = variance / W * solution.inverse_diagonal()
+    if sandwich is not None:
+        inverse = bread(problem)
+        covariance = inverse @ sandwich.meat @ inverse
+        diagonal = np.diag(covariance)
+    error = np.sqrt(np.maximum(diagonal, 0.0))  # (k,) in standard coordinates
     if np.any(problem.remaining(theta) > CLOSE * error):
         return None
     user, deviation = coordinates.to_user(theta, low), coordinates.deviation
@@ -137,7 +140,8 @@ def infer(
     if coordinates.intercept:
         back = np.append(-coordinates.mean / deviation, 1.0)  # b in the user's units, of θ in standard coordinates
         estimate = np.append(estimate, user.intercept)
-        standard_error = np.append(standard_error, np.sqrt(max(float(back @ covariance @ back), 0.0)))
+        squared = back @ (variance / W * solution.inverse_times(back) if covariance is None else covariance @ back)
+        standard_error = np.append(standard_error, np.sqrt(max(float(squared), 0.0)))
     flat = set(not_identifiable)
     unknown = np.array([name in flat for name in problem.names] + [bool(not_identifiable)] * coordinates.intercept)
     standard_error = np.where(unknown, np.nan, standard_error)
@@ -147,7 +151,7 @@ def infer(
     half = t_quantile(LEVEL, used) * standard_error
     slopes = rank - int(coordinates.intercept)
     f = (total - squares) / slopes / variance
-    if sandwich is not None:  # Wald's, with the robust covariance
+    if covariance is not None:  # Wald's, with the robust covariance
         along = coordinates.to_standard(theta)[:p]
         f = np.nan if solution.null else float(along @ np.linalg.solve(covariance[:p, :p], along)) / slopes
     likelihood = None if weighted else -0.5 * n * (np.log(2.0 * np.pi * squares / n) + 1.0)

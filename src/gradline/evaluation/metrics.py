@@ -13,7 +13,7 @@ from gradline.types import NumberColumn, plain_numbers
 
 if TYPE_CHECKING:
     from gradline.maths.moments import Moments
-    from gradline.maths.quadratic import QuadraticLoss
+    from gradline.maths.quadratic import QuadraticLoss, SquaredError
     from gradline.types import FloatArray, Json
 
 
@@ -38,7 +38,7 @@ class Metrics:
         return {"rows": self.rows} | plain_numbers(known)
 
 
-def from_loss(loss: QuadraticLoss, moments: Moments, theta: FloatArray) -> Metrics:
+def from_loss(loss: QuadraticLoss | SquaredError, moments: Moments, theta: FloatArray) -> Metrics:
     """The metrics of θ from moments: exact, and without the data."""
     mean, spread = loss.mean_and_variance(theta)
     bias, square = -mean, spread + mean * mean

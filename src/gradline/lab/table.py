@@ -258,7 +258,9 @@ class LabTable:
             assess="no",
         )
         key = (settings, scaling, l2, oracle)
-        made = self._prepared.get(key, lambda: prepare(opened.source, config, self._engine, Progress(), _of_features(opened)))
+        made = self._prepared.get(
+            key, lambda: prepare(opened.source, config, self._engine, Progress(), _of_features(opened), spectrum=True)
+        )
         return made, config, opened
 
     def _read(self, source: Source, features: Sequence[str], settings: TableSettings) -> Opened:

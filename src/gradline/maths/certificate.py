@@ -13,6 +13,7 @@ from gradline.types import finite_or_none
 
 if TYPE_CHECKING:
     from gradline.maths.problem import Problem
+    from gradline.maths.quadratic import Solution
     from gradline.types import FloatArray, Json
 
 MOST_DIGITS = -float(np.log10(EPSILON))
@@ -78,10 +79,11 @@ def trusted_digits(problem: Problem, theta: FloatArray) -> float | None:
     largest = float(slopes.max())
     if largest == 0.0:  # relative to nothing: no digit is right, unless zero is the minimiser itself
         return 0.0 if remaining.any() else None
-    inverse = problem.reference.absolute_inverse()[:p, :p]
-    error = _from_data(problem, slopes, inverse) + remaining
+    columns = rounding_of_columns(problem.coordinates, None if problem.exact is None else problem.exact.whole[:-1])
+    spread = _spread(problem.reference, np.column_stack([columns, _off_by(problem, slopes)]))
+    error = _from_data(problem, slopes, columns, spread[:, 0]) + remaining
     if problem.exact is None:
-        error = error + inverse @ _off_by(problem, slopes)
+        error = error + spread[:, 1]
     return _digits(float(error.max()) / largest)
 
 
@@ -100,7 +102,13 @@ def moment_digits(problem: Problem) -> float:
     off = _off_by(problem, slopes)
     if p > MANY_FEATURES:
         return _digits(float(np.linalg.norm(off)) / problem.reference.curvature_min / largest)
-    return _digits(float((problem.reference.absolute_inverse()[:p, :p] @ off).max()) / largest)
+    return _digits(float(_spread(problem.reference, off[:, None]).max()) / largest)
+
+
+def _spread(solution: Solution, sizes: FloatArray) -> FloatArray:
+    """|H⁻¹| times errors of the size (p, c) in the weights' components, (p, c)."""
+    p, k = len(sizes), len(solution.minimiser)
+    return solution.absolute_inverse_times(np.pad(sizes, ((0, k - p), (0, 0))))[:p]
 
 
 def _digits(error: float) -> float:
@@ -120,7 +128,7 @@ def rounding_of_fit(problem: Problem, slopes: FloatArray) -> float:
     return float(columns @ slopes) + target
 
 
-def _from_data(problem: Problem, slopes: FloatArray, inverse: FloatArray) -> FloatArray:
+def _from_data(problem: Problem, slopes: FloatArray, columns: FloatArray, spread: FloatArray) -> FloatArray:
     """How far each |w_j| s_j may move where every number is changed by ε of itself, (p,).
 
     With Z = X in deviations, r the residuals, δ the root mean square change of a column, and H⁻¹ that of Z'Z/m:
@@ -128,17 +136,15 @@ def _from_data(problem: Problem, slopes: FloatArray, inverse: FloatArray) -> Flo
         dw = H⁻¹ (dZ'r + Z'(dy − dZ w))/m,   |dw_j| ≤ Σ_k |H⁻¹_jk| δ_k √mean r² + √H⁻¹_jj (Σ_k δ_k |w_k| + δ_y)
 
     (Higham, Accuracy and Stability of Numerical Algorithms, 20.1), to first order; √mean r² is that of the changed data. Past
-    that, where the changes could make the columns dependent, no digit is sure. inverse: |H⁻¹|, (p, p).
+    that, where the changes could make the columns dependent, no digit is sure. columns: (p,) δ.  spread: (p,) |H⁻¹|δ.
     """
-    whole = None if problem.exact is None else problem.exact.whole[:-1]
-    reach = np.sqrt(np.diag(inverse))
-    columns = rounding_of_columns(problem.coordinates, whole)
+    reach = np.sqrt(problem.reference.inverse_diagonal()[: len(slopes)])
     moved = rounding_of_fit(problem, slopes)
     residual = np.sqrt(2.0 * problem.reference.minimum) + moved
     dependent = float(columns @ reach)
     if dependent >= 0.5:
         return np.full(len(slopes), np.inf)
-    error: FloatArray = (inverse @ columns * residual + reach * moved) / (1.0 - dependent) ** 2 + EPSILON * slopes
+    error: FloatArray = (spread * residual + reach * moved) / (1.0 - dependent) ** 2 + EPSILON * slopes
     return error
 
 

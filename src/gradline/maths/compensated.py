@@ -51,10 +51,10 @@ def product_parts(parts: list[FloatArray], factor: FloatArray) -> list[FloatArra
     return products + errors
 
 
-def residual(A: FloatArray, x: FloatArray, b: FloatArray) -> FloatArray:
-    """A x − b for A (n, k), x (k,), b (n,): as if computed in twice the precision and rounded once."""
+def residual(A: FloatArray, x: FloatArray, b: FloatArray, *, symmetric: bool = False) -> FloatArray:
+    """A x − b for A (n, k), x (k,), b (n,): as if computed in twice the precision and rounded once. Of a symmetric A no copy is made."""
     total, error = -b, np.zeros_like(b)
-    columns = np.ascontiguousarray(A.T)  # (k, n): a strided column costs ten times as much
+    columns = A if symmetric else np.ascontiguousarray(A.T)  # (k, n): a strided column costs ten times as much
     together = max(1, CHUNK_VALUES // max(len(b), 1))
     for start in range(0, len(x), together):
         part, factor = columns[start : start + together], x[start : start + together, None]
@@ -76,5 +76,5 @@ def _running(first: FloatArray, terms: FloatArray) -> FloatArray:
     if len(first) <= SHORT:
         return np.add.accumulate(sums, out=sums)
     for before, after in pairwise(sums):
-        np.add(before, after, out=after)
+        np.add(after, before, out=after)
     return sums

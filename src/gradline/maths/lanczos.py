@@ -44,7 +44,23 @@ class Ritz(NamedTuple):
         return Solution(values, np.eye(len(values)), 0, minimiser, 0.0, 0.0)
 
 
+class Krylov(NamedTuple):
+    """basis: (j, k) the q.  values: (j,) eigenvalues of T_j, ascending.  vectors: (j, j) theirs.  beside: β_j."""
+
+    basis: FloatArray
+    values: FloatArray
+    vectors: FloatArray
+    beside: float
+
+
 def lanczos(times: Callable[[FloatArray], FloatArray], start: FloatArray, steps: int) -> Ritz:
+    """At most so many steps from a start (k,) that is not 0."""
+    _, values, vectors, beside = krylov(times, start, steps)
+    positive = values > 0.0  # H is not negative; rounding may be
+    return Ritz(values[positive], vectors[0, positive] ** 2, beside * np.abs(vectors[-1, positive]))
+
+
+def krylov(times: Callable[[FloatArray], FloatArray], start: FloatArray, steps: int) -> Krylov:
     """At most so many steps from a start (k,) that is not 0; each costs one product with H. Every q is made orthogonal to all."""
     steps = min(steps, len(start))
     basis = np.empty((steps, len(start)))
@@ -63,6 +79,4 @@ def lanczos(times: Callable[[FloatArray], FloatArray], start: FloatArray, steps:
             break
         q = product / beside[-1]
     T = np.diag(diagonal) + np.diag(beside[:-1], 1) + np.diag(beside[:-1], -1)
-    values, vectors = np.linalg.eigh(T)
-    positive = values > 0.0  # H is not negative; rounding may be
-    return Ritz(values[positive], vectors[0, positive] ** 2, beside[-1] * np.abs(vectors[-1, positive]))
+    return Krylov(basis[: len(diagonal)], *np.linalg.eigh(T), beside[-1])

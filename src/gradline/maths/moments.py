@@ -110,11 +110,22 @@ class Moments:
         """The moments of sums of columns: new column g is Σ of the columns in `groups[g]` (an empty group is zero)."""
         if all(len(group) == 1 for group in groups):
             return self._chosen(np.array([group[0] for group in groups], dtype=np.intp), names)
-        pick = np.zeros((len(groups), len(self.columns)))
+        single = [g for g, group in enumerate(groups) if len(group) == 1]
+        at = np.array([groups[g][0] for g in single], dtype=np.intp)
+        mean, mean_rest = np.zeros(len(groups)), np.zeros(len(groups))
+        comoment = np.zeros((len(groups), len(groups)))
+        mean[single], mean_rest[single] = self.mean[at], self.mean_rest[at]
+        comoment[np.ix_(single, single)] = self.comoment[np.ix_(at, at)]
+        rows: dict[int, FloatArray] = {}  # of the groups of several, (q,) each; the others' are copied
         for g, group in enumerate(groups):
-            pick[g, list(group)] = 1.0
-        comoment = pick @ self.comoment @ pick.T
-        return replace(self, columns=names, mean=pick @ self.mean, comoment=comoment, mean_rest=pick @ self.mean_rest)
+            if len(group) > 1:
+                these = list(group)
+                mean[g], mean_rest[g] = self.mean[these].sum(), self.mean_rest[these].sum()
+                row = rows[g] = self.comoment[these].sum(axis=0)
+                comoment[g, single] = comoment[single, g] = row[at]
+                for other, sums in rows.items():
+                    comoment[g, other] = comoment[other, g] = sums[these].sum()
+        return replace(self, columns=names, mean=mean, comoment=comoment, mean_rest=mean_rest)
 
     def spread(self, groups: Sequence[Sequence[int]]) -> tuple[FloatArray, FloatArray]:
         """Mean and variance of the sums of the columns in each group, (g,) each."""
@@ -133,6 +144,8 @@ class Moments:
 
 def indicator_pairs(columns: tuple[RawColumn, ...]) -> list[tuple[int, int]]:
     """The positions (value, missing indicator) of every number that has both."""
+    if not any(column.part is Part.MISSING for column in columns):
+        return []
     where = {column: i for i, column in enumerate(columns)}
     pairs = []
     for i, column in enumerate(columns):

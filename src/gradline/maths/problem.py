@@ -14,13 +14,15 @@ import numpy as np
 
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.exact import combinations, minimise
-from gradline.maths.quadratic import EPSILON, REFINEMENTS, baseline_objective, quadratic_loss, solve
+from gradline.maths.levels import solved
+from gradline.maths.quadratic import EPSILON, REFINEMENTS, SquaredError, baseline_objective, quadratic_loss
 from gradline.types import Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gradline.maths.exact import ExactMoments
+    from gradline.maths.levels import Category
     from gradline.maths.moments import Moments
     from gradline.maths.quadratic import QuadraticLoss, Solution
     from gradline.types import BoolArray, FloatArray, IntArray
@@ -53,7 +55,7 @@ class Problem:
     moments: Mapping[Role, Moments]
     coordinates: Coordinates
     loss: QuadraticLoss
-    validation: QuadraticLoss | None
+    validation: QuadraticLoss | SquaredError | None
     solution: Solution
     reference: Solution
     baseline: float
@@ -74,7 +76,7 @@ class Problem:
         """Arrays that other data would not have."""
         return self.loss.hessian, self.loss.linear, self.loss.spread, self.loss.offset
 
-    def loss_of(self, role: Role) -> QuadraticLoss:
+    def loss_of(self, role: Role) -> QuadraticLoss | SquaredError:
         """The squared error of a role's rows, without the penalty."""
         if self.exact is not None:
             return self.exact.losses[role]
@@ -82,7 +84,7 @@ class Problem:
             return self.loss
         if role is Role.VALIDATION and self.validation is not None:
             return self.validation
-        return quadratic_loss(self.moments[role], self.coordinates)
+        return SquaredError(self.moments[role], self.coordinates)
 
     def gap(self, theta: FloatArray) -> float:
         """J(θ) − J*, in squared target units; θ in the loop's coordinates."""
@@ -97,21 +99,26 @@ class Problem:
         return float(self.remaining(theta).max()) / self.target_deviation
 
 
-def pose(names: tuple[str, ...], moments: Mapping[Role, Moments], coordinates: Coordinates, l2: float) -> Problem:
-    """The problem of these moments; `l2` is λ in the loop's coordinates."""
+def pose(
+    names: tuple[str, ...], moments: Mapping[Role, Moments], coordinates: Coordinates, l2: float, category: Category | None = None
+) -> Problem:
+    """The problem of these moments; `l2` is λ in the loop's coordinates. category: one that is worth to be solved by; the spectrum
+    is then known at its ends, and as a forecast sees it.
+    """
     training = moments[Role.TRAINING]
     held_out = moments.get(Role.VALIDATION)
     loss = quadratic_loss(training, coordinates, l2)
-    solution = reference = solve(loss)
+    solution = reference = solved(loss, coordinates.scale, category)
     if coordinates.name != "standard":
         penalty = l2 * (coordinates.scale / coordinates.deviation) ** 2  # the same penalty, in the other coordinates
-        reference = solve(quadratic_loss(training, coordinates.standard(), penalty))
+        standard = coordinates.standard()
+        reference = solved(quadratic_loss(training, standard, penalty), standard.scale, category)
     return Problem(
         names,
         moments,
         coordinates,
         loss,
-        None if held_out is None or held_out.weight == 0.0 else quadratic_loss(held_out, coordinates),
+        None if held_out is None or held_out.weight == 0.0 else SquaredError(held_out, coordinates),
         solution,
         reference,
         baseline_objective(training),

@@ -8,12 +8,12 @@ minimiser of least norm.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from gradline.maths.compensated import residual
+from gradline.maths.compensated import CHUNK_VALUES, residual
 
 if TYPE_CHECKING:
     from gradline.maths.coordinates import Coordinates
@@ -74,7 +74,7 @@ class QuadraticLoss:
         terms = np.abs(product) + np.abs(self.linear)
         if np.linalg.norm(gradient) > CANCELLED * np.linalg.norm(terms):
             return gradient
-        gradient = residual(self.hessian, theta, self.linear)
+        gradient = residual(self.hessian, theta, self.linear, symmetric=True)
         if self.low is not None:
             gradient += self.low.hessian @ theta - self.low.linear
         return gradient
@@ -83,12 +83,36 @@ class QuadraticLoss:
         """H·direction, (k,)."""
         if self.low is None:
             return self.hessian @ direction
-        return residual(self.hessian, direction, np.zeros(len(direction))) + self.low.hessian @ direction
+        return residual(self.hessian, direction, np.zeros(len(direction)), symmetric=True) + self.low.hessian @ direction
 
     def rounding(self, theta: FloatArray) -> FloatArray:
         """The size below which a component of ∇J(θ) is the rounding of θ alone, (k,)."""
-        terms: FloatArray = np.abs(self.hessian) @ np.abs(theta) + np.abs(self.linear)
+        size, terms = np.abs(theta), np.abs(self.linear)
+        together = max(1, CHUNK_VALUES // len(size))
+        for start in range(0, len(size), together):
+            terms[start : start + together] += np.abs(self.hessian[start : start + together]) @ size
         return 0.5 * EPSILON * terms
+
+
+@dataclass(frozen=True, slots=True)
+class SquaredError:
+    """J without a penalty on rows that are only judged by: from their moments as they are, without a matrix of its own."""
+
+    moments: Moments
+    coordinates: Coordinates
+
+    def mean_and_variance(self, theta: FloatArray) -> tuple[float, float]:
+        """Of the residuals y − f(x)."""
+        place, moments = self.coordinates, self.moments
+        w, b = (theta[:-1], float(theta[-1])) if place.intercept else (theta, 0.0)
+        u = np.append(-w / place.scale, 1.0)
+        offset = (moments.mean - np.append(place.centre, 0.0)) + moments.mean_rest
+        return float(offset @ u) - b, max(float(u @ (moments.comoment @ u / moments.weight)), 0.0)
+
+    def value(self, theta: FloatArray) -> float:
+        """J(θ), as squares: ½(mean residual² + variance of the residuals). In squared target units."""
+        mean, variance = self.mean_and_variance(theta)
+        return 0.5 * (mean * mean + variance)
 
 
 def quadratic_loss(moments: Moments, coordinates: Coordinates, penalty: FloatArray | float = 0.0) -> QuadraticLoss:
@@ -119,12 +143,41 @@ def baseline_objective(moments: Moments) -> float:
     return 0.5 * float(moments.comoment[-1, -1]) / moments.weight
 
 
+class Factor(Protocol):
+    """What takes the place of an eigendecomposition of H (k, k), where H has a structure."""
+
+    def energy(self, x: FloatArray) -> float:
+        """x'Hx, as a sum of squares."""
+        ...
+
+    def inverse_times(self, gradient: FloatArray) -> FloatArray:
+        """H⁻¹g, (k,)."""
+        ...
+
+    def inverse_diagonal(self) -> FloatArray:
+        """(H⁻¹)_jj, (k,)."""
+        ...
+
+    def absolute_inverse_times(self, X: FloatArray) -> FloatArray:
+        """|H⁻¹| X for X (k, c)."""
+        ...
+
+    def inverse(self) -> FloatArray:
+        """H⁻¹, (k, k)."""
+        ...
+
+    def seen_from(self, error: FloatArray, low: float, high: float) -> tuple[FloatArray, FloatArray]:
+        """Eigenvalues (j,) from μ to L, and vectors (k, j), among which the steps from an error go."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Solution:
     """The minimum of a quadratic loss, and its spectrum.
 
     eigenvalues: (k,) ascending.  vectors: (k, k), one eigenvector a column.  null: how many eigenvalues are zero to rounding.
     minimiser: θ*, (k,).  minimum: J*.  rounding: how far J* may be from the exact one by the rounding of the moments.
+    factor: where H is known by one; then there are two eigenvalues, μ and L, and `seen_from` has those that a forecast needs.
     """
 
     eigenvalues: FloatArray
@@ -133,6 +186,7 @@ class Solution:
     minimiser: FloatArray
     minimum: float
     rounding: float
+    factor: Factor | None = None
 
     @property
     def curvature_max(self) -> float:
@@ -157,24 +211,58 @@ class Solution:
 
     def gap(self, theta: FloatArray) -> float:
         """J(θ) − J* = ½ (θ − θ*)'H(θ − θ*) = ½ g'H⁻¹g, exact, as a sum of squares."""
+        if self.factor is not None:
+            return 0.5 * self.factor.energy(theta - self.minimiser)
         return 0.5 * float(self.eigenvalues[self.null :] @ self.along(theta)[self.null :] ** 2)
 
     def distance(self, theta: FloatArray) -> FloatArray:
         """θ − θ* = H⁻¹g, (k,), without the directions in which J is flat."""
+        if self.factor is not None:
+            return theta - self.minimiser
         distance: FloatArray = self.vectors @ self.along(theta)
         return distance
 
     def inverse_times(self, gradient: FloatArray) -> FloatArray:
         """H⁻¹g, (k,), with the pseudo-inverse."""
+        if self.factor is not None:
+            return self.factor.inverse_times(gradient)
         kept = self.vectors[:, self.null :]
         product: FloatArray = kept @ ((kept.T @ gradient) / self.eigenvalues[self.null :])
         return product
 
-    def absolute_inverse(self) -> FloatArray:
-        """|H⁻¹|, component by component, (k, k)."""
-        root = self.vectors[:, self.null :] / np.sqrt(self.eigenvalues[self.null :])
+    def inverse(self) -> FloatArray:
+        """H⁻¹, (k, k), with the pseudo-inverse."""
+        if self.factor is not None:
+            return self.factor.inverse()
+        root = self._root()
         inverse: FloatArray = root @ root.T  # of a matrix and its own transpose NumPy computes one half
-        return np.abs(inverse, out=inverse)
+        return inverse
+
+    def inverse_diagonal(self) -> FloatArray:
+        """(H⁻¹)_jj, (k,), with the pseudo-inverse."""
+        if self.factor is not None:
+            return self.factor.inverse_diagonal()
+        diagonal: FloatArray = np.sum(self._root() ** 2, axis=1)
+        return diagonal
+
+    def absolute_inverse_times(self, X: FloatArray) -> FloatArray:
+        """|H⁻¹| X for X (k, c), where |H⁻¹| is that of each component."""
+        if self.factor is not None:
+            return self.factor.absolute_inverse_times(X)
+        inverse = self.inverse()
+        product: FloatArray = np.abs(inverse, out=inverse) @ X
+        return product
+
+    def _root(self) -> FloatArray:
+        root: FloatArray = self.vectors[:, self.null :] / np.sqrt(self.eigenvalues[self.null :])
+        return root
+
+    def seen_from(self, theta: FloatArray) -> Solution:
+        """The same with the eigenvalues and vectors among which the steps from θ go, to foretell them by."""
+        if self.factor is None:
+            return self
+        values, vectors = self.factor.seen_from(theta - self.minimiser, self.curvature_min, self.curvature_max)
+        return replace(self, eigenvalues=values, vectors=vectors, factor=None)
 
 
 def solve(loss: QuadraticLoss) -> Solution:
@@ -186,7 +274,7 @@ def solve(loss: QuadraticLoss) -> Solution:
     blank = Solution(eigenvalues, vectors, null, np.zeros_like(loss.linear), 0.0, 0.0)
     minimiser = blank.inverse_times(loss.linear)
     for _ in range(REFINEMENTS):  # each shrinks the error by about εκ, down to the rounding of θ itself
-        minimiser -= blank.inverse_times(residual(loss.hessian, minimiser, loss.linear))
+        minimiser -= blank.inverse_times(residual(loss.hessian, minimiser, loss.linear, symmetric=True))
     minimum, rounding = _minimum(loss, minimiser)
     return Solution(eigenvalues, vectors, null, minimiser, minimum, rounding)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from gradline.types import CategoryColumn, FloatArray, IntArray, NumberColumn
 
@@ -51,6 +53,51 @@ class NumberSummary:
         )
 
 
+class ByLevel(Mapping[str, int]):
+    """A whole number for each level: side by side, since most blocks have the same levels, and to add up is then one addition.
+
+    levels: each once.  numbers: (n,) theirs.
+    """
+
+    def __init__(self, levels: tuple[str, ...], numbers: IntArray) -> None:
+        self.levels, self.numbers = levels, numbers
+
+    @classmethod
+    def of(cls, named: dict[str, int]) -> ByLevel:
+        """The same as a dictionary."""
+        return cls(tuple(named), np.fromiter(named.values(), dtype=np.intp, count=len(named)))
+
+    @cached_property
+    def named(self) -> dict[str, int]:
+        """By their names."""
+        return dict(zip(self.levels, self.numbers.tolist(), strict=True))
+
+    def __getitem__(self, level: str) -> int:
+        """Of one level."""
+        return self.named[level]
+
+    def __iter__(self) -> Iterator[str]:
+        """The levels in their order."""
+        return iter(self.levels)
+
+    def __len__(self) -> int:
+        """How many levels."""
+        return len(self.levels)
+
+    def plus(self, other: ByLevel) -> ByLevel:
+        """The sums of both."""
+        if self.levels == other.levels:
+            return ByLevel(self.levels, self.numbers + other.numbers)
+        sums = self.named.copy()
+        for level, number in other.named.items():
+            sums[level] = sums.get(level, 0) + number
+        return ByLevel.of(sums)
+
+    def before(self, other: ByLevel) -> ByLevel:
+        """These, and the other's of the levels that are not among these."""
+        return self if self.levels == other.levels else ByLevel.of({**other.named, **self.named})
+
+
 @dataclass(frozen=True, slots=True)
 class CategorySummary:
     """A category over the training rows. counts: rows of each level, None where there are more than can be kept.
@@ -61,9 +108,9 @@ class CategorySummary:
 
     rows: int
     missing: int
-    counts: Mapping[str, int] | None
+    counts: ByLevel | None
     missing_is_level: bool = True
-    first: Mapping[str, int] | None = None
+    first: ByLevel | None = None
 
     @property
     def distinct(self) -> int:
@@ -72,16 +119,14 @@ class CategorySummary:
 
     def plus(self, later: CategorySummary) -> CategorySummary:
         """Of these rows and the later ones."""
-        counts: dict[str, int] | None = None
+        counts = None
         if self.counts is not None and later.counts is not None:
-            counts = dict(self.counts)
-            for level, count in later.counts.items():
-                counts[level] = counts.get(level, 0) + count
+            counts = self.counts.plus(later.counts)
             if len(counts) > MOST_COUNTED_LEVELS:
                 counts = None
         first = None
         if self.first is not None and later.first is not None and counts is not None:
-            first = {**later.first, **self.first}
+            first = self.first.before(later.first)
         return CategorySummary(self.rows + later.rows, self.missing + later.missing, counts, self.missing_is_level, first)
 
 
@@ -125,14 +170,15 @@ def _counts_up(values: FloatArray) -> bool:
 def category_summary(column: CategoryColumn, codes: IntArray, rows: Callable[[], IntArray] | None = None) -> CategorySummary:
     """Of one block; `codes` (n,) are the training rows', `rows` gives their numbers where they are wanted."""
     counts = np.bincount(codes + 1, minlength=len(column.levels) + 1)
-    named = {level: int(count) for level, count in zip(column.levels, counts[1:], strict=True) if count}
+    kept = np.flatnonzero(counts[1:])
+    levels = column.levels if len(kept) == len(column.levels) else tuple(column.levels[i] for i in kept.tolist())
     missing = int(counts[0]) if column.missing_is_level else 0
     first = None
     if rows is not None and column.missing_is_level and len(column.levels) <= MOST_PLACED_LEVELS and _numeric(column.levels):
         place = np.full(len(column.levels) + 1, -1, dtype=np.intp)
         place[codes[::-1]] = rows()[::-1]  # the first of equal codes is written last
-        first = {level: int(row) for level, row, count in zip(column.levels, place, counts[1:], strict=False) if count}
-    return CategorySummary(len(codes), missing, named, column.missing_is_level, first)
+        first = ByLevel(levels, place[kept])
+    return CategorySummary(len(codes), missing, ByLevel(levels, counts[1:][kept]), column.missing_is_level, first)
 
 
 def _numeric(levels: tuple[str, ...]) -> bool:

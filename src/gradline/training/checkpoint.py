@@ -149,7 +149,7 @@ def fingerprint(config: TrainConfig, problem: Problem | WideProblem) -> str:
     settings = {name: value for name, value in config.to_json().items() if name not in FREE}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=list).encode())
     for array in problem.identity:
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

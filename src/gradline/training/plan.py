@@ -266,12 +266,13 @@ def candidates(
     if noise is not None:
         best = replace(config, learning_rate=None, schedule="constant")
         return [_on_batches(name, best, problem, theta, noise) for name in rules.ON_BATCHES]
-    return [rules.candidate(name, problem.solution, theta, tolerance_reached(problem)) for name in rules.NAMES]
+    seen = problem.solution.seen_from(theta)
+    return [rules.candidate(name, seen, theta, tolerance_reached(problem)) for name in rules.NAMES]
 
 
 def _chosen(config: TrainConfig, problem: Problem | WideProblem, theta: FloatArray, few: int) -> tuple[Candidate, list[str]]:
     """The rule asked for, or the plainest that is quick; and why."""
-    reached = tolerance_reached(problem)
+    reached, seen = tolerance_reached(problem), problem.solution.seen_from(theta)
     given = config.learning_rate is not None
     if given and config.optimizer in rules.SELF_PACED:
         raise UsageError(f"{config.optimizer} chooses its own step sizes; --learning-rate has no meaning there.")
@@ -284,7 +285,7 @@ def _chosen(config: TrainConfig, problem: Problem | WideProblem, theta: FloatArr
 
     def candidate(name: str) -> Candidate:
         horizon = config.max_steps or LEAST_BUDGET
-        return rules.candidate(name, problem.solution, theta, reached, config.learning_rate, config.schedule, horizon)
+        return rules.candidate(name, seen, theta, reached, config.learning_rate, config.schedule, horizon)
 
     if config.schedule == backtracking.SCHEDULE:
         searched = candidate(gradient_descent.NAME)

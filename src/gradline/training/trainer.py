@@ -16,6 +16,7 @@ from gradline.errors import DataError, UsageError, plural
 from gradline.inputs.sparse import SparseSource
 from gradline.maths.compensated import LEAST_VARIANCE
 from gradline.maths.coordinates import Coordinates
+from gradline.maths.levels import LEAST_LEVELS, Category
 from gradline.maths.moments import Fill, Moments, indicator_pairs
 from gradline.maths.noise import measure
 from gradline.maths.problem import Problem, pose
@@ -183,14 +184,20 @@ def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, pr
         found, reader = survey(source, reader, engine, config.seed, progress.rows)
         reader = replace(reader, divisions=())  # what is read later is not divided
     for each in configs:
-        _training_moments(found.of(each.target), source, each)
+        _check_training(found.of(each.target), source, each)
     return Read(found, reader, time.perf_counter() - start, split, columns)
 
 
 def prepare(
-    source: Source, config: TrainConfig, engine: Engine, progress: Progress, read: Read | SparseTable | None = None
+    source: Source,
+    config: TrainConfig,
+    engine: Engine,
+    progress: Progress,
+    read: Read | SparseTable | None = None,
+    *,
+    spectrum: bool = False,
 ) -> Prepared:
-    """Everything before the first step."""
+    """Everything before the first step. spectrum: whether all of it is asked for, and not only what a plan needs."""
     if isinstance(source, SparseSource):
         return _prepare_sparse(source, config, engine, progress, read)
     assert not isinstance(read, SparseTable)  # which is of a sparse source
@@ -200,7 +207,8 @@ def prepare(
     # one read: moments by role
     read = read or read_once(source, [config], engine, progress)
     found, reader = read.survey.of(config.target), read.reader.of(config.target)
-    training = _training_moments(found, source, config)
+    _check_training(found, source, config)
+    training = found.tallies[Role.TRAINING].moments()
 
     # columns become features
     chosen = None if config.features is None else frozenset(config.features)
@@ -221,21 +229,23 @@ def prepare(
     # the loss, its minimum and its curvature, in the loop's coordinates
     coordinates = _coordinates(config, representation)
     if read.columns is not None:  # then the rows are kept, and tell it
-        kept = {role: stored_examples(source, config, reader, representation, coordinates, found, role) for role in Role}
+        kept = {role: stored_examples(source, config, reader, representation, coordinates, engine, found, role) for role in Role}
         stores = {role: store for role, store in kept.items() if store is not None}
         return prepare_dense(config, engine, found, reader, representation, coordinates, stores, kinds, notices)
-    weighed = {role: m for role, m in found.moments.items() if m.weight > 0.0}  # rows of no weight judge nothing
-    moments = {role: feature_moments(m, training, representation, config.target) for role, m in weighed.items()}
-    posed = pose(representation.names, moments, coordinates, config.penalty)
+    moments = _moments_by_role(found, training, representation, config.target)
+    del training  # of thousands of levels it is 36 MB
+    whole = spectrum or config.oracle == "minibatch" or config.loss != "squared" or config.l1 > 0.0
+    category = None if whole else largest_category(representation, moments[Role.TRAINING])
+    posed = pose(representation.names, moments, coordinates, config.penalty, category)
     escalation = escalated(source, config, engine, reader, representation, posed, found, progress.rows)
     problem, notices = escalation.problem, [*notices, *escalation.notices]
     start = np.zeros(coordinates.size)
     store = noise = None
     judge: Judge = Solved(problem, loop=escalation.loop) if config.l1 == 0.0 else ElasticNet(problem, config.l1)
     if config.oracle == "minibatch" or config.loss != "squared":
-        store = stored_examples(source, config, reader, representation, coordinates, found, Role.TRAINING)
+        store = stored_examples(source, config, reader, representation, coordinates, engine, found, Role.TRAINING)
     if store is not None and config.loss != "squared":
-        held_out = stored_examples(source, config, reader, representation, coordinates, found, Role.VALIDATION)
+        held_out = stored_examples(source, config, reader, representation, coordinates, engine, found, Role.VALIDATION)
         judge = pose_general(config, problem, store, held_out, engine)
         start = judge.start
     if store is not None and config.oracle == "minibatch":
@@ -278,8 +288,30 @@ def _prepare_sparse(
     table = read
     if not isinstance(table, SparseTable):
         table = read_sparse(source, config, make_roles(source, config), progress.rows)
-    _training_moments(table.survey, source, config)
+    _check_training(table.survey, source, config)
     return prepare_sparse(table, config, engine)
+
+
+def _moments_by_role(found: Survey, training: Moments, representation: Representation, target: str) -> dict[Role, Moments]:
+    """The features' and the target's, one role after the other; training: those of the raw columns."""
+    moments = {}
+    for role, tally in found.tallies.items():
+        if tally.numbers.weight > 0.0:  # rows of no weight judge nothing
+            raw = training if role is Role.TRAINING else tally.moments()
+            moments[role] = feature_moments(raw, training, representation, target)
+    return moments
+
+
+def largest_category(representation: Representation, training: Moments) -> Category | None:
+    """That by which the problem is solved: of many levels, and more than there are other features."""
+    levels: dict[str, list[int]] = {}
+    for j, feature in enumerate(representation.features):
+        if feature.part in (Part.LEVEL, Part.OTHER, Part.MISSING):
+            levels.setdefault(feature.column, []).append(j)
+    at = np.array(max(levels.values(), key=len, default=[]), dtype=np.intp)
+    if len(at) < LEAST_LEVELS or 2 * len(at) < len(representation.features):
+        return None
+    return Category(at, (training.mean + training.mean_rest)[at])
 
 
 def _coordinates(config: TrainConfig, representation: Representation) -> Coordinates:
@@ -289,7 +321,8 @@ def _coordinates(config: TrainConfig, representation: Representation) -> Coordin
     return Coordinates.of(config.scaling, mean, deviation, intercept=config.intercept)
 
 
-def _training_moments(found: Survey, source: Source, config: TrainConfig) -> Moments:
+def _check_training(found: Survey, source: Source, config: TrainConfig) -> None:
+    """Raise DataError where the training rows and their target teach nothing."""
     rows = found.rows(Role.TRAINING)
     present = found.read - found.dropped
     if present > 1 and found.target.minimum == found.target.maximum:
@@ -297,12 +330,12 @@ def _training_moments(found: Survey, source: Source, config: TrainConfig) -> Mom
         raise DataError(
             f"the target {config.target!r} is {value:g} in every row: there is nothing to learn.", "choose another --target."
         )
-    if rows < 2 or found.moments[Role.TRAINING].weight == 0.0:
+    if rows < 2 or found.tallies[Role.TRAINING].numbers.weight == 0.0:
         raise DataError(
             f"{source.name} has {plural(present, 'row')} with a target, {rows} of them for training; at least 2 are needed.",
             "give more rows, or hold none out: --validation 0 --test 0.",
         )
-    training = found.moments[Role.TRAINING]
+    training = found.tallies[Role.TRAINING].numbers
     at = training.index()[RawColumn(config.target, Part.TARGET)]
     if training.comoment[at, at] < LEAST_VARIANCE * training.weight:
         if (found.target.maximum - found.target.minimum) ** 2 < LEAST_VARIANCE * present or training.comoment[at, at] > 0.0:
@@ -313,7 +346,6 @@ def _training_moments(found: Survey, source: Source, config: TrainConfig) -> Mom
         raise DataError(
             f"the target {config.target!r} is the same in all {rows:,} training rows.", "give more rows, or another --seed."
         )
-    return training
 
 
 def feature_moments(moments: Moments, training: Moments, representation: Representation, target: str) -> Moments:

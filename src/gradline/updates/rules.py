@@ -67,6 +67,7 @@ def candidate(
 
     schedule: `constant`, `inverse_time` or `cosine`, over `horizon` steps; or `backtracking`, with gradient descent.
     """
+    solution = solution.seen_from(theta)
     if name == gradient_descent.NAME:
         alpha = learning_rate or gradient_descent.best_learning_rate(solution)
         if schedule == SCHEDULE:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -99,6 +101,16 @@ def test_text_that_is_numbers_is_told():
     assert notice.column == "size"
     assert "'n/a'" in notice.message
     assert notices(table | {"size": ["small", "large", "huge"] * 100}, "text_numbers") == []
+
+
+def test_the_sql_that_is_advised_for_text_with_numbers_works_on_the_file(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("size,y\n" + "".join(f"{'?' if i % 9 == 0 else i % 40},{i % 40 + i % 7}\n" for i in range(400)))
+    (notice,) = (n for n in fit(str(path), "y").notices if n.code == "text_numbers")
+    advised = re.search(r"try_cast\(.*?\) as double\)", notice.message)[0]
+    model = fit(f"select {advised} as size, y from '{path}' order by y, size", "y")
+    assert model.contract.columns["size"].null_share == pytest.approx(1 / 9, abs=0.05)
+    assert set(model.coefficients) == {"size", "size=(missing)"}
 
 
 def test_whole_numbers_past_float64_are_told():

@@ -246,3 +246,9 @@ def test_the_command_says_what_the_loss_is(tmp_path, capsys):
     assert gradline(capsys, "evaluate", tmp_path / "run", path).code == 0
     planned = json.loads(gradline(capsys, "plan", path, "--target", "y", "--loss", "huber", "--json").out)
     assert planned["plan"]["optimizer"] == "lbfgs"
+
+
+def test_a_loss_that_needs_a_second_read_says_what_can_be_read_twice(tmp_path):
+    path = write_parquet(simple(), tmp_path / "t.parquet")
+    with pytest.raises(UsageError, match=r"without ORDER BY can be read only once.*a query with ORDER BY"):
+        gl.train(f"select * from '{path}'", "y", loss="huber")

@@ -106,7 +106,7 @@ def hardly_varying(found: Survey, sample: SampledRows, used: Collection[str]) ->
         summary = found.summaries.get(name)
         if not isinstance(summary, CategorySummary) or not summary.counts or not category.missing_is_level or name not in used:
             continue
-        level = max(summary.counts, key=lambda each: (summary.counts or {})[each])
+        level = max(summary.counts, key=summary.counts.named.__getitem__)
         other = summary.rows - summary.counts[level]
         if 0 < other <= HANDFUL and summary.rows >= NEARLY_ALL:
             codes = category.codes[mine]

@@ -88,7 +88,7 @@ def _one(name: str, levels: _Levels) -> list[Notice]:
     if len(plain) >= MOSTLY * len(levels.counts):
         what = (
             f"its values are numbers but in {levels.where(odd)}, like {_shown(odd, levels)}: make those null with SQL text, "
-            f"try_cast({name} as double)."
+            f"try_cast(trim({name}) as double)."  # without trim, DuckDB 2.0 makes a strict cast of it while it reads a CSV file
         )
     else:
         what = (

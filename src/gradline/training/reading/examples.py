@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from gradline.errors import UsageError
 from gradline.oracles.minibatch import ExampleStore
@@ -10,7 +11,7 @@ from gradline.oracles.streamed import Examples, StreamedOracle
 from gradline.types import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from gradline.inputs.source import Source
     from gradline.maths.coordinates import Coordinates
@@ -28,6 +29,7 @@ def stored_examples(
     reader: RowReader,
     representation: Representation,
     coordinates: Coordinates,
+    engine: Engine,
     found: Survey,
     role: Role,
 ) -> ExampleStore | None:
@@ -35,16 +37,25 @@ def stored_examples(
     if role not in found.moments or found.moments[role].weight == 0.0:
         return None
     examples = example_reader(source, reader, representation, coordinates, role)
-    read = (examples(block) for block in source.blocks(reader.columns))
     batches = role is Role.TRAINING and config.oracle == "minibatch"
-    return ExampleStore(
-        read,
+    store = ExampleStore(
         found.moments[role].rows,
         len(coordinates.mean),
         weighted=config.weight is not None,
         seed=config.seed if batches else None,
         ones=batches and coordinates.intercept,
     )
+
+    def compute(item: Block | ExampleStore) -> Any:
+        return item if isinstance(item, ExampleStore) else examples(item)
+
+    def merge(store: Any, found: Examples) -> Any:
+        store.add(found)
+        return store
+
+    items: Iterator[Block | ExampleStore] = chain([store], source.blocks(reader.columns))  # so that what comes is merged into it
+    engine.map_merge(items, compute, merge)
+    return store.complete()
 
 
 def streamed_oracle(
@@ -65,10 +76,13 @@ def example_reader(
 ) -> Callable[[Block], Examples]:
     """What makes the rows of a role of a block, in the loop's coordinates."""
     if not source.repeatable and not source.files:
-        raise UsageError(f"this oracle reads the data again, and {source.name} can be read only once.", "--oracle moments")
+        raise UsageError(
+            f"this loss or oracle reads the data again, and {source.name} can be read only once.",
+            "give a file, a table, or a query with ORDER BY; squared error on --oracle moments needs one read.",
+        )
 
     def examples(block: Block) -> Examples:
-        rows = reader.read(block)
+        rows = reader.read(block, as_it_lies=True)
         mine = rows.roles == role
         X = coordinates.transformed(representation.design(rows.decoded.take(mine)))
         return Examples(X, rows.y[mine], None if rows.weight is None else rows.weight[mine])
