@@ -126,6 +126,8 @@ def train(
     if begin is not None:
         prepared = replace(prepared, start=begin.in_loop(problem.names, problem.coordinates))
     descent = run_loop(source, config, engine, prepared, progress, checkpoints)
+    if checkpoints is not None:
+        checkpoints.ended()
 
     # 3. the refinement, the certificate, and what is doubtful
     descent = refined(problem, plan, descent)
