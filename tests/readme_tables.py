@@ -44,7 +44,9 @@ def write_tables(folder: Path) -> None:
     X = random.normal(size=(300, 40))
     wide = pd.DataFrame(X, columns=[f"x{i}" for i in range(40)])
     wide.assign(y=X[:, 0] + random.normal(size=300)).to_csv(folder / "wide.csv", index=False)
-    texts = [f"{random.normal():.3f} " + " ".join(f"{j}:1" for j in np.sort(random.choice(500, 9, False)) + 1) for _ in range(200)]
+    texts = [
+        f"{random.normal():.3f} " + " ".join(f"{j}:1" for j in np.sort(random.choice(500, 9, False)) + 1) for _ in range(200)
+    ]
     (folder / "words.svm").write_text("\n".join(texts) + "\n")
     (folder / "run.toml").write_text('data = "sales.csv"\ntarget = "price"\ndrop = ["id"]\n')
     flights = pd.read_parquet(ROOT / "examples/flights.parquet")

@@ -4,10 +4,16 @@ import ast
 import re
 import subprocess
 import sys
+from dataclasses import fields
+from itertools import pairwise
 
 import pytest
 
+import gradline as gl
 from documents import KINDS, PAGES, PARSED, ROOT, RUN, Reader, blocks, difference, tokens
+from gradline import sklearn as estimators
+from gradline.cli.main import VERBS, cli
+from gradline.training.config import TrainConfig
 from readme_tables import write_tables
 
 DIRECTIVES = ("docs/changelog.md", "docs/reference/")  # pages that the site makes of what is written elsewhere
@@ -90,6 +96,8 @@ def test_the_reader_sees_what_is_wrong_in_a_page(tmp_path):
         ("x0 1", "x1 1", False),
         ("… 12.78 …", "training 93 12.78 5", True),
         ("… 12.78", "training 12.78 5", False),
+        ("gap 1.…e-06", "gap 1.43e-06", True),
+        ("gap 1.…e-06", "gap 1.43e-07", False),
         ("a\n…\nd", "a\nb\nc\nd", True),
         ("a\n…\nd", "a\nd", True),
         ("a\n…\nd", "a\nb\nc", False),
@@ -106,7 +114,7 @@ def test_an_output_is_as_shown_where_its_words_whole_numbers_and_three_digits_ar
 def anchors(page):
     """The anchors of a page's headings, as GitHub makes them."""
     found, parsed = [], tokens(text(page))
-    for heading, inline in zip(parsed, parsed[1:], strict=False):
+    for heading, inline in pairwise(parsed):
         if heading.type == "heading_open":
             words = "".join(child.content for child in inline.children if child.type in ("text", "code_inline"))
             slug = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
@@ -139,25 +147,53 @@ def test_every_page_is_in_one_list_of_pages():
     ]
     for page in pages:
         wanted = 0 if page == ROOT / "docs/index.md" else 1
-        assert listed.count(page) == wanted, f"{name(page)} is in {listed.count(page)} lists of docs/index.md or a folder's README.md"
+        assert listed.count(page) == wanted, (
+            f"{name(page)} is in {listed.count(page)} lists of docs/index.md or a folder's README.md"
+        )
 
 
 def test_the_site_is_built_without_a_warning_and_needs_nothing_from_elsewhere(tmp_path):
     pytest.importorskip("sphinx", reason="the site needs the extra `site`")
     pytest.importorskip("furo", reason="the site needs the extra `site`")
     pytest.importorskip("myst_parser", reason="the site needs the extra `site`")
-    words = ["-q", "-W", "--keep-going", "-b", "html", "-d", str(tmp_path / "doctrees"), str(ROOT / "docs"), str(tmp_path / "site")]
-    built = subprocess.run([sys.executable, "-m", "sphinx", *words], capture_output=True, text=True)
+    words = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-W",
+        "--keep-going",
+        "-b",
+        "html",
+        "-d",
+        "doctrees",
+        str(ROOT / "docs"),
+        "site",
+    ]
+    built = subprocess.run(words, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     pages = list((tmp_path / "site").rglob("*.html"))
     assert len(pages) > len(PAGES) - 1
     for page in pages:
         html = text(page)
-        fetched = re.findall(r"<(?:script|img|iframe|source|video)\b[^>]*\bsrc=\"([^\"]*)\"|<link\b[^>]*\bhref=\"([^\"]*)\"", html)
+        fetched = re.findall(
+            r"<(?:script|img|iframe|source|video)\b[^>]*\bsrc=\"([^\"]*)\"|<link\b[^>]*\bhref=\"([^\"]*)\"", html
+        )
         outside = [a or b for a, b in fetched if re.match(r"\w+:|//", a or b) and not (a or b).startswith("data:")]
         assert not outside, f"{page.name}: {outside}"
     for style in (tmp_path / "site").rglob("*.css"):
         assert not re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", text(style)), style
+    reference = "".join(text(page) for page in (tmp_path / "site/reference").glob("*.html"))
+    for public in (*(f"gradline.{each}" for each in gl.__all__), *(f"gradline.sklearn.{each}" for each in estimators.__all__)):
+        home = public if f'id="{public}"' in reference else public.replace("gradline.", "gradline.errors.")
+        assert f'id="{home}"' in reference, f"{public} is not in the reference"
+    for setting in fields(TrainConfig):
+        assert re.search(rf">{setting.name}\b", reference), f"the setting {setting.name} is not in the reference"
+    for verb in VERBS:
+        for option in cli.get_command(None, verb).params:
+            assert (
+                option.param_type_name == "argument" or f'id="cmdoption-gradline-{verb}-{option.opts[0].strip("-")}"' in reference
+            )
 
 
 def test_every_code_of_a_warning_is_in_the_table_of_faults():

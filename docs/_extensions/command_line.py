@@ -3,38 +3,46 @@
 sphinx-click lists the options of a command in one row; `gradline train` has eighty (decision 0039).
 """
 
+from __future__ import annotations
+
 import inspect
+from typing import TYPE_CHECKING
 
 import click
 from docstrings import escaped
+from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
+from sphinx.util.nodes import nested_parse_with_titles
 
 from gradline.cli.main import VERBS, cli
 from gradline.cli.teaching import OTHERS, SECTIONS, Teaching
 
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
-def _usage(command, name):
+
+def _usage(command: click.Command, name: str) -> str:
     words = [a.make_metavar(click.Context(command)) for a in command.params if isinstance(a, click.Argument)]
     return " ".join(["gradline", name, "[OPTIONS]", *words])
 
 
-def _sections(command):
+def _sections(command: click.Command) -> list[tuple[str, list[click.Option]]]:
     """The options of a command by the headings of its help."""
     of = {name: title for title, names in SECTIONS.items() for name in names} if isinstance(command, Teaching) else {}
-    found = {title: [] for title in (*SECTIONS, OTHERS)}
+    found: dict[str, list[click.Option]] = {title: [] for title in (*SECTIONS, OTHERS)}
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.hidden:
             found[of.get(parameter.name, OTHERS)].append(parameter)
     return [(title, options) for title, options in found.items() if options]
 
 
-def _option(option, context):
+def _option(option: click.Option, context: click.Context) -> list[str]:
     written, words = option.get_help_record(context)
     return [f".. option:: {written}", "", f"    {escaped(' '.join(words.split()))}", ""]
 
 
-def lines(name):
+def lines(name: str) -> list[str]:
     """A verb as reStructuredText."""
     command = cli.get_command(click.Context(cli), name)
     context = click.Context(command, info_name=name)
@@ -54,25 +62,16 @@ def lines(name):
 class CommandLine(Directive):
     """`.. command-line::`, of all verbs."""
 
-    def run(self):
-        """The nodes: a section for each verb."""
-        out = []
-        for name in VERBS:
-            out += [f"gradline {name}", "-" * 40, "", *lines(name)]
-        return self._parsed(out)
-
-    def _parsed(self, text):
-        from docutils import nodes
-
+    def run(self) -> list[nodes.Node]:
+        """A section for each verb."""
+        text = [line for name in VERBS for line in (f"gradline {name}", "-" * 40, "", *lines(name))]
         holder = nodes.section()
         holder.document = self.state.document
-        from sphinx.util.nodes import nested_parse_with_titles
-
         nested_parse_with_titles(self.state, StringList(text, source="gradline --help"), holder)
         return holder.children
 
 
-def setup(app):
+def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_directive("command-line", CommandLine)
     return {"parallel_read_safe": True}

@@ -9,26 +9,35 @@ become definition lists, with the default of each name from the signature. Inden
 bars and underscores mean themselves.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import inspect
 import re
 import textwrap
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import gradline
 from gradline import errors
 from gradline import sklearn as estimators
 
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
 SECTIONS = ("Parameters", "Attributes", "Returns", "Raises", "Warns", "Examples")
 NAMES = r"\*{0,2}[A-Za-z]\w*(?:, \*{0,2}[A-Za-z]\w*)*"
-PUBLIC = {name: f"gradline.{name}" for name in gradline.__all__} | {name: f"gradline.sklearn.{name}" for name in estimators.__all__}
+PUBLIC = {name: f"gradline.{name}" for name in gradline.__all__} | {
+    name: f"gradline.sklearn.{name}" for name in estimators.__all__
+}
 PUBLIC |= {"Certificate": "gradline.maths.certificate.Certificate", "TrainConfig": "gradline.training.config.TrainConfig"}
 PUBLIC |= {name: f"gradline.errors.{name}" for name, thing in vars(errors).items() if isinstance(thing, type)}
 LINKED = PUBLIC | {name: name for name in PUBLIC.values()}
+Defaults = dict[str, str | None]
 MOST = 60  # characters of a default that is shown
 
 
-def escaped(text):
+def escaped(text: str) -> str:
     """Text of which nothing but `code` and ``code`` is markup, and public names are links."""
     pieces = re.split(r"``(.+?)``|`([^`]+)`", text)
     words, twice, once = pieces[::3], pieces[1::3], pieces[2::3]
@@ -38,27 +47,27 @@ def escaped(text):
     return "".join(out)
 
 
-def defaults(thing):
-    """What a name is unless it is given, as text; names without a default are there with None."""
+def defaults(thing: object) -> dict[str, str | None]:
+    """The names of a signature, and what each is unless it is given; None where it has to be."""
     try:
-        parameters = inspect.signature(thing).parameters.values()
+        parameters = inspect.signature(thing).parameters.values()  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return {}
-    shown = {p.name: None if p.default is p.empty else p.default for p in parameters}
-    factories = {f.name: f.default_factory for f in getattr(thing, "__dataclass_fields__", {}).values()}
-    for name, factory in factories.items():
-        if factory is not dataclasses.MISSING and name in shown:
-            shown[name] = factory()
-    required = {p.name for p in parameters if p.default is p.empty} - {n for n, f in factories.items() if f is not dataclasses.MISSING}
-    return {name: None if name in required else repr(value) for name, value in shown.items()}
+    made = {f.name: f.default_factory for f in dataclasses.fields(thing)} if dataclasses.is_dataclass(thing) else {}
+    found = {}
+    for parameter in parameters:
+        factory = made.get(parameter.name, dataclasses.MISSING)
+        value = parameter.default if factory is dataclasses.MISSING else factory()
+        found[parameter.name] = None if value is parameter.empty else repr(value)
+    return found
 
 
-def _known(thing):
+def _known(thing: object) -> set[str]:
     """The names that a short entry can be of."""
     return {*defaults(thing), *getattr(thing, "__annotations__", {}), *(dir(thing) if inspect.isclass(thing) else ())}
 
 
-def _definition(names, text, default):
+def _definition(names: str, text: str, default: Defaults) -> list[str]:
     """An entry of a definition list."""
     terms = []
     for name in names.split(", "):
@@ -67,7 +76,7 @@ def _definition(names, text, default):
     return [", ".join(terms), *textwrap.indent(escaped(text.strip()), "    ").splitlines(), ""]
 
 
-def _listed(entries, default):
+def _listed(entries: list[tuple[str, str]], default: Defaults) -> list[str]:
     """A definition list, each entry with what stands for itself after it."""
     out = []
     for names, text in entries:
@@ -81,7 +90,7 @@ def _listed(entries, default):
     return out
 
 
-def _section(title, lines, default):
+def _section(title: str, lines: list[str], default: Defaults) -> list[str]:
     """A numpydoc section."""
     body = textwrap.dedent("\n".join(lines)).strip("\n")
     out = [f".. rubric:: {title}", ""]
@@ -95,7 +104,7 @@ def _section(title, lines, default):
     return out
 
 
-def _entries(paragraph, known, colon=": "):
+def _entries(paragraph: str, known: set[str] | None, colon: str = ": ") -> list[tuple[str, str]] | None:
     """Names and texts of a paragraph in the short form, or None. known: the names that count; None: all of them."""
     found = [
         match
@@ -108,14 +117,10 @@ def _entries(paragraph, known, colon=": "):
     return [(match[1], paragraph[match.end() : end]) for match, end in zip(found, begins[1:], strict=True)]
 
 
-def converted(text, thing):
+def converted(text: str, thing: object) -> list[str]:
     """A docstring as reStructuredText, in lines."""
     lines, known, default = text.splitlines(), _known(thing), defaults(thing)
-    starts = [
-        i
-        for i, line in enumerate(lines[:-1])
-        if line.strip() in SECTIONS and set(lines[i + 1].strip()) == {"-"}
-    ]
+    starts = [i for i, line in enumerate(lines[:-1]) if line.strip() in SECTIONS and set(lines[i + 1].strip()) == {"-"}]
     body = lines[: starts[0]] if starts else lines
     out = []
     for paragraph in re.split(r"\n\s*\n", "\n".join(body).strip("\n")):
@@ -133,11 +138,11 @@ def converted(text, thing):
     return out
 
 
-def _convert(app, what, name, obj, options, lines):
+def _convert(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     lines[:] = converted("\n".join(lines), obj)
 
 
-def setup(app):
+def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", _convert)
     return {"parallel_read_safe": True}

@@ -4,7 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gradline.evaluation.baselines import Baseline, Measure, compare_baselines, last_values
+from gradline.evaluation.baselines import Baseline, Measure, _least_squares, compare_baselines, last_values
+from gradline.maths.block import block_moments
+from gradline.types import NumberColumn
 from kept import judge, kept
 from reference import fit
 
@@ -135,3 +137,13 @@ def test_the_best_column_and_its_error_are_those_of_least_squares_on_each_alone(
     assert found["last_value"]["error"] == pytest.approx(last, rel=1e-9)
     assert found["mean"]["error"] == pytest.approx(np.sqrt(np.mean((y[test] - y[training].mean()) ** 2)), rel=1e-9)
     assert found["model"] == pytest.approx(model.metrics["test"]["rmse"], rel=1e-9)
+
+
+def test_the_slopes_of_many_levels_are_those_of_least_squares():
+    rng = np.random.default_rng(5)
+    code, weight = rng.integers(0, 41, 900), rng.integers(1, 4, 900).astype(float)
+    y = rng.normal(size=41)[code] + rng.normal(size=900)
+    indicators = [NumberColumn(f"l{level}", (code == level).astype(float)) for level in range(1, 41)]
+    moments = block_moments([*indicators, NumberColumn("y", y)], [], 900, weight)
+    means = [np.average(y[code == level], weights=weight[code == level]) for level in range(41)]
+    assert _least_squares(moments, np.arange(40), 40) == pytest.approx(np.array(means[1:]) - means[0], rel=1e-9, abs=1e-12)

@@ -10,7 +10,7 @@ from gradline.report.run import REPORT, write_run
 
 
 def test_a_report_that_cannot_be_made_costs_no_model(tmp_path, monkeypatch):
-    def broken(model):
+    def broken(model, told=None):
         raise ZeroDivisionError("a bug")
 
     x = np.arange(50.0)

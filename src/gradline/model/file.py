@@ -36,6 +36,7 @@ from gradline.representation.sparse import SparseFeatures, SparseRepresentation
 from gradline.types import Kind, Notice, Part, RawColumn, Role
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from gradline.types import Json
@@ -65,30 +66,41 @@ def write_model(model: Model, path: Path) -> None:
         "intervals": None if model.intervals is None else model.intervals.to_json(),
         "policy": None if model.policy is None else model.policy.to_json(),
     }
-    members = {"model.json": json.dumps(document, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")}
-    for role, moments in model.moments.items():
-        members[f"moments-{role.label}-mean.npy"] = _npy(np.stack([moments.mean, moments.mean_rest]))
-        members[f"moments-{role.label}-comoment.npy"] = _npy(moments.comoment[np.triu_indices(len(moments.mean))])
-    if isinstance(model.representation, SparseRepresentation):
-        features = model.representation.features
-        members["features.npy"] = _npy(np.stack([features.columns.astype(np.float64), features.mean, features.deviation]))
-        members["ranges.npy"] = _npy(np.stack([model.representation.minimum, model.representation.maximum]))
-    if model.intervals is not None:
-        members |= {name: _npy(values) for name, values in model.intervals.arrays().items()}
-    members["history.npy"] = _npy(model.history_array)
-    members["sample.npy"] = _npy(np.stack([model.sampled.actual, model.sampled.predicted, model.sampled.roles.astype(float)]))
-    manifest = {
-        "format": FORMAT,
-        "version": VERSION,
-        "members": {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in members.items()},
-    }
+    manifest: Json = {"format": FORMAT, "version": VERSION, "members": {}}
     packed = io.BytesIO()  # a zip that the disk refuses half way would complain once more when it is thrown away
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, data in {"manifest.json": json.dumps(manifest).encode(), **members}.items():
+
+        def add(name: str, data: bytes) -> None:
             archive.writestr(zipfile.ZipInfo(name, DATE), data, zipfile.ZIP_DEFLATED, 1)
+
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+        for name, data in _members_of(model, text.encode(errors="backslashreplace")):  # one at a time: with thousands of levels
+            manifest["members"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}  # they are large
+            add(name, data)
+        add("manifest.json", json.dumps(manifest).encode())
         archive.comment = b"0" * SEAL
-    body = packed.getvalue()[:-SEAL]  # the seal: the checksum of all bytes before it, where the archive's comment stands
-    path.write_bytes(body + hashlib.sha256(body).hexdigest().encode())
+    body = packed.getbuffer()[:-SEAL]  # the seal: the checksum of all bytes before it, where the archive's comment stands
+    with path.open("wb") as file:
+        file.write(body)
+        file.write(hashlib.sha256(body).hexdigest().encode())
+
+
+def _members_of(model: Model, document: bytes) -> Iterator[tuple[str, bytes]]:
+    """The members of the archive but for the manifest."""
+    yield "model.json", document
+    for role, moments in model.moments.items():
+        yield f"moments-{role.label}-mean.npy", _npy(np.stack([moments.mean, moments.mean_rest]))
+        upper = [row[i:] for i, row in enumerate(moments.comoment)]
+        yield f"moments-{role.label}-comoment.npy", _npy(np.concatenate([np.zeros(0), *upper]))
+    if isinstance(model.representation, SparseRepresentation):
+        features = model.representation.features
+        yield "features.npy", _npy(np.stack([features.columns.astype(np.float64), features.mean, features.deviation]))
+        yield "ranges.npy", _npy(np.stack([model.representation.minimum, model.representation.maximum]))
+    if model.intervals is not None:
+        for name, values in model.intervals.arrays().items():
+            yield name, _npy(values)
+    yield "history.npy", _npy(model.history_array)
+    yield "sample.npy", _npy(np.stack([model.sampled.actual, model.sampled.predicted, model.sampled.roles.astype(float)]))
 
 
 def _npy(array: np.ndarray[Any, Any]) -> bytes:
@@ -183,10 +195,12 @@ def _model(document: Json, members: dict[str, bytes]) -> Model:
     for role in Role:
         if role.label in document["moments"]:
             stated = document["moments"][role.label]
-            upper = np.triu_indices(len(raw))
-            comoment = np.zeros((len(raw), len(raw)))
-            comoment[upper] = array(f"moments-{role.label}-comoment.npy", len(upper[0]))
-            comoment.T[upper] = comoment[upper]
+            q, start = len(raw), 0
+            upper = array(f"moments-{role.label}-comoment.npy", q * (q + 1) // 2)
+            comoment = np.empty((q, q))
+            for i in range(q):  # row by row: the indices of all would take twice the memory of the matrix
+                comoment[i, i:] = comoment[i:, i] = upper[start : start + q - i]
+                start += q - i
             mean, rest = array(f"moments-{role.label}-mean.npy", 2, len(raw))
             moments[role] = Moments(raw, stated["rows"], stated["weight"], mean, comoment, rest)
     actual, predicted, roles = array("sample.npy", finite=False)

@@ -12,14 +12,15 @@ from gradline.report.page import contents
 if TYPE_CHECKING:
     from gradline.model.model import Model
     from gradline.report.cells import Section
+    from gradline.report.page import Contents
 
 MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&])")  # what Markdown, or HTML inside it, would take for more than text
 LISTS = re.compile(r"^(\s*)([-+]|\d+[.)])(?=\s)")
 
 
-def card(model: Model) -> str:
-    """The Markdown document of a model. Names and values of the user's are text in it, whatever they hold."""
-    told = contents(model)
+def card(model: Model, told: Contents | None = None) -> str:
+    """The Markdown document of a model. Names and values of the user's are text in it, whatever they hold. told: its `contents`."""
+    told = told or contents(model)
     verdict = told["verdict"]
     lines = [f"# {text(told['title'])}", "", text(told["data"]), "", " · ".join(map(text, told["rows"])), ""]
     lines += [f"> **{text(verdict.headline)}**", f"> {text(verdict.text)}", ""]

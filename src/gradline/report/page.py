@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from gradline.model.model import Model
     from gradline.types import Json
 
+    Contents = dict[str, Any]
+
 PLOTLY_CONFIG = {"responsive": True, "displaylogo": False, "displayModeBar": False}  # its buttons would cover the legend
 
 
-def render(model: Model) -> str:
-    """The page of a model."""
+def render(model: Model, told: Contents | None = None) -> str:
+    """The page of a model. told: its `contents`."""
     from markupsafe import Markup, escape
 
-    told = contents(model)
+    told = told or contents(model)
     figures = {"charts": [chart.figure() for chart in told["charts"]], "config": PLOTLY_CONFIG}
     page = _template().render(
         **told | {"command": escape(told["command"])},  # whose lines are no control characters
@@ -37,7 +39,7 @@ def render(model: Model) -> str:
     return page.encode("utf-8", "replace").decode()  # a file's name may hold bytes that are no UTF-8
 
 
-def contents(model: Model) -> dict[str, Any]:
+def contents(model: Model) -> Contents:
     """What the report says, whether as a page or as a model card."""
     further = (meaning.calibration_chart(model), path_chart(model), curve_chart(model), degree_chart(model))
     return {

@@ -69,10 +69,11 @@ def write_run(model: Model, path: Path) -> Json:
 def _pages(model: Model) -> dict[str, str]:
     """The report and the model card; a warning and none: what is wrong with them must not cost the model."""
     from gradline.report.card import card
-    from gradline.report.page import render
+    from gradline.report.page import contents, render
 
     try:
-        return {REPORT: render(model), CARD: card(model)}
+        told = contents(model)
+        return {REPORT: render(model, told), CARD: card(model, told)}
     except Exception as error:
         text = f"the report could not be made ({type(error).__name__}: {error}); the model and all else of the run are written."
         warnings.warn(GradlineWarning(text), stacklevel=2)

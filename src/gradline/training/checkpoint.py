@@ -110,6 +110,10 @@ class Checkpoints:
             self._last = time.perf_counter()
             self.written = True
 
+    def ended(self) -> None:
+        """The loop has ended: what it was judged by, which may be large, is let go."""
+        self._stopping = self._judge = None
+
     def finish(self, reason: StopReason) -> None:
         """The run is written: its checkpoint is of use only if it could go on, and another run's is of none."""
         if not (reason.budget and (self.written or self.resume)):

@@ -56,7 +56,8 @@ class TrainConfig:
     interval: how prediction intervals of `coverage` are made: `conformal` and `quantile` on the validation rows, `jackknife+` on the training
     rows; `auto`: conformal, where the rows are assessed and suffice.
     event: what is to be foreseen of the target, as ">15"; then a threshold for `act_on` (the prediction, or a bound of its interval) is
-    chosen on the validation rows: for least cost of a false alarm, a miss and a hit, or for a `precision` or a `recall`.
+    chosen on the validation rows: for least cost, or for a `precision` or a `recall`.  false_alarm_cost, miss_cost, hit_cost: of acting without
+    the event, of not acting before it, of acting before it.
     cost: of an error (predicted − actual): `under=3,over=1` a unit, a CSV file with the columns error and cost, or a function of an array of
     errors.  cost_unit: what it is counted in.
     on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.

@@ -126,6 +126,8 @@ def train(
     if begin is not None:
         prepared = replace(prepared, start=begin.in_loop(problem.names, problem.coordinates))
     descent = run_loop(source, config, engine, prepared, progress, checkpoints)
+    if checkpoints is not None:
+        checkpoints.ended()
 
     # 3. the refinement, the certificate, and what is doubtful
     descent = refined(problem, plan, descent)
@@ -164,6 +166,8 @@ def _contract(source: Source, config: TrainConfig, prepared: Prepared) -> Contra
 
 def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, progress: Progress) -> Read:
     """The one read, for the targets of all of `configs`. Raises InputError where one of them cannot be trained on."""
+    import pyarrow as pa
+
     start, config = time.perf_counter(), configs[0]
     planned = derivations(source, config, feature_kinds(source, config)[0])
     decoder = Decoder(planned.kinds)
@@ -183,6 +187,7 @@ def read_once(source: Source, configs: Sequence[TrainConfig], engine: Engine, pr
         reader = replace(reader, divisions=split.divisions)
         found, reader = survey(source, reader, engine, config.seed, progress.rows)
         reader = replace(reader, divisions=())  # what is read later is not divided
+    pa.default_memory_pool().release_unused()  # what the blocks were in: the solving needs it
     for each in configs:
         _check_training(found.of(each.target), source, each)
     return Read(found, reader, time.perf_counter() - start, split, columns)

@@ -123,7 +123,7 @@ def test_the_derivative_is_the_difference_and_the_curvature_bounds_it(loss):
 
 @pytest.mark.parametrize("l2", [0.0, 0.2])
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("loss", [huber(0.7), pinball(0.8, 0.05)], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("loss", [huber(0.7), pinball(0.8, 0.3)], ids=lambda loss: loss.name)
 def test_the_lower_bound_is_below_j_everywhere_and_reaches_it_at_the_minimum(loss, l2, weighted):
     rng = np.random.default_rng(5)
     X, y = noisy(m=80, p=2)
@@ -150,11 +150,11 @@ def test_the_lower_bound_is_below_j_everywhere_and_reaches_it_at_the_minimum(los
 
     values = [(J(theta), D(theta)) for theta in rng.normal(size=(200, 3)) * 10.0]
     assert max(d for _, d in values) <= min(j for j, _ in values)
-    theta = np.zeros(3)
+    theta, steepest = np.zeros(3), loss.curvature * np.linalg.eigvalsh(H)[-1] + l2
     for _ in range(200_000):  # plain gradient descent, its own
         r = Z @ theta - y
         g = Z.T @ (w * loss.derivative(r)) / w.sum() + l2 * np.append(theta[:2], 0.0)
-        theta = theta - g / (loss.curvature * np.linalg.eigvalsh(H)[-1] + l2)
+        theta = theta - g / steepest
         if np.linalg.norm(g) < 1e-9:
             break
     assert 0.0 <= J(theta) - D(theta) + 1e-12 <= 1e-5
