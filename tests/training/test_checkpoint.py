@@ -106,9 +106,9 @@ def test_the_criteria_remember(stop, tmp_path):
     settings |= {"optimizer": "momentum"} if stop == "certificate" else {"optimizer": "gradient_descent", "learning_rate": 0.6}
     whole = quiet(correlated(), **settings)
     last = whole.result["steps"]
-    every = last // 5 * 2 + 1
+    within = last - 3  # of the steps that patience waits for
     with pytest.raises(Killed):
-        quiet(correlated(), **settings, out=tmp_path / "run", checkpoint_steps=every, monitors=[killed_at(last - 3)])
+        quiet(correlated(), **settings, out=tmp_path / "run", checkpoint_steps=within, monitors=[killed_at(last - 1)])
     resumed = quiet(correlated(), **settings, out=tmp_path / "run", resume=True)
     assert bits(resumed) == bits(whole)
     assert not checkpoint_path(tmp_path / "run").exists()

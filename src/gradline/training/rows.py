@@ -133,7 +133,7 @@ class RowReader:
     def _plain(self, array: ArrayRows | None) -> bool:
         """Whether the columns of an array are the features as they are."""
         kinds = self.decoder.kinds
-        if array is None or self.decoder.derived or self.missing != "impute":
+        if array is None or self.decoder.derived or self.missing != "impute" or self.roles.column in array.names:
             return False
         return tuple(kinds) == array.names and set(kinds.values()) == {Kind.NUMBER}
 
