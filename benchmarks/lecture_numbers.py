@@ -24,8 +24,8 @@ from gradline.oracles.minibatch import Batches, MiniBatchOracle
 from gradline.oracles.moments import MomentsOracle
 from gradline.report.numerals import count, number
 from gradline.training.config import TrainConfig
-from gradline.training.judge import Solved, observer
 from gradline.training.loop import descend
+from gradline.training.optimality.judge import Solved, observer
 from gradline.training.plan import tolerance_reached
 from gradline.training.stopping import GAP_TOLERANCE, Budget, stopping
 from gradline.training.trainer import NOISE_ROWS, Progress, prepare

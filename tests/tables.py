@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ import pyarrow.parquet as pq
 
 from gradline.api import read_options, run
 from gradline.cli import main as command_line
+from gradline.inputs.memory import TableSource
 from gradline.inputs.opening import open_source
 from gradline.training.config import TrainConfig
+from gradline.types import Block
 
 WORDS = ("plain", "with, comma", 'with "quotes"', "two\nlines", "Größe", "semi;colon")
 HOSTILE = {
@@ -75,6 +78,44 @@ def simple(rows=300, seed=1):
     c = rng.choice(["a", "b", "c"], rows)
     y = 3 * x0 - x1 + (c == "b") * 2.0 + 7 + 0.1 * rng.normal(size=rows)
     return pa.table({"x0": x0, "x1": x1, "c": c.tolist(), "y": y})
+
+
+def weighted(rows=600, seed=0):
+    """Numbers with an offset, with missing values and nearly equal, a category with a rare level and missing values, weights."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(100.0, 5.0, rows), rng.normal(size=rows)
+    near = b + 0.05 * rng.normal(size=rows)
+    near[[2, 11, 30]] = np.nan  # too few for an indicator
+    c = rng.choice(["u", "v", "w"], rows, p=[0.5, 0.3, 0.2]).astype(object)
+    c[rng.choice(rows, 20, replace=False)] = None
+    c[rng.choice(rows, 3, replace=False)] = "rare"
+    y = 0.3 * a - b + 2.0 * (c == "v") + rng.normal(size=rows)
+    holes = rng.random(rows) < 0.1
+    return pa.table(
+        {
+            "key": np.arange(rows) * 7 + 11,
+            "a": a,
+            "b": pa.array(np.where(holes, np.nan, b), from_pandas=True),
+            "near": pa.array(near, from_pandas=True),
+            "c": pa.array(c.tolist()),
+            "weight": rng.integers(0, 4, rows) / 2.0,
+            "y": y,
+        }
+    )
+
+
+class ChunkedSource(TableSource):
+    """A table whose blocks are cut where the test says."""
+
+    def __init__(self, table, cuts=()):
+        super().__init__(table)
+        self._cuts = sorted({c for c in cuts if 0 < c < table.num_rows})
+
+    def blocks(self, columns):
+        edges = [0, *self._cuts, self.rows]
+        chosen = self._table.select(list(columns))
+        for a, b in pairwise(edges):
+            yield Block(0, a, lambda a=a, b=b: chosen.slice(a, b - a))
 
 
 def _cell(value, decimal):

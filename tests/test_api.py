@@ -223,14 +223,15 @@ def test_importing_gradline_imports_no_heavy_library():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
-def test_a_csv_copy_of_parquet_gives_the_same_bits_though_its_row_groups_are_smaller_than_blocks(tmp_path):
+def test_a_csv_copy_of_parquet_gives_the_same_bits_though_its_row_groups_are_smaller_than_blocks(tmp_path, monkeypatch):
     import pyarrow.parquet as pq
 
+    monkeypatch.setattr("gradline.inputs.source.MOST_BLOCK_ROWS", 1 << 13)
     rng = np.random.default_rng(0)
-    n = 140_000
+    n = 20_000
     X = rng.normal(size=(n, 3)) @ (np.eye(3) + 0.5) + [0.0, 100.0, -3.0]
     table = pa.table({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "y": X @ [1.0, 2.0, -1.0] + rng.normal(size=n)})
-    pq.write_table(table, tmp_path / "t.parquet", row_group_size=20_000)
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=3_000)
     write_csv(table, tmp_path / "t.csv")
     a, b = gl.train(tmp_path / "t.parquet", "y"), gl.train(tmp_path / "t.csv", "y")
     assert a.result["rows"] == b.result["rows"]

@@ -24,6 +24,7 @@ LAYERS = [
     {
         "api",
         "assessing",
+        "planning",
         "exporting",
         "cli",
         "sklearn",
@@ -77,6 +78,16 @@ def test_imports_point_down_the_layer_table(path):
         if other == own or {own, other} <= FOUNDATIONS or {own, other} <= ENTRANCES:
             continue
         assert LAYER[other] < LAYER[own], f"{relative}:{line} (layer {LAYER[own]}) imports {module} (layer {LAYER[other]})"
+
+
+def test_the_parts_of_training_build_on_what_is_read_and_not_on_each_other():
+    parts = {path.parent.name for path in (ROOT / "training").glob("*/__init__.py")}
+    assert "reading" in parts
+    for path in (ROOT / "training").glob("*/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (module := node.module or "").startswith("gradline.training."):
+                other = module.split(".")[2]
+                assert other in {path.parent.name, "reading"} or other not in parts, f"{path}:{node.lineno} imports {module}"
 
 
 def test_the_engine_reaches_the_lower_layers_as_an_argument_only():

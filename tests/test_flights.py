@@ -64,8 +64,8 @@ def test_six_columns_agree_with_qr_on_the_same_rows_and_columns(table):
 
     X = np.column_stack([columns[name] for name in model.coefficients])
     deviation = X.std(axis=0)
-    Q, R = np.linalg.qr(np.column_stack([(X - X.mean(axis=0)) / deviation, np.ones(len(X))]))
-    exact = np.linalg.solve(R, Q.T @ y)[:-1] / deviation
+    R = np.linalg.qr(np.column_stack([(X - X.mean(axis=0)) / deviation, np.ones(len(X)), y]), mode="r")  # its last column: Q'y
+    exact = np.linalg.solve(R[:-1, :-1], R[:-1, -1])[:-1] / deviation
     found = np.array(list(model.coefficients.values()))
     assert np.max(np.abs(found - exact) * deviation / y.std()) <= 1e-9
     assert model.certificate.relative_gap <= 1e-12
@@ -78,7 +78,7 @@ def test_the_streamed_oracle_ends_where_the_moments_do(one):
     assert streamed.intercept == pytest.approx(one.intercept, rel=1e-9)
 
 
-@pytest.mark.parametrize("features", [["distance"], FEATURES, None], ids=["one", "six", "all"])
+@pytest.mark.parametrize("features", [["distance"], None], ids=["one", "all"])
 def test_a_csv_copy_of_the_parquet_file_gives_the_same_bits(features, table, tmp_path):
     chosen = table if features is None else table.select([*features, "air_time"])
     pyarrow.csv.write_csv(chosen, tmp_path / "flights.csv")

@@ -193,18 +193,19 @@ def test_kept_columns_are_written_so_that_they_are_read_back_as_they_were(suffix
 LONG = "z" * 10_000_000
 
 
-def test_a_level_of_ten_million_characters_does_not_fill_terminal_or_report(tmp_path, capsys, monkeypatch):
+def test_a_level_of_a_million_characters_does_not_fill_terminal_or_report(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    level = LONG[:1_000_000]
     rng = np.random.default_rng(0)
-    rows = pa.table({"x": rng.normal(size=60), "c": ["a", "b", "a", "b", LONG] * 12, "y": rng.normal(size=60)})
+    rows = pa.table({"x": rng.normal(size=60), "c": ["a", "b", "a", "b", level] * 12, "y": rng.normal(size=60)})
     write_parquet(rows, tmp_path / "t.parquet")
     answer = gradline(capsys, "train", "t.parquet", "--target", "y", "--out", "run")
     assert answer.code == 0, answer.err
     assert len(answer.out + answer.err) < 100_000
-    assert "10,000,002 characters" in answer.out
-    assert f"c={LONG}" in json.loads((tmp_path / "run" / "result.json").read_text())["coefficients"]
+    assert "1,000,002 characters" in answer.out
+    assert f"c={level}" in json.loads((tmp_path / "run" / "result.json").read_text())["coefficients"]
     empty = len(render(fit(simple())))
-    assert (tmp_path / "run" / "report.html").stat().st_size < empty + 2_000_000
+    assert (tmp_path / "run" / "report.html").stat().st_size < empty + 500_000
 
 
 @pytest.mark.parametrize("where", ["cell of text", "cell of numbers", "header"])

@@ -87,7 +87,7 @@ main(sys.argv[2:])
 
 
 @linux
-@pytest.mark.parametrize("room", [0, 100, 5_000, 100_000])
+@pytest.mark.parametrize("room", [0, 5_000, 100_000])
 def test_no_room_for_a_run_is_a_message_and_the_earlier_run_stays(room, tmp_path, capsys):
     before = trained(tmp_path, capsys)
     words = ["train", "t.csv", "--target", "y", "--seed", "5", "--out", "run"]

@@ -17,6 +17,7 @@ from gradline.monitors import CURVES, Curves, MLflow, TensorBoard
 from tables import gradline, simple, write_csv
 
 LONG = {"optimizer": "gradient_descent", "learning_rate": 1e-5, "max_steps": 12_345}
+SHORT = LONG | {"max_steps": 345}  # written in four parts
 
 
 def quiet(data, **settings):
@@ -164,14 +165,14 @@ def full_disk(monkeypatch):
 def test_a_full_disk_ends_the_curves_and_not_the_training(tmp_path, full_disk):
     model = None
     with pytest.raises(StorageError, match="No space left on device"), TensorBoard(tmp_path) as monitor:
-        model = quiet(simple(), **LONG, monitors=[monitor])
-    assert model.result["steps"] == 12_345
+        model = quiet(simple(), **SHORT, monitors=[monitor])
+    assert model.result["steps"] == 345
     assert len(full_disk) == 2  # nothing is tried again
 
 
 def test_an_error_in_the_block_is_not_hidden_by_one_of_the_curves(tmp_path, full_disk):
     with pytest.raises(gl.InputError, match="nothing"), TensorBoard(tmp_path) as monitor:  # noqa: PT012
-        quiet(simple(), **LONG, monitors=[monitor])
+        quiet(simple(), **SHORT, monitors=[monitor])
         quiet(simple(), features=["nothing"])
     assert len(full_disk) == 2
 

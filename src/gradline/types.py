@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -93,15 +93,26 @@ class CategoryColumn(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """The features of a block as numbers and codes: what representation makes of an Arrow batch."""
+    """The features of a block as numbers and codes: what representation makes of an Arrow batch.
+
+    matrix: (n, k) the values of all the numbers, where they lie row by row; then those of `numbers` are its columns.
+    """
 
     rows: int
     numbers: tuple[NumberColumn, ...]
     categories: tuple[CategoryColumn, ...]
+    matrix: FloatArray | None = None
+
+    @classmethod
+    def of_matrix(cls, names: Sequence[str], matrix: FloatArray) -> Decoded:
+        """Numbers that lie row by row. matrix: (n, k) of float64 or float32."""
+        return cls(len(matrix), tuple(map(NumberColumn, names, matrix.T)), (), matrix)
 
     def take(self, keep: BoolArray | IntArray) -> Decoded:
         """The same columns for some rows."""
         rows = int(np.count_nonzero(keep)) if keep.dtype == np.bool_ else len(keep)
+        if self.matrix is not None:
+            return Decoded.of_matrix([column.name for column in self.numbers], self.matrix[keep])
         return Decoded(
             rows,
             tuple(column._replace(values=column.values[keep]) for column in self.numbers),
@@ -109,12 +120,24 @@ class Decoded(NamedTuple):
         )
 
 
+class ArrayRows(NamedTuple):
+    """Rows of an array of floats as they lie in memory. matrix: (n, k), of the columns `names`.  beside: loads the other columns."""
+
+    names: tuple[str, ...]
+    matrix: FloatArray
+    beside: Callable[[], pa.RecordBatch]
+
+
 class Block(NamedTuple):
-    """Some consecutive rows of one file, not yet read: `load` reads them, in whichever thread calls it."""
+    """Some consecutive rows of one file, not yet read: `load` reads them, in whichever thread calls it.
+
+    array: the same rows, where they need not be turned into columns.
+    """
 
     file: int
     first_row: int
     load: Callable[[], pa.RecordBatch | pa.Table]
+    array: ArrayRows | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import gradline as gl
 from gradline.cli.main import run
 from gradline.errors import UsageError
 from gradline.report.command import command
+from gradline.report.meaning import cost_sentence
 from gradline.report.page import render
 from reference import fit
 
@@ -169,6 +170,15 @@ def test_a_table_of_costs_is_read_and_its_points_are_kept(tmp_path, capsys):
     assert found["model"] == straight["model"]
     assert found["shifted"] == straight["shifted"]
     assert found["points"] == [[-10.0, 30.0], [0.0, 0.0], [10.0, 10.0]]
+
+
+def test_a_model_of_the_cheapest_quantile_is_not_told_to_learn_it():
+    said = {}
+    for quantile in (0.75, 0.5):
+        model = fit(table(1_000), "y", features=["x"], cost="under=3,over=1", loss="pinball", quantile=quantile)
+        said[quantile] = cost_sentence(model)
+    assert "--quantile 0.75 learns the prediction that costs least" in said[0.5]
+    assert "learns" not in said[0.75]
 
 
 @pytest.mark.parametrize("settings", [{"loss": "pinball", "quantile": 0.8}, {"loss": "huber"}, {"log_target": True}, {"l1": 0.01}, {"l2": 0.1}], ids=str)  # fmt: skip

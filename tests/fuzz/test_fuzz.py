@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 if __name__ == "__main__":
     sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-FEW = {"mutate_csv": 80, "mutate_ndjson": 80, "mutate_parquet": 100, "mutate_config": 90, "mutate_model": 300}
+FEW = {"mutate_csv": 60, "mutate_ndjson": 60, "mutate_parquet": 60, "mutate_config": 60, "mutate_model": 300}
 MANY = {"mutate_csv": 6_000, "mutate_ndjson": 3_500, "mutate_parquet": 4_000, "mutate_config": 2_500, "mutate_model": 4_000}
 AT_ONCE = 250  # cases of a process: a crash of a library costs no more, and is told with the case
 

@@ -61,6 +61,8 @@ def test_a_missing_column_is_an_error_with_the_nearest_name(model, table):
         predicted(model, lacking)
     with pytest.raises(ContractError, match="has no column 'x0', 'c', which the model needs"):
         evaluate(model, table.select(["x1", "y"]))
+    with pytest.raises(ContractError, match=r"'c', which the model needs.*gradline show MODEL lists the columns"):
+        predicted(model, table.select(["x0", "x1"]))  # nothing that could be meant
 
 
 @pytest.mark.parametrize(

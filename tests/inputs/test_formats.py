@@ -22,9 +22,9 @@ FEATURES = 31
 @pytest.fixture
 def collinear(monkeypatch):
     """Three blocks of columns that all but repeat each other, as float64 of full length."""
-    monkeypatch.setattr("gradline.inputs.source.MOST_BLOCK_ROWS", 1 << 14)
+    monkeypatch.setattr("gradline.inputs.source.MOST_BLOCK_ROWS", 1 << 12)
     rng = np.random.default_rng(4)
-    rows = 40_001
+    rows = 10_001
     common = rng.normal(size=rows)
     X = [common + 1.5e-3 * rng.normal(size=rows) for _ in range(FEATURES)]
     y = sum((j % 5 - 2.0) * x for j, x in enumerate(X)) + 0.1 * rng.normal(size=rows)
@@ -47,7 +47,7 @@ def assert_same_bits(found, expected, new):
 def test_numbers_of_bad_condition_give_the_same_bits_from_every_format(collinear, tmp_path):
     expected, new = fit(collinear), collinear.slice(0, 1_000)
     assert expected.certificate.condition >= 1e7
-    for rows in (1_000, 10_000, collinear.num_rows):
+    for rows in (999, collinear.num_rows):
         path = write_parquet(collinear, tmp_path / "t.parquet", row_group_size=rows)
         assert_same_bits(fit(path), expected, new)
     assert_same_bits(fit(f"from '{path}'"), expected, new)

@@ -256,10 +256,10 @@ def test_rechunking_keeps_the_rows_and_makes_blocks_of_one_size(sizes, rows):
 
 
 @given(st.integers(0, 1_000_000))
-def test_a_block_has_at_most_four_million_values_or_eight_thousand_rows(columns):
+def test_a_block_has_at_most_four_million_values_or_sixteen_thousand_rows(columns):
     rows = block_rows(columns)
     assert rows & (rows - 1) == 0
-    assert rows * columns <= 1 << 22 or rows <= 1 << 13
+    assert rows * columns <= 1 << 22 or rows <= 1 << 14
     assert rows * columns <= 1 << 25 or rows == 1024
     assert 1024 <= rows <= 1 << 17
 
@@ -267,7 +267,7 @@ def test_a_block_has_at_most_four_million_values_or_eight_thousand_rows(columns)
 def test_a_block_of_many_columns_has_rows_enough_for_its_matrix():
     assert [block_rows(q) for q in (1, 32, 33, 512, 1_000, 4_000, 5_001, 20_000, 40_000)] == [
         *(1 << 17, 1 << 17, 1 << 16),
-        *([1 << 13] * 3),
+        *(1 << 14, 1 << 14, 1 << 13),
         *(1 << 12, 1 << 10, 1 << 10),
     ]
 

@@ -29,6 +29,15 @@ def test_a_prediction_is_intercept_and_coefficients_times_features(model, table)
     assert np.allclose(model.predict(table), by_hand, rtol=1e-13, atol=1e-13)
 
 
+def test_a_model_shown_is_one_line_without_arrays():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2))
+    target = pa.table({"x0": X[:, 0], "x1": X[:, 1], "y\x1b[2J": X @ [1.0, 2.0] + rng.normal(size=200)})
+    shown = repr(fit(target, "y\x1b[2J", validation=0, test=0))
+    assert "from 2 features, 200 training rows; converged" in shown
+    assert shown.isprintable()
+
+
 def test_predictions_do_not_depend_on_blocks(table, model, monkeypatch):
     expected = model.predict(table)
     monkeypatch.setattr("gradline.inputs.source.MOST_BLOCK_ROWS", 64)

@@ -32,7 +32,7 @@ def store_of(rows, pieces=3):
     parts = [
         Examples(rows.X[a:b], rows.y[a:b], None if rows.weight is None else rows.weight[a:b]) for a, b in itertools.pairwise(cuts)
     ]
-    return ExampleStore(parts, len(rows.y), rows.X.shape[1], weighted=rows.weight is not None)
+    return ExampleStore.of(parts, len(rows.y), rows.X.shape[1], weighted=rows.weight is not None)
 
 
 @pytest.mark.parametrize("blocked", [False, True])
@@ -73,7 +73,7 @@ def test_batches_of_mixed_rows_are_slices_and_hold_every_row_once_an_epoch(block
 @pytest.mark.parametrize("size", [1, 10, 64, 200])
 def test_rows_that_are_mixed_and_rows_that_are_not_have_the_same_batches(size, sampling):
     rows = examples(weighted=True)
-    mixed = ExampleStore([rows], 103, 3, weighted=True, seed=5)
+    mixed = ExampleStore.of([rows], 103, 3, weighted=True, seed=5)
     a, b = Batches(5, 103, size, sampling, mixed=True), Batches(5, 103, size, sampling)
     for step in range(2 * a.per_epoch + 1):
         assert np.array_equal(mixed.X[a.at(step)], rows.X[b.at(step)])
@@ -100,7 +100,7 @@ def test_a_store_that_mixes_keeps_every_row_in_an_order_of_the_seed(on_disk, mon
         monkeypatch.setattr(minibatch, "MOST_IN_MEMORY", 100)
         monkeypatch.setattr(minibatch, "SHUFFLE_BLOCK", 40)
     rows = examples(weighted=True)
-    stores = [ExampleStore([rows], 103, 3, weighted=True, seed=seed, ones=True) for seed in (1, 1, 2)]
+    stores = [ExampleStore.of([rows], 103, 3, weighted=True, seed=seed, ones=True) for seed in (1, 1, 2)]
     kept = [np.column_stack([store.Z, store.y, store.weight]) for store in stores]
     given = np.column_stack([rows.X, np.ones(103), rows.y, rows.weight])
     assert np.array_equal(kept[0], kept[1])
@@ -117,7 +117,7 @@ def test_a_store_that_mixes_keeps_every_row_in_an_order_of_the_seed(on_disk, mon
 def test_rows_with_a_column_of_ones_give_the_same_gradients(intercept, l2, weighted, loss):
     rows = examples(weighted=weighted)
     apart = store_of(rows)
-    beside = ExampleStore([rows], 103, 3, weighted=weighted, ones=True)
+    beside = ExampleStore.of([rows], 103, 3, weighted=weighted, ones=True)
     theta = np.array([0.3, -1.0, 2.0, 0.5])[: 4 if intercept else 3]
     for step in range(12):
         a, b = (
@@ -127,6 +127,17 @@ def test_rows_with_a_column_of_ones_give_the_same_gradients(intercept, l2, weigh
         assert a.value == pytest.approx(b.value, rel=1e-12)
         assert a.gradient == pytest.approx(b.gradient, rel=1e-12, abs=1e-14)
     assert np.array_equal(beside.X, rows.X)
+
+
+@pytest.mark.parametrize("ones", [False, True])
+@pytest.mark.parametrize("loss", [SQUARED, huber(0.5)], ids=["squared", "huber"])
+@pytest.mark.parametrize(("weighted", "l2", "intercept"), [(False, 0.0, True), (True, 0.3, True), (True, 0.3, False)])
+def test_a_step_without_a_record_has_the_same_gradient(intercept, l2, weighted, loss, ones):
+    store = ExampleStore.of([examples(weighted=weighted)], 103, 3, weighted=weighted, ones=ones)
+    oracle = MiniBatchOracle(store, Batches(3, 103, 10), intercept=intercept, l2=l2, loss=loss)
+    theta = np.array([0.3, -1.0, 2.0, 0.5])[: 4 if intercept else 3]
+    for step in range(12):
+        assert np.array_equal(oracle.gradient(theta, step), oracle.value_and_gradient(theta, step).gradient)
 
 
 @pytest.mark.parametrize("sampling", ["shuffled", "replacement"])
@@ -178,7 +189,7 @@ def test_rows_on_disk_give_the_same_batches_gradients(monkeypatch):
 def test_a_store_notices_rows_that_went_missing():
     rows = examples()
     with pytest.raises(ValueError, match="changed during the run"):
-        ExampleStore([rows], 104, 3, weighted=False)
+        ExampleStore.of([rows], 104, 3, weighted=False)
 
 
 def test_the_floor_of_a_constant_rate_is_where_the_run_ends():

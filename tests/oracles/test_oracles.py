@@ -11,7 +11,7 @@ from gradline.inputs.memory import TableSource
 from gradline.oracles.moments import MomentsOracle
 from gradline.oracles.streamed import Examples, StreamedOracle
 from gradline.training.config import TrainConfig
-from gradline.training.examples import streamed_oracle
+from gradline.training.reading.examples import streamed_oracle
 from gradline.training.trainer import train as fit
 from gradline.types import Block, Role
 from gradline.updates.conjugate_gradient import ConjugateGradient

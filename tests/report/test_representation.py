@@ -9,8 +9,9 @@ from test_page import HOSTILE, Page
 
 from gradline.report.degree_chart import degree_chart
 from gradline.report.page import render
+from gradline.report.printed import print_contract
 from gradline.report.representation import degrees, proposals, searched
-from gradline.report.summary import print_contract, print_summary
+from gradline.report.summary import print_summary
 from reference import fit
 
 

@@ -68,6 +68,12 @@ def test_rare_levels_are_one_feature_with_a_notice():
     assert "3 rare values" in notice.message
 
 
+def test_a_single_rare_level_is_told_of_in_the_singular():
+    _, notices, *_ = represented({"c": ["a", "b"] * 5 + ["x"], "d": ["a", "b"] * 5 + ["a"]}, least_rows=2)
+    (notice,) = (n for n in notices if n.code == "grouped_levels")
+    assert notice.message == "1 rare value of 'c' (1 training row) is grouped as 'c=(other)'."
+
+
 def test_at_most_so_many_levels_are_kept():
     levels = [str(v) for v in range(20) for _ in range(v + 2)]
     representation, *_ = represented({"c": levels}, most_levels=4)

@@ -13,6 +13,7 @@ import gradline
 import gradline.api
 from gradline.errors import DataError, UsageError
 from gradline.oracles import minibatch as kept
+from gradline.planning import plan
 from gradline.training import dense
 from gradline.training.stopping import StopReason
 from gradline.types import Role
@@ -202,7 +203,7 @@ def test_a_saved_model_predicts_evaluates_and_reports(tmp_path):
 def test_the_plan_alone_is_that_of_the_run():
     X, y = table()
     data = pa.table({**{f"x{j}": X[:, j] for j in range(20)}, "y": y})
-    document = gradline.api.plan(data, "y", l2=0.05)
+    document = plan(data, "y", l2=0.05)
     assert document["plan"] == gradline.train(data, "y", l2=0.05).plan
     assert all(row["predicted_seconds"] is None or row["predicted_seconds"] >= 0.0 for row in document["candidates"])
 
@@ -269,7 +270,7 @@ def test_nothing_of_p_by_p_is_allocated(monkeypatch):
 
 def test_parts_of_many_columns_are_smaller():
     y = np.zeros(5_000)
-    store = kept.ExampleStore([kept.Examples(np.zeros((5_000, 2_000)), y, None)], 5_000, 2_000, weighted=False)
+    store = kept.ExampleStore.of([kept.Examples(np.zeros((5_000, 2_000)), y, None)], 5_000, 2_000, weighted=False)
     parts = store.parts()
     assert len(parts) == 3
     assert [row for part in parts for row in part] == list(range(5_000))

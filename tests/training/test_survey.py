@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -14,22 +12,11 @@ from gradline.splits.roles import RowRoles
 from gradline.training import survey as surveys
 from gradline.training.rows import RowReader
 from gradline.training.survey import SAMPLE_ROWS, most_at_once, survey
-from gradline.types import Block, Kind, Part, RawColumn, Role
+from gradline.types import Kind, Part, RawColumn, Role
 from reference import SerialEngine, ShuffledEngine
+from tables import ChunkedSource
 
 KINDS = {"x": Kind.NUMBER, "c": Kind.TEXT}
-
-
-class ChunkedSource(TableSource):
-    def __init__(self, table, cuts=()):
-        super().__init__(table)
-        self._cuts = sorted({c for c in cuts if 0 < c < table.num_rows})
-
-    def blocks(self, columns):
-        edges = [0, *self._cuts, self.rows]
-        chosen = self._table.select(list(columns))
-        for a, b in pairwise(edges):
-            yield Block(0, a, lambda a=a, b=b: chosen.slice(a, b - a))
 
 
 def a_table(m=500, seed=0):

@@ -39,7 +39,7 @@ def walk(rule, oracle, steps, k):
 @pytest.mark.parametrize("tail", [0, 1, 3])
 def test_theta_is_the_average_of_plain_sgd_with_weights_that_grow_like_a_power(tail):
     X, y = table(m=300)
-    oracle = MiniBatchOracle(ExampleStore([Examples(X, y, None)], 300, 3, weighted=False), Batches(0, 300, 8), intercept=True)
+    oracle = MiniBatchOracle(ExampleStore.of([Examples(X, y, None)], 300, 3, weighted=False), Batches(0, 300, 8), intercept=True)
     theta, points = walk(AveragedSGD(0.05, float(tail)), oracle, 90, 4)
     plain, _ = walk(GradientDescent(0.05), oracle, 90, 4)
     assert np.array_equal(points[-1], plain)  # the gradients are those of plain SGD, to the bit

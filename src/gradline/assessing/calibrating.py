@@ -15,7 +15,7 @@ from gradline.maths.distributions import t_quantile
 from gradline.maths.problem import Problem
 from gradline.model.intervals import CONFORMAL, JACKKNIFE, QUANTILE, Intervals
 from gradline.representation.features import Representation
-from gradline.training.roles import Split
+from gradline.training.reading.roles import Split
 from gradline.training.rows import RowReader
 from gradline.training.trainer import Read
 from gradline.training.trainer import train as fit

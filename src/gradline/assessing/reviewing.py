@@ -19,7 +19,7 @@ from gradline.representation.decode import as_numbers
 from gradline.representation.features import Representation
 from gradline.splits.roles import value_hashes
 from gradline.training.config import TrainConfig
-from gradline.training.roles import make_roles
+from gradline.training.reading.roles import make_roles
 from gradline.types import Kind, Role, finite_or_none
 
 if TYPE_CHECKING:

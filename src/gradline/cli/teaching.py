@@ -12,16 +12,17 @@ if TYPE_CHECKING:
 
 OTHERS = "Others"
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "What to learn": ("target", "features", "drop", "types", "units", "log_target"),
+    "What to learn": ("target", "features", "drop", "types", "units", "log_target", "derive", "degree", "search", "degree_curve"),
     "How the data are read": ("db", "header", "delimiter", "decimal"),
-    "Which rows are held out": ("validation", "test", "key", "time", "group", "weight", "seed"),
+    "Which rows are held out": ("validation", "test", "key", "time", "gap", "group", "stratify", "weight", "seed"),
     "Nulls, rare and new values": ("missing", "unseen", "out_of_range", "min_level_rows", "max_levels"),
-    "Loss and penalty": ("loss", "huber_delta", "quantile", "l2", "l2_path", "folds", "l1", "intercept"),
+    "Loss and penalty": ("loss", "huber_delta", "quantile", "l2", "l2_path", "folds", "repeats", "l1", "intercept"),
     "The descent": (
         "optimizer", "learning_rate", "schedule", "oracle", "batch_size", "sampling", "scaling", "on_divergence", "force",
     ),
     "When it stops": ("stop", "tolerance", "patience", "max_steps", "max_epochs", "max_seconds"),
-    "What the errors mean": ("errors", "assess"),
+    "What the errors mean": ("errors", "assess", "learning_curve", "interval", "coverage", "cost", "cost_unit"),
+    "When to act": ("event", "act_on", "false_alarm_cost", "miss_cost", "hit_cost", "precision", "recall"),
     "The run": (
         "out", "json", "as_json", "config", "threads", "steps_table", "tensorboard", "mlflow", "checkpoint_steps", "checkpoint_seconds",
         "resume", "help",

@@ -192,11 +192,12 @@ def _resumed(ctx: click.Context, given: dict[str, Any], run: Path) -> tuple[dict
 @click.pass_context
 def plan(ctx: click.Context, /, **given: Any) -> int:
     """Say what training on DATA would do: every rule at its best, with the steps it would take, and none taken."""
-    from gradline.api import planned, read_options
+    from gradline.api import read_options
     from gradline.cli.terminal import TerminalProgress, print_json, print_notices
     from gradline.errors import UsageError
     from gradline.inputs.opening import open_source
-    from gradline.report.summary import print_plan
+    from gradline.planning import planned
+    from gradline.report.printed import print_plan
     from gradline.training.prepared import Progress
     from gradline.types import Notice
 

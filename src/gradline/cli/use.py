@@ -173,7 +173,7 @@ def evaluate(model: str, data: tuple[str, ...], as_json: bool, **given: Any) -> 
     from gradline.api import evaluate as measure
     from gradline.cli.terminal import print_json, print_notices
     from gradline.model.model import load
-    from gradline.report.summary import print_evaluation
+    from gradline.report.printed import print_evaluation
     from gradline.types import Notice
 
     trained = load(model)
@@ -193,7 +193,8 @@ def show(model: str, as_json: bool) -> int:
     """Show MODEL: what it learned, how good it is, whether to trust it, and what it expects of new data."""
     from gradline.cli.terminal import print_json, print_notices
     from gradline.model.model import load
-    from gradline.report.summary import print_contract, print_summary
+    from gradline.report.printed import print_contract
+    from gradline.report.summary import print_summary
 
     trained = load(model)
     if as_json:

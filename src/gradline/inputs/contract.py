@@ -112,7 +112,8 @@ class Contract:
         if missing:
             others = [name for name in schema.names if name not in self.columns]
             raise ContractError(
-                f"{where} has no column {', '.join(map(repr, missing))}, which the model needs.", did_you_mean(missing[0], others)
+                f"{where} has no column {', '.join(map(repr, missing))}, which the model needs.",
+                did_you_mean(missing[0], others) if others else "gradline show MODEL lists the columns that it needs.",
             )
         for name, column in self.columns.items():
             found = kind_of(schema.field(name).type)

@@ -306,7 +306,7 @@ def _csv_error(error: Exception, path: Path | StoredObject, dialect: Dialect) ->
         kind = next(kind for kind, sql in SQL_TYPES.items() if sql == cast[3])
         return SourceError(
             f"{where}: column {column!r} is {kind} so far, but here stands {cast[2][:60]!r}.",
-            f"mend the line, or read the whole column as text: --types {column}=text.",
+            f"mend the line, or train on the whole column as text: --types {column}=text.",
         )
     if "unterminated" in text.lower() or "unquoted" in text.lower():
         return SourceError(f"{where}: a quote is opened and not closed{shown}.", "write a quote inside a field twice.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +11,13 @@ import pyarrow as pa
 from gradline.arrays import as_arrow
 from gradline.errors import SourceError, UsageError
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
-from gradline.types import Block
+from gradline.types import ArrayRows, Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 TILE_ROWS = 512  # of a block that are transposed at a time: they stay in the cache
+LEAST_BY_ROWS = 64  # columns of an array that is gone through as it lies: NumPy is slow along rows of few values
 
 
 class ArraySource:
@@ -31,7 +33,7 @@ class ArraySource:
             raise SourceError(f"an array of shape {X.shape} is not a table.", "give rows by columns.")
         self._X = X
         self._columns = {f"x{j}": X[:, j] for j in range(X.shape[1])}
-        self._names = set(self._columns)
+        self._names = tuple(self._columns)
         if y is not None:
             self._columns |= _target_columns(y, target, len(X))
         self.rows = len(X)
@@ -41,26 +43,27 @@ class ArraySource:
         """See `Source`."""
         rows = block_rows(len(columns))
         for start in range(0, self.rows, rows):
+            cut = slice(start, start + rows)
+            array = None
+            if self._by_rows(columns) and len(self._names) >= LEAST_BY_ROWS:
+                beside = [name for name in columns if name not in self._names]
+                array = ArrayRows(self._names, self._X[cut], partial(self._loaded, beside, cut))
+            yield Block(0, start, partial(self._loaded, columns, cut), array)
 
-            def load(start: int = start) -> pa.RecordBatch:
-                cut = slice(start, start + rows)
-                side_by_side = self._transposed(columns, cut)
-                arrays = [
-                    side_by_side[name]
-                    if name in side_by_side
-                    else as_arrow(self._columns[name][cut], self.schema.field(name).type)
-                    for name in columns
-                ]
-                return pa.RecordBatch.from_arrays(arrays, names=list(columns))
+    def _loaded(self, columns: Sequence[str], cut: slice) -> pa.RecordBatch:
+        side_by_side: dict[str, pa.Array] = {}
+        if self._by_rows(columns):
+            side_by_side = dict(zip(self._names, transposed(self._X[cut]), strict=True))
+        arrays = [
+            side_by_side[name] if name in side_by_side else as_arrow(self._columns[name][cut], self.schema.field(name).type)
+            for name in columns
+        ]
+        return pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
-            yield Block(0, start, load)
-
-    def _transposed(self, columns: Sequence[str], cut: slice) -> dict[str, pa.Array]:
-        """The columns side by side, where that is the quicker way."""
-        X = self._X[cut]
-        if X.dtype.kind != "f" or X.strides[0] == X.itemsize or not self._names.issubset(columns):
-            return {}
-        return dict(zip(self._columns, transposed(X), strict=False))
+    def _by_rows(self, columns: Sequence[str]) -> bool:
+        """Whether the columns hold all of an array of floats that does not lie column by column."""
+        X = self._X
+        return X.dtype.kind == "f" and X.strides[0] != X.itemsize and self._names == tuple(columns[: len(self._names)])
 
 
 def transposed(X: np.ndarray[Any, Any]) -> list[pa.Array]:

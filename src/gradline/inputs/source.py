@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gradline.types import Block, Kind
 
 BLOCK_VALUES = 1 << 22  # 32 MB of float64
-WIDE_BLOCK_ROWS = 1 << 13  # of many columns: each block has a (q, q) matrix to write and to merge, whatever its rows
+WIDE_BLOCK_ROWS = 1 << 14  # of many columns: each block has a (q, q) matrix to write and to merge, whatever its rows
 WIDE_BLOCK_VALUES = 1 << 25
 MOST_BLOCK_ROWS = 1 << 17
 HEAD_BYTES = 1 << 18
@@ -80,7 +80,7 @@ class Source(Protocol):
 
 
 def block_rows(columns: int) -> int:
-    """Rows in a block of `columns` columns, a power of two: at most 4M values, but of many columns 8,192 rows up to 32M values."""
+    """Rows in a block of `columns` columns, a power of two: at most 4M values, but of many columns 16,384 rows up to 32M values."""
     rows, q = MOST_BLOCK_ROWS, max(columns, 1)
     while rows > WIDE_BLOCK_ROWS and rows * q > BLOCK_VALUES:
         rows //= 2

@@ -15,9 +15,9 @@ from gradline.errors import UsageError
 from gradline.maths.problem import Problem
 from gradline.representation.features import Representation
 from gradline.training.descending import run_loop
-from gradline.training.doubts import run_doubts
+from gradline.training.diagnostics.doubts import run_doubts
 from gradline.training.escalation import refined
-from gradline.training.judge import Solved
+from gradline.training.optimality.judge import Solved
 from gradline.training.plan import make_plan, tolerance_reached
 from gradline.training.prepared import Prepared, Progress
 from gradline.training.rows import RowReader

@@ -23,8 +23,8 @@ from gradline.lab.alteration import Alteration, AlteredSource
 from gradline.lab.settings import TableSettings
 from gradline.representation.decode import Decoder
 from gradline.training.config import TrainConfig
+from gradline.training.diagnostics.sampled import SampledRows, sampled_rows
 from gradline.training.prepared import Prepared, Progress
-from gradline.training.sampled import SampledRows, sampled_rows
 from gradline.training.trainer import Read, prepare, read_once
 from gradline.types import Kind, Role
 

@@ -51,6 +51,10 @@ class Encoded(NamedTuple):
     levels: tuple[RawColumn, ...]
 
 
+class MissingInMatrixError(Exception):
+    """Numbers are missing from rows that lie row by row: they are gone through column by column instead."""
+
+
 class BlockTally(NamedTuple):
     """What some rows of a block come to. least, greatest: (numbers,) of each number, NaN where none is present.  plain:
     (numbers,) whether all of them are present and finite.
@@ -83,8 +87,12 @@ def block_tally(
     rows: int,
     weight: FloatArray | None = None,
     at: IntArray | None = None,
+    matrix: FloatArray | None = None,
 ) -> BlockTally:
-    """The tally of the rows at the positions `at` (of all `rows`, where it is None), and the range of each number in them."""
+    """The tally of the rows at the positions `at` (of all `rows`, where it is None), and the range of each number in them.
+
+    matrix: (rows, k) the first k numbers, where they lie row by row.  Raises MissingInMatrixError where one of them is missing.
+    """
     if at is not None:
         rows, weight = len(at), None if weight is None else weight[at]
     total = float(rows) if weight is None else float(weight.sum())
@@ -94,7 +102,7 @@ def block_tally(
         return BlockTally(empty, nothing, nothing, np.isfinite(nothing))
     with np.errstate(over="ignore", invalid="ignore"):
         counted = [_counted(category, weight, at) for category in categories]
-        passage = _Passage([column.values for column in numbers], counted, rows, weight, at)
+        passage = _Passage([column.values for column in numbers], counted, rows, weight, at, matrix)
         sums = passage.about(_medians(passage), [])
         centred = _centred(sums, total)
         if centred.cancelled or rows <= FEW_ROWS:
@@ -152,9 +160,15 @@ class _Passage:
     """The rows of a block, to be gone through."""
 
     def __init__(
-        self, columns: list[FloatArray], counted: list[_Counted], rows: int, weight: FloatArray | None, at: IntArray | None
+        self,
+        columns: list[FloatArray],
+        counted: list[_Counted],
+        rows: int,
+        weight: FloatArray | None,
+        at: IntArray | None,
+        matrix: FloatArray | None = None,
     ) -> None:
-        self.columns, self.rows, self.weight, self.at = columns, rows, weight, at
+        self.columns, self.rows, self.weight, self.at, self.matrix = columns, rows, weight, at, matrix
         self._counted = counted
         self._tile = max(LEAST_TILE_PANELS, TILE_VALUES // (len(columns) + 1) // PANEL_ROWS) * PANEL_ROWS
 
@@ -170,6 +184,8 @@ class _Passage:
             Z = self._gathered(rows)
             low, high = Z[:q].min(axis=1), Z[:q].max(axis=1)
             absent = {int(j): np.isnan(Z[j]) for j in np.flatnonzero(np.isnan(low))}
+            if absent and self.matrix is not None:
+                raise MissingInMatrixError
             for j in absent:
                 low[j], high[j] = np.fmin.reduce(Z[j]), np.fmax.reduce(Z[j])
             least, greatest = np.fmin(least, low), np.fmax(greatest, high)
@@ -192,8 +208,10 @@ class _Passage:
 
     def _gathered(self, rows: slice) -> FloatArray:
         """A tile: the numbers of some rows, a one, and room for an indicator of each number, (2 q + 1, rows)."""
-        q = len(self.columns)
-        Z = _tile.of(2 * q + 1, rows.stop - rows.start)
+        q, height = len(self.columns), rows.stop - rows.start
+        if self.matrix is not None:
+            return self._gathered_by_rows(self.matrix, rows)
+        Z = _tile.of(2 * q + 1, height)
         for values, row in zip(self.columns, Z, strict=False):
             if self.at is None:
                 row[:] = values[rows]
@@ -201,6 +219,16 @@ class _Passage:
                 np.take(values, self.at[rows], out=row, mode="clip")  # the other modes copy once more
         Z[q] = 1.0
         return Z
+
+    def _gathered_by_rows(self, matrix: FloatArray, rows: slice) -> FloatArray:
+        """The same tile, (q + 1, rows) without room for indicators, that lies row by row: nothing is transposed."""
+        q, (_, k) = len(self.columns), matrix.shape
+        Z = _tile.of(rows.stop - rows.start, q + 1)
+        Z[:, :k] = matrix[rows] if self.at is None else matrix.take(self.at[rows], axis=0)
+        for j in range(k, q):
+            Z[:, j] = self.columns[j][rows] if self.at is None else self.columns[j].take(self.at[rows])
+        Z[:, q] = 1.0
+        return Z.T
 
     def _weighted(self, Z: FloatArray, rows: slice) -> FloatArray:
         """Z itself where all rows weigh the same."""
@@ -215,7 +243,11 @@ def _medians(passage: _Passage) -> FloatArray:
     sample = rows[np.arange(SAMPLED_ROWS) * len(rows) // SAMPLED_ROWS]
     if passage.at is not None:
         sample = passage.at[sample]
-    values = np.array([column[sample] for column in passage.columns]).reshape(-1, SAMPLED_ROWS)
+    if passage.matrix is None:
+        values = np.array([column[sample] for column in passage.columns]).reshape(-1, SAMPLED_ROWS)
+    else:
+        k = passage.matrix.shape[1]
+        values = np.column_stack([passage.matrix[sample], *(column[sample] for column in passage.columns[k:])]).T
     values = np.sort(np.where(np.isfinite(values), values, np.nan), axis=1)
     present = np.count_nonzero(~np.isnan(values), axis=1)
     return np.where(present > 0, values[np.arange(len(values)), np.maximum(present - 1, 0) // 2], 0.0)

@@ -9,6 +9,7 @@ underflows: entries up to about 1e300 and products above about 1e-290.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -21,6 +22,7 @@ Number = TypeVar("Number", "FloatArray", float)
 SPLITTER = 134217729.0  # 2^27 + 1
 LEAST_VARIANCE = 1e-270  # of a column: below it squares, or the low parts of products with them, are lost to underflow
 CHUNK_VALUES = 1 << 15  # of the matrix, at once: they stay in the cache
+SHORT = 128  # rows, up to which one call for all columns is quicker than one for each
 
 
 def two_sum(a: Number, b: Number) -> tuple[Number, Number]:
@@ -59,8 +61,20 @@ def residual(A: FloatArray, x: FloatArray, b: FloatArray, *, symmetric: bool = F
         product = part * factor  # (columns, n)
         high, low = _split(part)
         x_high, x_low = _split(factor)
-        rest = low * x_low - (((product - high * x_high) - low * x_high) - high * x_low)
-        for rounded, below in zip(product, rest, strict=True):
-            total, lost = two_sum(total, rounded)
-            error += lost + below
+        below = low * x_low - (((product - high * x_high) - low * x_high) - high * x_low)
+        totals = _running(total, product)
+        before, after = totals[:-1], totals[1:]
+        z = after - before
+        lost = (before - (after - z)) + (product - z)  # of each sum, as `two_sum` finds it
+        total, error = totals[-1], _running(error, lost + below)[-1]
     return total + error
+
+
+def _running(first: FloatArray, terms: FloatArray) -> FloatArray:
+    """first, first + terms[0], and so on, each rounded: (k + 1, n) for first (n,), terms (k, n)."""
+    sums = np.concatenate([first[None], terms])
+    if len(first) <= SHORT:
+        return np.add.accumulate(sums, out=sums)
+    for before, after in pairwise(sums):
+        np.add(after, before, out=after)
+    return sums

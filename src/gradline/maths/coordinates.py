@@ -69,7 +69,9 @@ class Coordinates:
 
     def transformed(self, X: FloatArray) -> FloatArray:  # (n, p) -> (n, p)
         """Features in the loop's coordinates."""
-        return (X - self.centre) / self.scale
+        Z = X - self.centre
+        Z /= self.scale
+        return Z
 
     def to_user(self, theta: FloatArray, low: FloatArray | None = None) -> UserParameters:
         """θ in the user's units. low: what is to be added to θ, where it is known to twice the precision; then these are rounded once."""

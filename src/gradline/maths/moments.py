@@ -144,6 +144,8 @@ class Moments:
 
 def indicator_pairs(columns: tuple[RawColumn, ...]) -> list[tuple[int, int]]:
     """The positions (value, missing indicator) of every number that has both."""
+    if not any(column.part is Part.MISSING for column in columns):
+        return []
     where = {column: i for i, column in enumerate(columns)}
     pairs = []
     for i, column in enumerate(columns):

@@ -25,6 +25,10 @@ class Oracle(Protocol):
         """J and ∇J at θ (k,); `step` decides which rows are looked at, where not all of them are."""
         ...
 
+    def gradient(self, theta: FloatArray, step: int = 0) -> FloatArray:
+        """∇J alone, (k,): all that a step needs of which nothing is recorded."""
+        ...
+
     def curvature_along(self, direction: FloatArray) -> FloatArray:
         """H·direction, (k,); of a J that is not quadratic, a matrix that bounds its second derivatives."""
         ...

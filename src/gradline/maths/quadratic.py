@@ -56,9 +56,10 @@ class QuadraticLoss:
         u = np.append(-w, 1.0)
         if self.low is None:
             return float(self.offset @ u) - b, max(float(u @ self.spread @ u), 0.0)
-        mean = residual(self.offset[None], u, np.array([b])) + self.low.offset @ u
-        product = residual(self.spread, u, np.zeros(len(u))) + self.low.spread @ u
-        return float(mean[0]), max(float(residual(product[None], u, np.zeros(1))[0]), 0.0)
+        products = residual(np.vstack([self.spread, self.offset]), u, np.append(np.zeros(len(u)), b))
+        mean = float(products[-1]) + float(self.low.offset @ u)
+        along = products[:-1] + self.low.spread @ u
+        return mean, max(float(residual(along[None], u, np.zeros(1))[0]), 0.0)
 
     def value(self, theta: FloatArray) -> float:
         """J(θ), as squares: ½(mean residual² + variance of the residuals) + penalty. In squared target units."""

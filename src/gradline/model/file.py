@@ -26,9 +26,10 @@ from gradline.inputs.contract import Contract
 from gradline.maths.certificate import Certificate
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.moments import Moments
+from gradline.model.document import check_document
 from gradline.model.intervals import Intervals
 from gradline.model.model import HISTORY_COLUMNS, Model, Retransformation, Sampled
-from gradline.model.shape import check_document, float_array, parsed
+from gradline.model.shape import float_array, parsed
 from gradline.model.sparse import SparseModel
 from gradline.representation.features import Representation
 from gradline.representation.sparse import SparseFeatures, SparseRepresentation

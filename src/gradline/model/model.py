@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 import numpy as np
 
 from gradline.arrays import as_arrow
-from gradline.errors import ModelFileError, UsageError
+from gradline.errors import ModelFileError, UsageError, plural, printable
 from gradline.inputs.contract import ContractCheck
 from gradline.inputs.opening import open_source
 from gradline.inputs.source import ReadOptions
@@ -88,14 +88,14 @@ class PredictedIntervals(NamedTuple):
     high: FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A trained model. Parameters are θ in the loop's coordinates; `coefficients` and `intercept` are in the user's units.
 
+    certificate: how far it is from the global minimum.  contract: what it expects of new data.
     result: the document that `train --json` prints, without the model's path.  config: the run's settings.
     history_array: (steps, columns of HISTORY_COLUMNS), NaN where a value was not computed.  moments: of the features and the
     target, by role.  theta_low: what is to be added to θ, where it was refined to twice the precision.
-    intervals, policy: what is said of a row beside its prediction; None where there is none.
     intervals, policy: what is predicted beside the prediction, None where there is none.
     """
 
@@ -116,6 +116,12 @@ class Model:
     intervals: Intervals | None = None
     policy: Policy | None = None
     _last_notices: list[Notice] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """What was learned from how much, in one line; `coefficients`, `metrics` and `certificate` have the numbers."""
+        features = plural(len(self.representation.names), "feature")
+        learned = f"{printable(self.contract.target)} from {features}, {plural(self.result['rows']['train'], 'training row')}"
+        return f"<gradline model of {learned}; {self.stop_reason.value.partition(':')[0]}>"
 
     @property
     def coefficients(self) -> dict[str, float]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MOST_NAMED = 3  # columns in a notice
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SparseModel(Model):
     """Predicts for SciPy's sparse matrices and for svmlight files."""
 

@@ -19,7 +19,7 @@ import tempfile
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,7 +43,7 @@ MIXING = (1 << 64) - 1  # no epoch and no step has this number
 
 
 class ExampleStore:
-    """The training rows: X (n, p), y (n,), weight (n,) or None for ones.
+    """The training rows: X (n, p), y (n,), weight (n,) or None for ones; `add` brings them, block after block.
 
     seed: of the order in which they are mixed; None keeps them as they come.  ones: whether they are kept as Z (n, p + 1), X and a
     column of ones, which b goes with: then a gradient is two products. (NumPy copies X, a part of Z, for each product.)
@@ -51,7 +51,6 @@ class ExampleStore:
 
     def __init__(
         self,
-        examples: Iterable[Examples],
         rows: int,
         width: int,
         *,
@@ -66,19 +65,37 @@ class ExampleStore:
         self.X = self.Z[:, :width]
         self.y = np.empty(rows)
         self.weight = np.empty(rows) if weighted else None
-        places = None if seed is None else mixing(seed, rows, blocked=self.on_disk)
-        start = 0
-        for X, y, weight in examples:
-            stop = start + len(y)
-            at = slice(start, stop) if places is None else places[start:stop]
-            self.X[at], self.y[at] = X, y  # type: ignore[assignment]  # dense rows for a dense store
-            if ones:
-                self.Z[start:stop, -1] = 1.0
-            if self.weight is not None and weight is not None:
-                self.weight[at] = weight
-            start = stop
-        if start != rows:
-            raise ValueError(f"{start} training rows were read, {rows} expected: the data changed during the run")
+        if ones:
+            self.Z[:, -1] = 1.0
+        self._places = None if seed is None else mixing(seed, rows, blocked=self.on_disk)
+        self._filled = 0
+
+    @classmethod
+    def of(cls, examples: Iterable[Examples], rows: int, width: int, **settings: Any) -> ExampleStore:
+        """A store of all of these."""
+        store = cls(rows, width, **settings)
+        for each in examples:
+            store.add(each)
+        return store.complete()
+
+    def add(self, examples: Examples) -> None:
+        """Keep the next rows."""
+        X, y, weight = examples
+        start, stop = self._filled, self._filled + len(y)
+        self._filled = stop
+        if stop > len(self.y):
+            self.complete()
+        at = slice(start, stop) if self._places is None else self._places[start:stop]
+        self.X[at], self.y[at] = X, y  # type: ignore[assignment]  # dense rows for a dense store
+        if self.weight is not None and weight is not None:
+            self.weight[at] = weight
+
+    def complete(self) -> ExampleStore:
+        """The store, if it holds all that it was made for. Raises ValueError."""
+        if self._filled != len(self.y):
+            raise ValueError(f"{self._filled} training rows were read, {len(self.y)} expected: the data changed during the run")
+        self._places = None
+        return self
 
     def __len__(self) -> int:
         return len(self.y)
@@ -207,25 +224,44 @@ class MiniBatchOracle:
     def value_and_gradient(self, theta: FloatArray, step: int = 0) -> ValueAndGradient:
         """J and ∇J on the batch of a step."""
         rows = self._batches.at(step)
-        X, y = self._X[rows], self._y[rows]  # (B, k) with the column of ones, (B,)
-        # `dot`, and sums in place: of few features, what NumPy does around a product costs as much as the product
-        residual = X.dot(theta[: self._p]) + theta[-1] if self._apart else X.dot(theta)
-        residual -= y
+        X = self._X[rows]
+        residual = self._residual(X, theta, rows)
         slope = residual if self._squared else self._loss.derivative(residual)
         weighted = slope if self._weight is None else slope * self._weight[rows]
-        total = len(y) * self._mean_weight
-        gradient = X.T.dot(weighted)  # (k,)
-        if self._apart:
-            gradient = np.append(gradient, weighted.sum())
-        gradient /= total
         value = float(weighted.dot(residual))
         value -= 0.5 * (value if self._squared else self._loss.width * float(weighted.dot(slope)))
-        value /= total
+        value /= len(residual) * self._mean_weight
         if self._l2 > 0.0:
             w = theta[: self._p]
-            gradient[: self._p] += self._l2 * w
             value += 0.5 * self._l2 * float(w @ w)
-        return ValueAndGradient(value, gradient)
+        return ValueAndGradient(value, self._sum(X, weighted, theta))
+
+    def gradient(self, theta: FloatArray, step: int = 0) -> FloatArray:
+        """∇J on the batch of a step, (k,)."""
+        rows = self._batches.at(step)
+        X = self._X[rows]
+        slope = self._residual(X, theta, rows)
+        if not self._squared:
+            slope = self._loss.derivative(slope)
+        return self._sum(X, slope if self._weight is None else slope * self._weight[rows], theta)
+
+    # `dot`, and sums in place: of few features, what NumPy does around a product costs as much as the product
+
+    def _residual(self, X: Design, theta: FloatArray, rows: IntArray | slice) -> FloatArray:
+        """f(x_i) − y_i, (B,). X: (B, k) with the column of ones, or (B, p)."""
+        residual = X.dot(theta[: self._p]) + theta[-1] if self._apart else X.dot(theta)
+        residual -= self._y[rows]
+        return residual
+
+    def _sum(self, X: Design, weighted: FloatArray, theta: FloatArray) -> FloatArray:
+        """∇J, (k,), of the rows' weighted slopes (B,)."""
+        gradient: FloatArray = X.T.dot(weighted)
+        if self._apart:
+            gradient = np.append(gradient, weighted.sum())
+        gradient /= len(weighted) * self._mean_weight
+        if self._l2 > 0.0:
+            gradient[: self._p] += self._l2 * theta[: self._p]
+        return gradient
 
     def curvature_along(self, direction: FloatArray) -> FloatArray:
         """A batch knows the curvature too badly to be asked."""

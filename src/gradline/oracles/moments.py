@@ -25,6 +25,10 @@ class MomentsOracle:
         """See `Oracle`."""
         return ValueAndGradient(self._loss.value(theta), self._steep(self._loss.gradient(theta)))
 
+    def gradient(self, theta: FloatArray, step: int = 0) -> FloatArray:
+        """∇J, (k,)."""
+        return self.value_and_gradient(theta, step).gradient
+
     def curvature_along(self, direction: FloatArray) -> FloatArray:
         """See `Oracle`."""
         return self._steep(self._loss.curvature_along(direction))

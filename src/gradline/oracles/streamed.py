@@ -85,6 +85,10 @@ class StreamedOracle(Generic[B]):
         value = sums.loss / sums.weight + 0.5 * self._l2 * float(penalised @ penalised)
         return ValueAndGradient(value, sums.gradient / sums.weight + self._l2 * penalised)
 
+    def gradient(self, theta: FloatArray, step: int = 0) -> FloatArray:
+        """∇J, (k,)."""
+        return self.value_and_gradient(theta, step).gradient
+
     def curvature_along(self, direction: FloatArray) -> FloatArray:
         """See `Oracle`; for another loss than squared error, the bound of its curvature."""
         sums = self._read(direction, against_target=False)

@@ -103,7 +103,8 @@ def cost_sentence(model: Model) -> str | None:
             f" Predicting {number(abs(shifted['shift']), 3)}{unit_of(model)} {move} for every row (chosen on the validation rows) would cost "
             f"{number(shifted['per_row']['value'])}: {number(saved['value'], 3)} less a row ({between(saved, three)})."
         )
-    if found["quantile"] is not None and found["quantile"] not in (0.0, 0.5, 1.0):
+    learned = model.config["quantile"] if model.config["loss"] == "pinball" else None
+    if found["quantile"] not in (None, 0.0, 0.5, 1.0, learned):
         text += f" --loss pinball --quantile {found['quantile']:.4g} learns the prediction that costs least."
     return text
 

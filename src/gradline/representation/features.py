@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from gradline.errors import DataError
+from gradline.errors import DataError, plural
 from gradline.maths.compensated import LEAST_VARIANCE
 from gradline.maths.summaries import CategorySummary, NumberSummary
 from gradline.representation.derive import Derived
@@ -98,6 +98,12 @@ class Representation:
 
     def design(self, decoded: Decoded) -> FloatArray:
         """The features of some rows in their own units, (n, p); a missing number is the training mean."""
+        if decoded.matrix is not None and [*self._position] == [(n.name, Part.VALUE, "") for n in decoded.numbers]:
+            X = np.array(decoded.matrix, dtype=np.float64, order="C")
+            missing = np.isnan(X)
+            if missing.any():
+                np.copyto(X, [feature.mean for feature in self.features], where=missing)
+            return X
         X = np.zeros((decoded.rows, len(self.features)))
         for number in decoded.numbers:
             missing = np.isnan(number.values)
@@ -299,7 +305,8 @@ def _category_features(
     if rare:
         features.append(Feature(f"{name}=(other)", name, Part.OTHER, "", 0.0, 0.0))
         rows = sum(counts.values()) - sum(counts[level] for level in kept)
-        text = f"{rare:,} rare values of {name!r} ({rows:,} training rows) are grouped as '{name}=(other)'."
+        are = "is" if rare == 1 else "are"
+        text = f"{plural(rare, 'rare value')} of {name!r} ({plural(rows, 'training row')}) {are} grouped as '{name}=(other)'."
         notices.append(Notice("grouped_levels", name, text))
     if own_missing:
         features.append(Feature(f"{name}=(missing)", name, Part.MISSING, "", 0.0, 0.0))

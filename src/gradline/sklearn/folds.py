@@ -19,9 +19,9 @@ from gradline.sklearn.reads import read_parts
 from gradline.sklearn.words import refused
 from gradline.splits.given import GivenFolds
 from gradline.training.checks import MOST_FOLDS
-from gradline.training.cross_validation import CrossValidation
+from gradline.training.optimality.wide import MOST_FEATURES
 from gradline.training.trainer import feature_moments
-from gradline.training.wide import MOST_FEATURES
+from gradline.training.validation.cross_validation import CrossValidation
 from gradline.types import Notice, Role
 
 if TYPE_CHECKING:

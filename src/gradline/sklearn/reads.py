@@ -19,7 +19,7 @@ from gradline.sklearn.tables import ArrayParts, MatrixParts
 from gradline.sklearn.words import refused
 from gradline.splits.given import PartRoles
 from gradline.training.dense import is_wide, read_dense, refuse_dense
-from gradline.training.roles import Split
+from gradline.training.reading.roles import Split
 from gradline.training.rows import RowReader
 from gradline.training.sparse import SparseTable, read_sparse
 from gradline.training.survey import Survey, continued, survey

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from gradline.maths.problem import Problem
     from gradline.training.config import TrainConfig
-    from gradline.training.judge import Judge
+    from gradline.training.optimality.judge import Judge
+    from gradline.training.optimality.wide import WideProblem
     from gradline.training.stopping import Stopping, StopReason
-    from gradline.training.wide import WideProblem
     from gradline.types import FloatArray, Json
     from gradline.updates.base import UpdateRule
 

@@ -24,21 +24,25 @@ class TrainConfig:
 
     target: the column to predict.  other_targets: those that share its rows in a run of several: no feature, and where one of them
     is missing the row is left out.  features, drop: columns to use, or to leave out (default: all but the special ones).
-    derive: numbers computed from columns, see `gradline.representation.expressions`.  degree: all powers up to it of every number.
+    derive: numbers computed from columns, as in docs/representation.md.  degree: all powers up to it of every number.
     types: declared kinds, {"zip": "text"}.  units: {"distance": "miles"}.
     validation, test: shares of the rows held out.  key, group: columns whose values decide a row's role.  time: the latest
     rows are held out.  gap: rows of so long a time before them are used for nothing, in units of `time` or as `7d`, `12h`, `30m`.
     stratify: the shares hold within each level or tenth of this column.  weight: column of weights.
-    scaling: `standard` or `none`.  missing, unseen, out_of_range: decisions of the contract.
-    min_level_rows, max_levels: when levels of a category are grouped.  log_target: train on log(target).
+    seed: of the rows' roles and of mini-batches.  scaling: the loop's coordinates, `standard` or `none`.
+    missing: what the contract decides of a null feature: `impute` (mean and indicator), `drop` or `error`.  unseen: of a level that training has
+    not seen: `warn` or `error`.  out_of_range: of a value outside the training range: `warn`, `clip` or `error`.
+    min_level_rows, max_levels: when levels of a category are grouped.  log_target: train on log(target).  intercept: whether there is a b.
     loss: `squared`, `huber` (linear beyond `huber_delta` target units; None: 1.345 robust deviations of the residuals) or `pinball` (the
     conditional `quantile`).
-    oracle, optimizer, learning_rate: `auto` or as named.
+    oracle: where gradients come from: `auto`, `moments`, `streamed` or `minibatch`.  optimizer: `auto`, or an update rule by its name.
+    learning_rate: α, or `auto`.
     batch_size, sampling: of the mini-batch oracle: rows a step; `shuffled` epochs or `replacement`.
-    schedule: how α changes with the steps, to `max_steps`; `backtracking`: by a line search, and `learning_rate` is its first trial.
+    schedule: how α changes with the steps, to `max_steps`: `constant`, `inverse_time`, `cosine`; `backtracking`: by a line search, and
+    `learning_rate` is its first trial.
     l2, l1: λ and λ₁ of (λ/2)‖w‖² and λ₁‖w‖₁ in the loop's coordinates; l2 None (`auto`): chosen by cross-validation from
     `l2_path` values and 0.
-    folds: into how many the training rows are divided for cross-validation; 0: none, or FOLDS where λ is to be chosen; with `time`
+    folds: into how many the training rows are divided for cross-validation; 0: none, or 5 where λ is to be chosen; with `time`
     how many origins there are, each judged on the rows that follow it.  repeats: how many such divisions.
     learning_curve: the errors of models of a 64th of the training rows, a 32nd, … all of them.
     search: look for derived numbers that lower the cross-validated error, and propose them.  degree_curve: the error of each polynomial
@@ -52,7 +56,8 @@ class TrainConfig:
     interval: how prediction intervals of `coverage` are made: `conformal` and `quantile` on the validation rows, `jackknife+` on the training
     rows; `auto`: conformal, where the rows are assessed and suffice.
     event: what is to be foreseen of the target, as ">15"; then a threshold for `act_on` (the prediction, or a bound of its interval) is
-    chosen on the validation rows: for least cost of a false alarm, a miss and a hit, or for a `precision` or a `recall`.
+    chosen on the validation rows: for least cost, or for a `precision` or a `recall`.  false_alarm_cost, miss_cost, hit_cost: of acting without
+    the event, of not acting before it, of acting before it.
     cost: of an error (predicted − actual): `under=3,over=1` a unit, a CSV file with the columns error and cost, or a function of an array of
     errors.  cost_unit: what it is counted in.
     on_divergence: `stop`, or `shrink`: back to the best step and on with half the learning rate.

@@ -1,6 +1,6 @@
 """Tables of columns with more features than have moments: means and deviations in one read, then the rows are kept.
 
-The features are made, scaled and named as for any table; the problem is that of `gradline.training.wide`.
+The features are made, scaled and named as for any table; the problem is that of `gradline.training.optimality.wide`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from gradline.maths.diagonal import Diagonal, block_diagonal
 from gradline.maths.summaries import CategorySummary, category_summary, number_summary
 from gradline.oracles.minibatch import Batches
 from gradline.oracles.streamed import StreamedOracle
-from gradline.training.general import general_plan, pose_general
+from gradline.training.optimality.general import general_plan, pose_general
+from gradline.training.optimality.wide import MOST_FEATURES, pose_wide, refuse_wide, wide_noise
 from gradline.training.plan import make_plan
 from gradline.training.prepared import Prepared
 from gradline.training.survey import Sample, Survey, checked
-from gradline.training.wide import MOST_FEATURES, pose_wide, refuse_wide, wide_noise
 from gradline.types import Kind, NumberColumn, Part, RawColumn, Role
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from gradline.oracles.sparse import SparseStore
 from gradline.oracles.streamed import StreamedOracle
 from gradline.representation.features import Representation
 from gradline.training.cadence import EVERY_STEP, batch_cadence
-from gradline.training.examples import streamed_oracle
-from gradline.training.general import GeneralProblem
-from gradline.training.judge import Solved, observer
 from gradline.training.loop import descend
+from gradline.training.optimality.general import GeneralProblem
+from gradline.training.optimality.judge import Solved, observer
+from gradline.training.reading.examples import streamed_oracle
 from gradline.training.rows import RowReader
 from gradline.training.stopping import Budget, stopping
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from gradline.training.checkpoint import Checkpoints
     from gradline.training.config import TrainConfig
     from gradline.training.loop import Descent, Iterate, Position
+    from gradline.training.optimality.wide import WideProblem
     from gradline.training.prepared import Prepared, Progress
     from gradline.training.stopping import Step, Stopping
-    from gradline.training.wide import WideProblem
     from gradline.types import FloatArray
 
 FORCED_GROWTH = 1e3  # of the loss, at which a learning rate known to be unstable has shown it

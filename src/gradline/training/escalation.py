@@ -21,8 +21,8 @@ from gradline.maths.certificate import moment_digits
 from gradline.maths.exact import ExactMoments
 from gradline.maths.problem import combined, confirmed, followed, pose_exact
 from gradline.maths.slices import exact_sums
+from gradline.training.optimality.wide import WideProblem
 from gradline.training.stopping import StopReason
-from gradline.training.wide import WideProblem
 from gradline.types import Block, Notice, Part, Role
 
 if TYPE_CHECKING:

@@ -94,8 +94,10 @@ def descend(
     for step in count(first):
         if keep is not None:
             keep(Position(step, theta, state, before, best, validated, slowed, history))
-        value, gradient = oracle.value_and_gradient(rule.at(theta, state), step)
-        if watched or recorded(step):
+        if not (watched or recorded(step)):
+            gradient = oracle.gradient(rule.at(theta, state), step)
+        else:
+            value, gradient = oracle.value_and_gradient(rule.at(theta, state), step)
             moved = float(np.linalg.norm(theta - before))
             record = observe(Iterate(step, theta, value, gradient, moved, rule.rate(state)))
             reason = stop(record)

@@ -9,8 +9,8 @@ import numpy as np
 
 from gradline.errors import StabilityError, UsageError, plural
 from gradline.maths.quadratic import EPSILON
+from gradline.training.optimality.wide import WideProblem
 from gradline.training.stopping import COEFFICIENT_TOLERANCE, GAP_TOLERANCE
-from gradline.training.wide import WideProblem
 from gradline.types import finite_or_none
 from gradline.updates import averaged, backtracking, conjugate_gradient, gradient_descent, heavy_ball, nesterov, rules
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from gradline.oracles.sparse import SparseStore
     from gradline.representation.features import Representation
     from gradline.representation.sparse import SparseRepresentation
-    from gradline.training.cross_validation import CrossValidation
-    from gradline.training.judge import Judge
-    from gradline.training.learning_curve import LearningCurve
+    from gradline.training.optimality.judge import Judge
+    from gradline.training.optimality.wide import WideProblem
     from gradline.training.plan import Plan
     from gradline.training.rows import RowReader, SparseReader
     from gradline.training.stopping import Monitor
     from gradline.training.survey import Survey
-    from gradline.training.wide import WideProblem
+    from gradline.training.validation.cross_validation import CrossValidation
+    from gradline.training.validation.learning_curve import LearningCurve
     from gradline.types import FloatArray, Kind, Notice, Role
 
 

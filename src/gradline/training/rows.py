@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gradline.arrays import flat_column
+from gradline.arrays import as_arrow, flat_column
 from gradline.errors import DataError
 from gradline.representation.decode import as_numbers
 from gradline.splits.roles import LEFT_OUT
-from gradline.types import NumberColumn, Part
+from gradline.types import Decoded, Kind, NumberColumn, Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gradline.representation.decode import Decoder
     from gradline.splits.divisions import Division
     from gradline.splits.roles import RoleArray, Roles
-    from gradline.types import Block, BoolArray, Decoded, FloatArray, IntArray, Kind
+    from gradline.types import ArrayRows, Block, BoolArray, FloatArray, IntArray
 
 
 class Rows(NamedTuple):
@@ -34,7 +34,7 @@ class Rows(NamedTuple):
     the block had, and how many of them are not here.  table: the block as it was read; kept: (rows read,) which are here.
     others: the other targets of these rows, none of them missing.  parts: (n,) of each division; they count for training rows alone.
     without_target: rows that lack one; null_beside: of each decoded column, how many of those lack it too.  gap: how many of the
-    dropped ones are so for having no role.
+    dropped ones are so for having no role.  array: the rest of the block, where it was read as it lies.
     """
 
     decoded: Decoded
@@ -51,6 +51,19 @@ class Rows(NamedTuple):
     without_target: int = 0
     null_beside: Mapping[str, int] = {}
     gap: int = 0
+    array: ArrayRows | None = None
+
+    def as_read(self, position: IntArray) -> pa.Table:
+        """Some rows of the block, (k,) positions in it, as they were read."""
+        import pyarrow as pa
+
+        table = self.table if isinstance(self.table, pa.Table) else pa.Table.from_batches([self.table])
+        taken = table.take(as_arrow(position))
+        if self.array is None:
+            return taken
+        values = self.array.matrix[position].astype(np.float64, copy=False)
+        columns = {name: as_arrow(column) for name, column in zip(self.array.names, values.T, strict=True)}
+        return pa.table({**columns, **dict(zip(taken.column_names, taken.columns, strict=True))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +93,20 @@ class RowReader:
         wanted = [*self.decoder.kinds, self.target, *self.others, self.weight, self.roles.column]
         return list(dict.fromkeys(name for name in wanted if name is not None))
 
-    def read(self, block: Block) -> Rows:
-        """The rows of a block. Raises DataError for values that no decision covers."""
-        table = block.load()
+    def read(self, block: Block, *, as_it_lies: bool = False) -> Rows:
+        """The rows of a block. Raises DataError for values that no decision covers.
+
+        as_it_lies: an array's rows may stay rows (`Decoded.matrix`), where every column is a number.
+        """
+        array = block.array if as_it_lies and self._plain(block.array) else None
+        table = block.load() if array is None else array.beside()
         y = self._target(table, self.target, self.target_kind, block.first_row)
         others = [self._target(table, name, kind, block.first_row) for name, kind in self.others.items()]
         kept = ~np.isnan(y)
         for other in others:
             kept &= ~np.isnan(other)
         weight = self._weight(table, block.first_row)
-        decoded = self.decoder.columns(table, block.first_row)
+        decoded = self.decoder.columns(table, block.first_row) if array is None else Decoded.of_matrix(array.names, array.matrix)
         without = table.num_rows - int(np.count_nonzero(kept))
         beside = _nulls(decoded, ~kept) if without else {}
         if self.missing != "impute":
@@ -109,7 +126,16 @@ class RowReader:
             parts = tuple(each[kept] for each in parts)
         decoded = self.decoder.derive(decoded, row)
         more = tuple(NumberColumn(name, v[kept], Part.TARGET) for name, v in zip(self.others, others, strict=True))
-        return Rows(decoded, y, weight, roles, row, table.num_rows, dropped, table, kept, more, parts, without, beside, gap)
+        return Rows(
+            decoded, y, weight, roles, row, table.num_rows, dropped, table, kept, more, parts, without, beside, gap, array
+        )
+
+    def _plain(self, array: ArrayRows | None) -> bool:
+        """Whether the columns of an array are the features as they are."""
+        kinds = self.decoder.kinds
+        if array is None or self.decoder.derived or self.missing != "impute":
+            return False
+        return tuple(kinds) == array.names and set(kinds.values()) == {Kind.NUMBER}
 
     def _target(self, table: pa.RecordBatch | pa.Table, name: str, kind: Kind, first_row: int) -> FloatArray:
         y = as_numbers(name, flat_column(table, name), kind, first_row)

@@ -1,7 +1,7 @@
 """Sparse tables: one read that keeps the rows by role, what their columns hold, and the problem they pose.
 
 Up to `MOST_FEATURES` features the moments are computed from the kept rows, and everything is as for any table. Past them no
-(p, p) matrix is formed: `gradline.training.wide`.
+(p, p) matrix is formed: `gradline.training.optimality.wide`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from gradline.oracles.sparse import SparseStore
 from gradline.oracles.streamed import StreamedOracle
 from gradline.representation.sparse import SparseFeatures, SparseRepresentation
 from gradline.splits.roles import LEFT_OUT
-from gradline.training.elastic import ElasticNet, elastic_plan
-from gradline.training.general import GeneralProblem, general_plan, pose_general
-from gradline.training.judge import Solved
+from gradline.training.optimality.elastic import ElasticNet, elastic_plan
+from gradline.training.optimality.general import GeneralProblem, general_plan, pose_general
+from gradline.training.optimality.judge import Solved
+from gradline.training.optimality.wide import MOST_FEATURES, WideProblem, pose_wide, refuse_wide, wide_noise
 from gradline.training.plan import make_plan
 from gradline.training.prepared import Prepared
 from gradline.training.rows import SparseReader
 from gradline.training.survey import Sample, Survey
-from gradline.training.wide import MOST_FEATURES, WideProblem, pose_wide, refuse_wide, wide_noise
 from gradline.types import Kind, Notice, NumberColumn, Part, RawColumn, Role
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from gradline.maths.problem import Problem
     from gradline.splits.roles import Roles
     from gradline.training.config import TrainConfig
-    from gradline.training.judge import Judge
+    from gradline.training.optimality.judge import Judge
     from gradline.types import BoolArray, FloatArray, IntArray
 
 DENSE = 0.5  # share of the weight with an entry, past which a column is kept dense: see `gradline.maths.design`

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from itertools import chain
 from threading import Semaphore
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -17,7 +17,7 @@ import numpy as np
 
 from gradline.arrays import as_arrow
 from gradline.errors import DataError
-from gradline.maths.block import block_tally, encoded
+from gradline.maths.block import MissingInMatrixError, block_tally, encoded
 from gradline.maths.extremes import Extremes, extremes_of
 from gradline.maths.summaries import CategorySummary, NumberSummary, added, category_summary, number_summary, plain_summary
 from gradline.maths.tally import Tally
@@ -225,7 +225,10 @@ def _read(
         if isinstance(block, Survey):
             return block
         with at_once:  # of thousands of columns many threads would need more memory than there is
-            return _block_survey(reader.read(block), reader, block, seed, limits)
+            try:
+                return _block_survey(reader.read(block, as_it_lies=True), reader, block, seed, limits)
+            except MissingInMatrixError:
+                return _block_survey(reader.read(block), reader, block, seed, limits)
 
     def merged(a: Survey, b: Survey) -> Survey:
         on_rows(a.read + b.read)
@@ -311,8 +314,9 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
         else:
             categories.append(encoded(category))
     columns = [*numbers, *targets]
-    found = {role: block_tally(columns, categories, len(rows.y), rows.weight, at) for role, at in cells.at.items()}
-    parts = [[block_tally(columns, categories, len(rows.y), rows.weight, at) for at in division] for division in cells.parts]
+    tallied = partial(block_tally, columns, categories, len(rows.y), rows.weight, matrix=rows.decoded.matrix)
+    found = {role: tallied(at=at) for role, at in cells.at.items()}
+    parts = [[tallied(at=at) for at in division] for division in cells.parts]
     trained = cells.trained(found, parts)
     training = [each for each, _ in trained if each.rows]
     plain = np.all([each.plain for each in (*found.values(), *training) if each.rows], axis=0)
@@ -345,9 +349,6 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
 
 def _sample(rows: Rows, block: Block, seed: int, below: np.uint64) -> Sample:
     """The candidates with the smallest hashes, none above `below`."""
-    import pyarrow as pa
-
-    table = rows.table if isinstance(rows.table, pa.Table) else pa.Table.from_batches([rows.table])
     position, hashes = candidates(seed ^ SAMPLE_SALT, block.file, block.first_row, rows.read)
     chosen = np.flatnonzero(hashes <= below)
     if rows.dropped:
@@ -356,7 +357,7 @@ def _sample(rows: Rows, block: Block, seed: int, below: np.uint64) -> Sample:
         chosen = np.sort(chosen[np.argpartition(hashes[chosen], SAMPLE_ROWS)[:SAMPLE_ROWS]])
     position, hashes = position[chosen], hashes[chosen]
     keep = position if not rows.dropped else np.cumsum(rows.kept)[position] - 1  # where they stand among the rows kept
-    return Sample(table.take(as_arrow(position)), rows.roles[keep], np.full(len(keep), block.file), rows.row[keep], hashes)
+    return Sample(rows.as_read(position), rows.roles[keep], np.full(len(keep), block.file), rows.row[keep], hashes)
 
 
 def candidates(seed: int, file: int, first_row: int, rows: int) -> tuple[IntArray, Hashes]:

@@ -22,25 +22,25 @@ from gradline.maths.noise import measure
 from gradline.maths.problem import Problem, pose
 from gradline.representation.decode import Decoder
 from gradline.representation.features import Limits, Representation, represent
-from gradline.training.collinearity import Collinearity, collinearity
-from gradline.training.columns import feature_kinds, made_of, make_contract, source_columns, table_columns, target_kind
 from gradline.training.dense import is_wide, prepare_dense, read_dense, refuse_dense
-from gradline.training.deriving import derivations, pooled, resolved
 from gradline.training.descending import batches_of, run_loop
-from gradline.training.doubts import bounded, data_doubts, run_doubts, table_doubts
-from gradline.training.elastic import ElasticNet, elastic_plan
+from gradline.training.diagnostics.collinearity import Collinearity, collinearity
+from gradline.training.diagnostics.doubts import bounded, data_doubts, run_doubts, table_doubts
 from gradline.training.escalation import escalated, needed, refined, staged
-from gradline.training.examples import stored_examples
-from gradline.training.general import GeneralProblem, general_plan, pose_general
-from gradline.training.judge import Solved
+from gradline.training.optimality.elastic import ElasticNet, elastic_plan
+from gradline.training.optimality.general import GeneralProblem, general_plan, pose_general
+from gradline.training.optimality.judge import Solved
+from gradline.training.optimality.wide import WideProblem, wide_doubts
 from gradline.training.plan import make_plan
 from gradline.training.prepared import Prepared, Progress
-from gradline.training.roles import Split, make_roles, make_split
+from gradline.training.reading.columns import feature_kinds, made_of, make_contract, source_columns, table_columns, target_kind
+from gradline.training.reading.deriving import derivations, pooled, resolved
+from gradline.training.reading.examples import stored_examples
+from gradline.training.reading.roles import Split, make_roles, make_split
 from gradline.training.rows import RowReader, SparseReader
 from gradline.training.sparse import SparseTable, prepare_sparse, read_sparse
 from gradline.training.survey import survey
-from gradline.training.validation import validated
-from gradline.training.wide import WideProblem, wide_doubts
+from gradline.training.validation.validated import validated
 from gradline.types import Kind, Notice, Part, RawColumn, Role
 
 if TYPE_CHECKING:
@@ -56,13 +56,13 @@ if TYPE_CHECKING:
     from gradline.representation.sparse import SparseRepresentation
     from gradline.training.checkpoint import Checkpoints
     from gradline.training.config import TrainConfig
-    from gradline.training.cross_validation import CrossValidation
-    from gradline.training.judge import Judge
-    from gradline.training.learning_curve import LearningCurve
     from gradline.training.loop import Descent
+    from gradline.training.optimality.judge import Judge
     from gradline.training.plan import Plan
     from gradline.training.prepared import Beginning
     from gradline.training.survey import Survey
+    from gradline.training.validation.cross_validation import CrossValidation
+    from gradline.training.validation.learning_curve import LearningCurve
 
 
 NOISE_ROWS = 8_192  # the sample from which the noise of mini-batches is measured
@@ -234,7 +234,7 @@ def prepare(
     # the loss, its minimum and its curvature, in the loop's coordinates
     coordinates = _coordinates(config, representation)
     if read.columns is not None:  # then the rows are kept, and tell it
-        kept = {role: stored_examples(source, config, reader, representation, coordinates, found, role) for role in Role}
+        kept = {role: stored_examples(source, config, reader, representation, coordinates, engine, found, role) for role in Role}
         stores = {role: store for role, store in kept.items() if store is not None}
         return prepare_dense(config, engine, found, reader, representation, coordinates, stores, kinds, notices)
     moments = _moments_by_role(found, training, representation, config.target)
@@ -248,9 +248,9 @@ def prepare(
     store = noise = None
     judge: Judge = Solved(problem, loop=escalation.loop) if config.l1 == 0.0 else ElasticNet(problem, config.l1)
     if config.oracle == "minibatch" or config.loss != "squared":
-        store = stored_examples(source, config, reader, representation, coordinates, found, Role.TRAINING)
+        store = stored_examples(source, config, reader, representation, coordinates, engine, found, Role.TRAINING)
     if store is not None and config.loss != "squared":
-        held_out = stored_examples(source, config, reader, representation, coordinates, found, Role.VALIDATION)
+        held_out = stored_examples(source, config, reader, representation, coordinates, engine, found, Role.VALIDATION)
         judge = pose_general(config, problem, store, held_out, engine)
         start = judge.start
     if store is not None and config.oracle == "minibatch":

@@ -38,6 +38,10 @@ class _Diagonal:
         """Of ½ Σ λ_i e_i²."""
         return ValueAndGradient(0.5 * float(self._values @ theta**2), self._values * theta)
 
+    def gradient(self, theta: FloatArray, step: int = 0) -> FloatArray:
+        """∇J, (k,)."""
+        return self.value_and_gradient(theta, step).gradient
+
     def curvature_along(self, direction: FloatArray) -> FloatArray:
         """λ_i d_i."""
         return self._values * direction

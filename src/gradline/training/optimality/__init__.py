@@ -1,0 +1,1 @@
+"""How far an iterate is from the minimum, for each kind of problem: solved for, or bounded by duality."""
