@@ -1,9 +1,12 @@
 """What the documents show is run, their links lead somewhere, and the site is built of all of them."""
 
 import ast
+import importlib
+import inspect
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import fields
 from itertools import pairwise
 
@@ -152,6 +155,12 @@ def test_every_page_is_in_one_list_of_pages():
         )
 
 
+@pytest.fixture
+def converted(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs/_extensions"))
+    return importlib.import_module("docstrings").converted
+
+
 def test_the_site_is_built_without_a_warning_and_needs_nothing_from_elsewhere(tmp_path):
     pytest.importorskip("sphinx", reason="the site needs the extra `site`")
     pytest.importorskip("furo", reason="the site needs the extra `site`")
@@ -194,6 +203,34 @@ def test_the_site_is_built_without_a_warning_and_needs_nothing_from_elsewhere(tm
             assert (
                 option.param_type_name == "argument" or f'id="cmdoption-gradline-{verb}-{option.opts[0].strip("-")}"' in reference
             )
+
+
+def test_a_docstring_in_the_short_form_becomes_a_list_of_names_and_what_they_are(converted):
+    def draw(x, width=1, *, colour="red"):
+        """Draw a_line."""
+
+    lines = converted("Draw a_line.\n\nx: where.  width, colour: how\nit looks.  Raises `Trouble`.\n\n    y = x_i", draw)
+    assert [line for line in lines if line] == [
+        "Draw a_line.",
+        "``x``",
+        "    where.",
+        "``width`` = ``1``, ``colour`` = ``'red'``",
+        "    how",
+        "    it looks.",
+        "Raises ``Trouble``.",
+        "::",
+        "    y = x_i",
+    ]
+    assert converted("Note: this is no name.", draw)[0] == "Note: this is no name."
+
+
+@pytest.mark.parametrize(
+    "thing", [gl.train, TrainConfig, gl.Model, gl.Step, gl.compare, gl.export_model, estimators.LinearRegressor]
+)
+def test_a_docstring_keeps_all_its_words(converted, thing):
+    words = re.findall(r"\w+", inspect.getdoc(thing))
+    kept = re.findall(r"\w+", " ".join(converted(inspect.getdoc(thing), thing)))
+    assert not Counter(words) - Counter(kept)
 
 
 def test_every_code_of_a_warning_is_in_the_table_of_faults():

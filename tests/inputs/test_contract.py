@@ -123,6 +123,8 @@ def test_an_unseen_category_is_an_error_where_the_contract_says_so(table):
         predicted(strict, with_value(table, "c", 9, "new", "newer"))
     with pytest.raises(ContractError, match="unseen, first at row 9"):
         evaluate(strict, with_value(table, "c", 9, "new", "newer"))
+    with pytest.raises(ContractError, match=r": 1 row breaks the contract \(unseen, first at row 9: 'new'\)"):
+        predicted(strict, with_value(table, "c", 9, "new"))
 
 
 def test_out_of_range_is_told_and_extrapolated(model, table):

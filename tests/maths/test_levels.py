@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from gradline.maths import levels
 from gradline.maths.block import block_moments
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.levels import PROVED, Absorbed, Category, Excluding, solve_by_levels
@@ -166,3 +167,16 @@ def test_energy_is_a_sum_of_squares_where_the_plain_product_would_cancel():
     energy = Excluding.of(A, share).energy(x)
     left = 1.0 - share.sum()
     assert energy == pytest.approx(left * share.sum(), rel=1e-7)
+
+
+def test_a_forecast_looks_further_where_the_steps_go_through_more_directions(monkeypatch):
+    loss, found, known = both({"scaling": "standard", "intercept": True, "l2": 0.0})
+    theta, asked = np.zeros(len(loss.linear)), []
+    monkeypatch.setattr(levels, "SEEN", (4, 16, 64, 127))
+    original = levels.krylov
+    monkeypatch.setattr(levels, "krylov", lambda times, start, steps: asked.append(steps) or original(times, start, steps))
+    reached = reaching(known.gap(theta))
+    for name in ("gradient_descent", "conjugate_gradient"):
+        fast, slow = (rules.candidate(name, solution, theta, reached) for solution in (found, known))
+        assert fast.steps == slow.steps
+    assert asked[:2] == [4, 16]  # four directions are not enough, and that is seen

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradline.errors import ContractError, did_you_mean
+from gradline.errors import ContractError, did_you_mean, plural
 from gradline.kinds import kind_of
 from gradline.types import Kind, Notice
 
@@ -206,7 +206,8 @@ class ContractCheck:
         first = first_row + int(np.argmax(rows))
         if getattr(self._contract.decisions, what) == "error":
             raise ContractError(
-                f"column {column!r} of {self._where}: {count:,} rows break the contract ({what}, first at row {first:,}: {example}).",
+                f"column {column!r} of {self._where}: {plural(count, 'row')} {'breaks' if count == 1 else 'break'} the contract "
+                f"({what}, first at row {first:,}: {example}).",
                 "mend the data, or train with another decision for this case.",
             )
         before = self._breaches.get((what, column))

@@ -32,8 +32,9 @@ LEAST_REST = 1e-8  # ρ: the share of the reference level
 SAME = 64.0 * EPSILON  # of two deviations: how far a co-moment of two levels may be from minus the product of their shares
 PROVED = 1e-10  # of the largest and of the smallest eigenvalue
 TRIALS = (32, 96, 288)  # Lanczos' steps for them
-LEAST_SEEN, MOST_SEEN = 64, 400  # and from a first error, √κ by SEEN between them
-SEEN = 30.0
+SEEN = (64, 128, 256, 400)  # and from a first error
+UNSEEN = 1e-9  # of that error, at any step of gradient descent: what would lead out of the directions seen
+STEPS = 2.0 ** np.arange(1, 40)
 CHUNK = 256  # rows of an inverse at once
 
 
@@ -155,8 +156,12 @@ class Absorbed:
         k = len(error)
         if not error.any():
             return np.array([low, high]), np.zeros((k, 2))
-        steps = int(np.clip(SEEN * np.sqrt(high / low), LEAST_SEEN, MOST_SEEN))
-        found = krylov(self.times, error, steps)
+        for steps in SEEN:
+            found = krylov(self.times, error, steps)
+            factor = 1.0 - 2.0 * found.values / (low + high)
+            out = np.abs(factor) ** STEPS[:, None] @ (found.vectors[0] * found.vectors[-1])  # the part along the last q
+            if len(found.values) < steps or np.abs(out).max() <= UNSEEN:
+                break
         vectors = np.zeros((k, len(found.values) + 2))
         np.matmul(found.basis.T, found.vectors, out=vectors[:, 1:-1])
         return np.concatenate([[low], np.clip(found.values, low, high), [high]]), vectors
