@@ -81,9 +81,8 @@ def test_stable_momentum_may_overshoot_by_more_than_a_million():
 
 @pytest.mark.filterwarnings("ignore::gradline.errors.GradlineWarning")
 @pytest.mark.parametrize("batch", [1, 32, 256])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_momentum_on_mini_batches_is_stable_below_its_limit_and_not_far_above(seed, batch):
-    rng = np.random.default_rng(seed)
+def test_momentum_on_mini_batches_is_stable_below_its_limit_and_not_far_above(batch):
+    rng = np.random.default_rng(0)
     X = rng.normal(size=(2_000, 8))
     X[:, 1] = X[:, 0] + 0.1 * X[:, 1]
     y = X @ np.ones(8) + rng.normal(size=2_000)
