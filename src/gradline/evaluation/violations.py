@@ -26,7 +26,7 @@ def violations(document: Json) -> dict[str, Said]:
     """By assumption, of those that do not hold."""
     made = {
         "linearity": _said_of_linearity(document["linearity"]),
-        "variance": _said_of_variance(document["variance"]),
+        "variance": _said_of_variance(document["variance"], sampled=document["rows"] < document["of"]),
         "normality": Said(
             f"normal errors (skewness {document['normality']['skewness']:.1f})",
             f"the errors are not normal (skewness {document['normality']['skewness']:.1f}, excess kurtosis {document['normality']['excess_kurtosis']:.1f}). Of "
@@ -53,18 +53,22 @@ def _said_of_linearity(found: Json) -> Said:
     )
 
 
-def _said_of_variance(found: Json) -> Said:
+def _said_of_variance(found: Json, *, sampled: bool) -> Said:
+    """Of few rows of a level a sample tells little: it is called one."""
     ratio, spread = found["robust_to_classical"], found["spread"]
     wide = "infinitely" if spread is None else f"{spread:.1f} times as"
+    among, by = (" in a sample of the rows", ", by a sample") if sampled else ("", "")
     parts = []
     if ratio >= TOO_SMALL:
-        parts.append(f"the standard error of {found['feature']} is {ratio:.1f} times as large by HC1 (--errors HC3)")
+        parts.append(f"the standard error of {found['feature']} is {ratio:.1f} times as large by HC1{among} (--errors HC3)")
     if spread is None or spread >= SPREAD:
         parts.append(
             f"they are {wide} large in one tenth of the predictions as in another: one width of interval does not fit all"
         )
     short = (
-        f"--errors HC3: {found['feature']} × {ratio:.1f}" if ratio >= TOO_SMALL else f"{wide} large in one tenth as in another"
+        f"--errors HC3: {found['feature']} × {ratio:.1f}{by}"
+        if ratio >= TOO_SMALL
+        else f"{wide} large in one tenth as in another"
     )
     return Said(f"one variance ({short})", f"the errors are not of one variance: {'; '.join(parts)}.")
 
