@@ -1,5 +1,5 @@
 # What takes longer than `./check`. Each target sets up what it needs.
-.PHONY: check setup bench pictures soak monitors servers integration site lock
+.PHONY: check setup bench pictures soak integration site lock
 
 check:
 	./check
@@ -17,18 +17,7 @@ bench: setup        # large data: memory and time; docs/benchmarks.md beside the
 soak: setup         # long: kills and resumes, and 20,000 fuzzed files (tests/fuzz)
 	.venv/bin/pytest -q -s -m soak
 
-monitors: setup     # with MLflow, which is too large for every check
-	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mlflow]'
-	.venv/bin/pytest -q tests/test_monitors.py tests/test_mlflow.py
-	.venv/bin/pytest -q tests/test_docs.py -k monitors
-
-servers:            # PostgreSQL, and an object store that speaks S3's protocol in an environment of its own
-	@ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || command -v initdb > /dev/null || (apt-get update -qq && apt-get install -qq -y postgresql)
-	@test -x .venv-servers/bin/moto_server || python3 -m venv .venv-servers
-	.venv-servers/bin/pip install --quiet --disable-pip-version-check 'moto[s3]>=5' flask flask-cors
-
-integration: setup servers   # with real servers, and MLflow
-	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mlflow,databases,objects]'
+integration: setup   # all that is tested with real servers
 	.venv/bin/pytest -q -s -m integration
 
 pictures: setup     # the numbers and the pictures of docs/how-gradient-descent-finds-the-line.md

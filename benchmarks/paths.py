@@ -74,7 +74,7 @@ def grid_search(X: np.ndarray, y: np.ndarray, l2: list[float]) -> dict[str, Any]
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from gradline.splits.roles import Folds
+    from gradline.splits.divisions import Folds
 
     class RidgePerRow(Ridge):
         """Whose penalty is that of the mean of the squares: alpha is λ until the rows are known."""

@@ -97,18 +97,21 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        others = []
+        others: list[str] = []
+
+        def finished(section: str) -> None:
+            others.append(section)
+            print(section, flush=True)  # at once: what comes later may fail
+
         if wanted(asked, "start"):
-            others.append(start.section())
+            finished(start.section())
         results = tables_of(asked, folder)
         if wanted(asked, "folds") and PATHS.exists():
-            others.append(folds(asked))
+            finished(folds(asked))
         if wanted(asked, "minibatch"):
-            others.append(minibatch.section(asked.scale, asked.rounds, folder, asked.out))
+            finished(minibatch.section(asked.scale, asked.rounds, folder, asked.out))
         if wanted(asked, "rows"):
-            others.append(rows.section(asked.scale, asked.rounds, folder, asked.out))
-    for other in others:
-        print(other, flush=True)
+            finished(rows.section(asked.scale, asked.rounds, folder, asked.out))
     picture = []
     if results:
         plot(results, asked.out / "benchmarks.png")

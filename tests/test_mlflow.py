@@ -1,4 +1,4 @@
-"""A model as a flavour of MLflow's: what it loads and serves predicts what the model predicts. MLflow is large: `make monitors`."""
+"""A model as a flavour of MLflow's: what it loads and serves predicts what the model predicts."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def store(tmp_path_factory):
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         patch.chdir(folder)
         warnings.simplefilter("ignore")
-        mlflow = pytest.importorskip("mlflow", reason="the extra mlflow is large: make monitors")
+        mlflow = pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
         mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
         mlflow.set_experiment("first")
         yield mlflow

@@ -229,7 +229,7 @@ def store(tmp_path_factory):
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         patch.chdir(tmp_path_factory.mktemp("artifacts"))  # where MLflow keeps files
         warnings.filterwarnings("ignore", "The ``noload`` loader strategy", DeprecationWarning)  # of MLflow's in SQLAlchemy
-        mlflow = pytest.importorskip("mlflow", reason="the extra mlflow is large: make monitors")
+        mlflow = pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
         mlflow.set_tracking_uri(f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}")
         mlflow.set_experiment("first")
         yield mlflow

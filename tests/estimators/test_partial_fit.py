@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 from gradline.sklearn import LinearRegressor
-from gradline.training.survey import SAMPLE_ROWS
+from gradline.training.reading.sample import SAMPLE_ROWS
 
 pytestmark = pytest.mark.filterwarnings("ignore::gradline.errors.GradlineWarning")
 

@@ -102,8 +102,8 @@ def test_the_second_read_gives_the_bits_of_the_rows_kept_whatever_the_blocks(tmp
     path = written(table, tmp_path / "t.parquet")
     kept = fit(path, "y", seed=3)
     assert KEPT in kept.plan["stages"]
-    monkeypatch.setattr("gradline.training.survey.SAMPLE_ROWS", 100)
-    monkeypatch.setattr("gradline.training.survey.MOST_SAMPLED", 200)
+    monkeypatch.setattr("gradline.training.reading.sample.SAMPLE_ROWS", 100)
+    monkeypatch.setattr("gradline.training.reading.sample.MOST_SAMPLED", 200)
     read = fit(path, "y", seed=3)
     assert EXACT in read.plan["stages"]
     assert read.coefficients == kept.coefficients

@@ -10,8 +10,9 @@ from gradline.maths.summaries import CategorySummary
 from gradline.representation.decode import Decoder
 from gradline.splits.roles import RowRoles
 from gradline.training import survey as surveys
+from gradline.training.reading.sample import SAMPLE_ROWS
 from gradline.training.rows import RowReader
-from gradline.training.survey import SAMPLE_ROWS, most_at_once, survey
+from gradline.training.survey import most_at_once, survey
 from gradline.types import Kind, Part, RawColumn, Role
 from reference import SerialEngine, ShuffledEngine
 from tables import ChunkedSource

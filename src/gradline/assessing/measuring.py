@@ -16,8 +16,8 @@ from gradline.maths.problem import Problem
 from gradline.model.model import Retransformation, Sampled
 from gradline.representation.decode import as_numbers
 from gradline.representation.features import Representation
+from gradline.training.reading.sample import SAMPLE_ROWS
 from gradline.training.rows import RowReader
-from gradline.training.survey import SAMPLE_ROWS
 from gradline.types import Block, Decoded, Notice, Role
 
 if TYPE_CHECKING:

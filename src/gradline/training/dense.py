@@ -20,7 +20,8 @@ from gradline.training.optimality.general import general_plan, pose_general
 from gradline.training.optimality.wide import MOST_FEATURES, pose_wide, refuse_wide, wide_noise
 from gradline.training.plan import make_plan
 from gradline.training.prepared import Prepared
-from gradline.training.survey import Sample, Survey, checked
+from gradline.training.reading.sample import Sample
+from gradline.training.survey import Survey, checked
 from gradline.types import Kind, NumberColumn, Part, RawColumn, Role
 
 if TYPE_CHECKING:

@@ -33,8 +33,9 @@ from gradline.training.optimality.judge import Solved
 from gradline.training.optimality.wide import MOST_FEATURES, WideProblem, pose_wide, refuse_wide, wide_noise
 from gradline.training.plan import make_plan
 from gradline.training.prepared import Prepared
+from gradline.training.reading.sample import Sample
 from gradline.training.rows import SparseReader
-from gradline.training.survey import Sample, Survey
+from gradline.training.survey import Survey
 from gradline.types import Kind, Notice, NumberColumn, Part, RawColumn, Role
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The one read of the data: moments by role, what each column holds, and a sample of rows for the pictures.
+"""The one read of the data: moments by role, what each column holds, and a sample of rows.
 
 A category with more levels than moments can hold is counted only; where it is no identifier, the data are read once more
 with its most frequent levels.
@@ -11,24 +11,22 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial, reduce
 from itertools import chain
 from threading import Semaphore
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from gradline.arrays import as_arrow
 from gradline.errors import DataError
 from gradline.maths.block import MissingInMatrixError, block_tally, encoded
 from gradline.maths.extremes import Extremes, extremes_of
 from gradline.maths.summaries import CategorySummary, NumberSummary, added, category_summary, number_summary, plain_summary
 from gradline.maths.tally import Tally
 from gradline.representation.features import IDENTIFIER_ROWS, IDENTIFIER_SHARE
-from gradline.splits.roles import row_hashes
+from gradline.training.reading.sample import ANY_HASH, Sample, sampled
 from gradline.types import NumberColumn, Part, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from gradline.inputs.source import Source
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
     from gradline.maths.moments import Moments
     from gradline.maths.summaries import Summary
     from gradline.splits.divisions import Division
-    from gradline.splits.roles import Hashes, RoleArray
     from gradline.training.rows import RowReader, Rows
     from gradline.types import Block, IntArray
 
@@ -45,47 +42,8 @@ Number = TypeVar("Number", np.float64, np.intp)
 
 MOST_RAW_LEVELS = 2_500  # of one category, in the moments
 MOST_RAW_LEVELS_TOGETHER = 5_000  # of all of them
-SAMPLE_ROWS = 2_000
 USUAL_MEMORY = 1 << 33  # where the system does not say
 MATRICES_A_BLOCK = 6  # (q, q), at once: three roles' moments, and what makes the third of them; more where there are parts
-MOST_SAMPLED = 2 * SAMPLE_ROWS  # before those too many are dropped: each time costs as much
-SAMPLE_SALT = 0x5A17
-GROUP_ROWS = 64
-DENSE_ROWS = 1 << 17  # of a file; more than SAMPLE_ROWS * GROUP_ROWS
-
-
-class Sample(NamedTuple):
-    """The rows with the smallest hashes: a uniform sample that depends on the rows alone.
-
-    table: the columns as read.  roles, file, row: (n,).  hashes: (n,).
-    """
-
-    table: pa.Table
-    roles: RoleArray
-    file: IntArray
-    row: IntArray
-    hashes: Hashes
-
-    def plus(self, other: Sample) -> Sample:
-        """Of both sets of rows."""
-        import pyarrow as pa
-
-        table = pa.concat_tables([self.table, other.table], promote_options="permissive")
-        return Sample(
-            table,
-            np.concatenate([self.roles, other.roles]),
-            np.concatenate([self.file, other.file]),
-            np.concatenate([self.row, other.row]),
-            np.concatenate([self.hashes, other.hashes]),
-        ).smallest(MOST_SAMPLED)
-
-    def smallest(self, most: int = SAMPLE_ROWS) -> Sample:
-        """SAMPLE_ROWS rows where there are more than `most`, in the order of file and row."""
-        if len(self.hashes) <= most:
-            return self
-        keep = np.argpartition(self.hashes, SAMPLE_ROWS)[:SAMPLE_ROWS]
-        keep = keep[np.lexsort((self.row[keep], self.file[keep]))]
-        return Sample(self.table.take(as_arrow(keep)), self.roles[keep], self.file[keep], self.row[keep], self.hashes[keep])
 
 
 @dataclass(frozen=True)
@@ -193,13 +151,12 @@ class _Limits:
 
     def __init__(self) -> None:
         self.uncountable: set[str] = set()
-        self.below = np.uint64(0xFFFFFFFFFFFFFFFF)
+        self.below = ANY_HASH
 
     def lower(self, found: Survey) -> None:
         """After some blocks."""
         self.uncountable.update(n for n, s in found.summaries.items() if isinstance(s, CategorySummary) and s.counts is None)
-        if len(found.sample.hashes) >= SAMPLE_ROWS:
-            self.below = min(self.below, np.partition(found.sample.hashes, SAMPLE_ROWS - 1)[SAMPLE_ROWS - 1])
+        self.below = min(self.below, found.sample.below)
 
 
 def most_at_once(bytes_each: int) -> int:
@@ -336,7 +293,7 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
         number_summary(target, target.values, block.first_row),
         rows.read,
         rows.dropped,
-        _sample(rows, block, seed, limits.below),
+        sampled(rows, block, seed, limits.below),
         frozenset(overflowed),
         others={column.name: number_summary(column, column.values, block.first_row) for column in rows.others},
         part_tallies=tuple(tuple(each.tally for each in division) for division in parts),
@@ -345,36 +302,6 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
         extremes=extremes_of([column.values for column in columns], trained, rows.row),
         gap=rows.gap,
     )
-
-
-def _sample(rows: Rows, block: Block, seed: int, below: np.uint64) -> Sample:
-    """The candidates with the smallest hashes, none above `below`."""
-    position, hashes = candidates(seed ^ SAMPLE_SALT, block.file, block.first_row, rows.read)
-    chosen = np.flatnonzero(hashes <= below)
-    if rows.dropped:
-        chosen = chosen[rows.kept[position[chosen]]]
-    if len(chosen) > SAMPLE_ROWS:
-        chosen = np.sort(chosen[np.argpartition(hashes[chosen], SAMPLE_ROWS)[:SAMPLE_ROWS]])
-    position, hashes = position[chosen], hashes[chosen]
-    keep = position if not rows.dropped else np.cumsum(rows.kept)[position] - 1  # where they stand among the rows kept
-    return Sample(rows.as_read(position), rows.roles[keep], np.full(len(keep), block.file), rows.row[keep], hashes)
-
-
-def candidates(seed: int, file: int, first_row: int, rows: int) -> tuple[IntArray, Hashes]:
-    """The rows of a block that may be sampled, and a hash of each: positions (n,), ascending, and (n,).
-
-    All of the first rows of a file. Past these a row in 64, at a place that its hash decides, with 1/64 of that hash: below a
-    threshold of less than 1/64, which so many rows have as a whole, that is as likely for each row, and a 64th of the work.
-    """
-    dense = max(0, min(DENSE_ROWS - first_row, rows))
-    position, hashes = np.arange(dense), row_hashes(seed, file, first_row, dense)
-    if dense == rows:
-        return position, hashes
-    first, last = (first_row + dense) // GROUP_ROWS, (first_row + rows - 1) // GROUP_ROWS
-    of_group = row_hashes(seed + 1, file, first, last - first + 1)
-    place = np.arange(first, last + 1) * GROUP_ROWS + (of_group % np.uint64(GROUP_ROWS)).astype(np.intp) - first_row
-    inside = (place >= dense) & (place < rows)
-    return np.concatenate([position, place[inside]]), np.concatenate([hashes, of_group[inside] // np.uint64(GROUP_ROWS)])
 
 
 def _merge(a: Survey, b: Survey) -> Survey:
