@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 
 import gradline as gl
 from gradline.maths.block import block_moments, block_tally, encoded
@@ -20,6 +21,13 @@ from gradline.maths.problem import pose
 from gradline.types import CategoryColumn, NumberColumn, Part, RawColumn, Role
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+SETTINGS = [
+    {"scaling": scaling, "intercept": intercept, "l2": l2}
+    for scaling in ("standard", "none")
+    for intercept in (True, False)
+    for l2 in (0.0, 0.3)
+]
+every_setting = pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: f"{s['scaling']}-{s['intercept']}-{s['l2']}")
 
 
 def fit(data, target="y", **settings):

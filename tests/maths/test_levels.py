@@ -14,15 +14,9 @@ from gradline.maths.levels import PROVED, Absorbed, Category, Excluding, solve_b
 from gradline.maths.quadratic import quadratic_loss, solve
 from gradline.types import NumberColumn
 from gradline.updates import rules
+from reference import every_setting
 
 LEVELS, ROWS = 120, 4_000
-SETTINGS = [
-    {"scaling": scaling, "intercept": intercept, "l2": l2}
-    for scaling in ("standard", "none")
-    for intercept in (True, False)
-    for l2 in (0.0, 0.3)
-]
-every_setting = pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: f"{s['scaling']}-{s['intercept']}-{s['l2']}")
 
 
 def table(seed=0, rows=ROWS, near=0.3, weighted=False):

@@ -9,15 +9,7 @@ from gradline.maths.block import block_moments
 from gradline.maths.coordinates import Coordinates
 from gradline.maths.quadratic import QuadraticLoss, quadratic_loss, solve
 from gradline.types import NumberColumn
-from reference import dense_problem, exact_least_squares, exact_objective, random_problem
-
-SETTINGS = [
-    {"scaling": scaling, "intercept": intercept, "l2": l2}
-    for scaling in ("standard", "none")
-    for intercept in (True, False)
-    for l2 in (0.0, 0.3)
-]
-every_setting = pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: f"{s['scaling']}-{s['intercept']}-{s['l2']}")
+from reference import dense_problem, every_setting, exact_least_squares, exact_objective, random_problem
 
 
 def brute_value(problem, theta):

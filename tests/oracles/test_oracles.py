@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -17,20 +16,7 @@ from gradline.types import Block, Role
 from gradline.updates.conjugate_gradient import ConjugateGradient
 from gradline.updates.gradient_descent import GradientDescent, best_learning_rate
 from reference import SerialEngine, ShuffledEngine, dense_problem
-
-
-class ChunkedSource(TableSource):
-    """A table in blocks of chosen lengths; the rows keep their numbers."""
-
-    def __init__(self, table, cuts=()):
-        super().__init__(table)
-        self._cuts = sorted({c for c in cuts if 0 < c < table.num_rows})
-
-    def blocks(self, columns):
-        edges = [0, *self._cuts, self.rows]
-        chosen = self._table.select(list(columns))
-        for a, b in pairwise(edges):
-            yield Block(0, a, lambda a=a, b=b: chosen.slice(a, b - a))
+from tables import ChunkedSource
 
 
 def numeric_with_offsets(rng, m=400):
