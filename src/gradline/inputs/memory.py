@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from gradline import kernels
 from gradline.arrays import as_arrow
 from gradline.errors import SourceError, UsageError
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 TILE_ROWS = 512  # of a block that are transposed at a time: they stay in the cache
-LEAST_BY_ROWS = 64  # columns of an array that is gone through as it lies: NumPy is slow along rows of few values
+LEAST_BY_ROWS = 64  # columns of an array that is gone through as it lies by NumPy, which is slow along rows of few values
 
 
 class ArraySource:
@@ -45,7 +46,7 @@ class ArraySource:
         for start in range(0, self.rows, rows):
             cut = slice(start, start + rows)
             array = None
-            if self._by_rows(columns) and len(self._names) >= LEAST_BY_ROWS:
+            if self._by_rows(columns) and (len(self._names) >= LEAST_BY_ROWS or kernels.fits(len(columns))):
                 beside = [name for name in columns if name not in self._names]
                 array = ArrayRows(self._names, self._X[cut], partial(self._loaded, beside, cut))
             yield Block(0, start, partial(self._loaded, columns, cut), array)

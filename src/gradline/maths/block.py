@@ -5,7 +5,8 @@
 s is the median of some of the rows: a value of the column, so that a constant one leaves nothing but zeros, and near the
 mean, so that the difference costs no more than the last bits (where it would, a second pass goes about the means). Rows go
 through tile by tile, so that what is gathered once is in the cache when it is compared, summed and multiplied; a tile is
-multiplied in panels of a fixed height, with a row of ones for the sums.
+multiplied in panels of a fixed height, with a row of ones for the sums. All of that is one pass of the compiled kernel, where
+there is one (`gradline.kernels`) and no number is missing.
 
 A missing number counts as s, with an indicator beside it, and is moved to the mean of the present ones at the end: a linear map
 of the pair. Categories never become dense columns: their counts and joint counts are counted, and their products with the
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gradline import kernels
 from gradline.maths.compensated import two_sum
 from gradline.maths.moments import Moments, squares_by_rows
 from gradline.maths.scratch import Scratch
@@ -170,11 +172,16 @@ class _Passage:
     ) -> None:
         self.columns, self.rows, self.weight, self.at, self.matrix = columns, rows, weight, at, matrix
         self._counted = counted
+        self._compiled = kernels.fits(len(columns)) and (matrix is None or kernels.lies_by_rows(matrix))
         self._tile = max(LEAST_TILE_PANELS, TILE_VALUES // (len(columns) + 1) // PANEL_ROWS) * PANEL_ROWS
 
     def about(self, shift: FloatArray, missing: list[int]) -> _Sums:
         """The sums about a shift: (numbers,), or with one for each of the indicators that are known to be needed."""
         q, missing = len(self.columns), list(missing)
+        if not missing and self._compiled:
+            found = self._in_one_pass(shift[:q])
+            if found is not None:
+                return found
         shift = np.concatenate([shift[:q], [0.0], shift[q:]])
         gram = np.zeros((len(shift), len(shift)))
         by_level = [np.zeros((len(each.levels), len(shift))) for each in self._counted]
@@ -205,6 +212,18 @@ class _Passage:
             for i, each in enumerate(self._counted):
                 by_level[i] += _by_level(each.codes[rows], W, len(each.levels))
         return _Sums(q, missing, shift, gram, by_level, least, greatest)
+
+    def _in_one_pass(self, shift: FloatArray) -> _Sums | None:
+        """The same by the compiled kernel; None where a number is missing, which it does not know. Raises MissingInMatrixError."""
+        categories = [(each.codes, len(each.levels)) for each in self._counted]
+        found = kernels.tally(self.rows, self.columns, shift, self.at, self.weight, self.matrix, categories)
+        if found is None:
+            self._compiled = False
+            if self.matrix is not None:
+                raise MissingInMatrixError
+            return None
+        gram, by_level, least, greatest = found
+        return _Sums(len(self.columns), [], np.append(shift, 0.0), gram, by_level, least, greatest)
 
     def _gathered(self, rows: slice) -> FloatArray:
         """A tile: the numbers of some rows, a one, and room for an indicator of each number, (2 q + 1, rows)."""
@@ -355,6 +374,8 @@ def _panel_of(rows: int, panels: int) -> IntArray:
 
 def _joint(a: _Counted, b: _Counted, weight: FloatArray | None) -> FloatArray:
     """The weight of each pair of levels, (levels of a, levels of b)."""
+    if kernels.compiled():
+        return kernels.joint(a.codes, b.codes, (len(a.levels), len(b.levels)), weight)
     shape = len(a.levels) + 1, len(b.levels) + 1
     joint = np.bincount(a.codes * shape[1] + b.codes, weight, shape[0] * shape[1])
     return joint.reshape(shape)[:-1, :-1].astype(np.float64)

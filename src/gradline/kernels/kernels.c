@@ -1,0 +1,194 @@
+/* What takes the time, for a C compiler: the pass over a block of rows, the joint counts of two categories, and the steps of
+ * mini-batch descent between two records. Plain C99 without Python's headers, called through ctypes, which lets go of Python's
+ * lock meanwhile; one library serves every version of Python. gradline/kernels/__init__.py says how it is built and loaded.
+ * Where it is not there, NumPy does the same (maths/block.py, training/loop.py), to the last digits but not to the bit.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* A copy of each function for each generation of processor, chosen when the library is loaded. */
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v3", "default")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+enum {
+    ROWS = 128,  /* of a tile: fixed, since the bits of a block must not depend on how it is cut */
+    WIDTH = 12,  /* columns of a panel, three vectors: twelve sums of four fit the registers of AVX2 */
+    TILES = 8,   /* after which the sums of few levels are added up: one long running sum would lose digits */
+    FEW = 4096   /* sums by level that count as few */
+};
+
+typedef double vector __attribute__((vector_size(32), aligned(8), may_alias));
+
+/* out (4, WIDTH) += a' b of some rows of two panels, a being four columns of its own. */
+INLINE void multiply(const double *a, const double *b, int64_t rows, double *out, int64_t pitch) {
+    vector sum[4][3] = {{{0}}};
+    for (int64_t r = 0; r < rows; r++, a += WIDTH, b += WIDTH) {
+        const vector b0 = *(const vector *)b, b1 = *(const vector *)(b + 4), b2 = *(const vector *)(b + 8);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            const vector x = {a[i], a[i], a[i], a[i]};
+            sum[i][0] += x * b0;
+            sum[i][1] += x * b1;
+            sum[i][2] += x * b2;
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+#pragma GCC unroll 3
+        for (int j = 0; j < 3; j++) *(vector *)(out + i * pitch + 4 * j) += sum[i][j];
+}
+
+/* A row of k values, less the shift, into its place in each panel of a tile; true where one of them is missing. */
+#define PACK(NAME, TYPE)                                                                                          \
+    INLINE int64_t NAME(const TYPE *restrict x, int64_t k, const double *restrict shift, double *restrict z,      \
+                        double *restrict least, double *restrict greatest) {                                      \
+        int64_t missing = 0;                                                                                      \
+        for (int64_t c = 0; c < k; c += WIDTH, z += ROWS * WIDTH) {                                               \
+            if (k - c >= WIDTH) PACKED(WIDTH)                                                                     \
+            else PACKED(k - c)                                                                                    \
+        }                                                                                                         \
+        return missing;                                                                                           \
+    }
+#define PACKED(COUNT)                                                                                             \
+    for (int64_t i = 0; i < (COUNT); i++) {                                                                       \
+        const double v = x[c + i];                                                                                \
+        missing |= v != v;                                                                                        \
+        z[i] = v - shift[c + i];                                                                                  \
+        least[c + i] = v < least[c + i] ? v : least[c + i];                                                       \
+        greatest[c + i] = v > greatest[c + i] ? v : greatest[c + i];                                              \
+    }
+PACK(pack_float, float)
+PACK(pack_double, double)
+
+/* The same of one column of some rows. */
+INLINE int64_t pack_column(const double *restrict x, const int64_t *restrict at, int64_t first, int64_t rows, double shift,
+                           double *restrict z, double *restrict least, double *restrict greatest) {
+    int64_t missing = 0;
+    double low = *least, high = *greatest;
+    for (int64_t r = 0; r < rows; r++) {
+        const double v = x[at ? at[first + r] : first + r];
+        missing |= v != v;
+        z[r * WIDTH] = v - shift;
+        low = v < low ? v : low;
+        high = v > high ? v : high;
+    }
+    *least = low;
+    *greatest = high;
+    return missing;
+}
+
+/* Categories of the rows: codes (rows,) of each, levels of each; rows past the last level count nowhere. */
+struct categories {
+    int64_t count;
+    const int64_t *const *codes;
+    const int64_t *levels;
+    double *const *sums;    /* (levels, pitch) each */
+    double *const *partial; /* the same, zeros, of those with few sums; NULL of the others */
+};
+
+INLINE void add_partial(const struct categories *c, int64_t pitch) {
+    for (int64_t i = 0; i < c->count; i++) {
+        if (!c->partial[i]) continue;
+        for (int64_t j = 0; j < c->levels[i] * pitch; j++) c->sums[i][j] += c->partial[i][j];
+        memset(c->partial[i], 0, c->levels[i] * pitch * sizeof(double));
+    }
+}
+
+/* Over the rows `at` (all where it is NULL), with z = x - shift and a one after the q = k + beside numbers:
+ * gram (pitch, pitch) += Σ w z z', above the diagonal;  sums += Σ w z by level;  least, greatest (q,) of x.
+ * The first k numbers lie row by row in `matrix` (of float where `single`), the others in a column each.
+ * weight (rows,), by the order of `at`; NULL for ones.  tile: 2 * ROWS * pitch, on a border of 32 bytes.
+ * pitch: q + 1, rounded up to panels.  Returns 1, with nothing of use, where a number is missing.
+ */
+FOR_EACH_PROCESSOR
+int64_t gradline_tally(int64_t rows, const int64_t *at, const void *matrix, int64_t row_pitch, int64_t single, int64_t k,
+                       const double *const *columns, int64_t beside, const double *weight, const double *shift, int64_t pitch,
+                       double *gram, double *least, double *greatest, const struct categories *categories, double *tile) {
+    const int64_t q = k + beside, panel = ROWS * WIDTH;
+    double *const z = tile, *const heavy = weight ? tile + ROWS * pitch : tile;
+    memset(z, 0, ROWS * pitch * sizeof(double));
+    for (int64_t r = 0; r < ROWS; r++) z[q / WIDTH * panel + r * WIDTH + q % WIDTH] = 1.0;
+    for (int64_t first = 0; first < rows; first += ROWS) {
+        const int64_t height = rows - first < ROWS ? rows - first : ROWS;
+        int64_t missing = 0;
+        for (int64_t r = 0; k && r < height; r++) {
+            const int64_t from = (at ? at[first + r] : first + r) * row_pitch;
+            if (single) missing |= pack_float((const float *)matrix + from, k, shift, z + r * WIDTH, least, greatest);
+            else missing |= pack_double((const double *)matrix + from, k, shift, z + r * WIDTH, least, greatest);
+        }
+        for (int64_t c = k; c < q; c++)
+            missing |= pack_column(columns[c - k], at, first, height, shift[c], z + c / WIDTH * panel + c % WIDTH, least + c,
+                                   greatest + c);
+        if (missing) return 1;
+        for (int64_t c = 0; weight && c < pitch; c += WIDTH)
+            for (int64_t r = 0; r < height; r++)
+                for (int64_t i = 0; i < WIDTH; i++)
+                    heavy[c * ROWS + r * WIDTH + i] = z[c * ROWS + r * WIDTH + i] * weight[first + r];
+        for (int64_t right = 0; right < pitch; right += WIDTH)
+            for (int64_t left = 0; left < right + WIDTH; left += 4)
+                multiply(heavy + left / WIDTH * panel + left % WIDTH, z + right * ROWS, height, gram + left * pitch + right, pitch);
+        for (int64_t i = 0; i < categories->count; i++) {
+            const int64_t *codes = categories->codes[i] + first;
+            double *sums = categories->partial[i] ? categories->partial[i] : categories->sums[i];
+            for (int64_t r = 0; r < height; r++) {
+                if (codes[r] >= categories->levels[i]) continue;
+                for (int64_t c = 0; c < pitch; c += WIDTH)
+                    for (int64_t j = 0; j < WIDTH; j++) sums[codes[r] * pitch + c + j] += heavy[c * ROWS + r * WIDTH + j];
+            }
+        }
+        if (first / ROWS % TILES == TILES - 1) add_partial(categories, pitch);
+    }
+    add_partial(categories, pitch);
+    return 0;
+}
+
+/* joint (levels of a, levels of b) += the weight of the rows of each pair. */
+void gradline_joint(int64_t rows, const int64_t *a, const int64_t *b, int64_t levels_a, int64_t levels_b, const double *weight,
+                    double *joint) {
+    for (int64_t r = 0; r < rows; r++)
+        if (a[r] < levels_a && b[r] < levels_b) joint[a[r] * levels_b + b[r]] += weight ? weight[r] : 1.0;
+}
+
+INLINE double dot(const double *restrict x, const double *restrict v, int64_t k) {
+    vector sum = {0}, more = {0};
+    int64_t j = 0;
+    for (; j + 8 <= k; j += 8) {
+        sum += *(const vector *)(x + j) * *(const vector *)(v + j);
+        more += *(const vector *)(x + j + 4) * *(const vector *)(v + j + 4);
+    }
+    sum += more;
+    double total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    for (; j < k; j++) total += x[j] * v[j];
+    return total;
+}
+
+/* Steps of descent on batches of the rows X (rows, k), whose last column may be ones, of squared error:
+ *   g = (Σ w (x·v - y) x) / (size · mean_weight) + l2 v (of the first p);   v <- v - rate g;   average <- average + share (v - average)
+ * The batch of step t is `sizes[t]` rows from `firsts[t]` on, around the end.  weight (rows,) or NULL.  iterate, average (k,):
+ * v and its average; shares (steps,) or NULL for no average.  gradient: (k,) of room.
+ */
+FOR_EACH_PROCESSOR
+void gradline_descend(int64_t rows, int64_t k, const double *X, const double *y, const double *weight, int64_t steps,
+                      const int64_t *firsts, const int64_t *sizes, const double *rates, const double *shares, double mean_weight,
+                      double l2, int64_t p, double *restrict iterate, double *restrict average, double *restrict gradient) {
+    for (int64_t t = 0; t < steps; t++) {
+        memset(gradient, 0, k * sizeof(double));
+        for (int64_t i = 0; i < sizes[t]; i++) {
+            const int64_t row = firsts[t] + i < rows ? firsts[t] + i : firsts[t] + i - rows;
+            const double *restrict x = X + row * k;
+            double slope = dot(x, iterate, k) - y[row];
+            if (weight) slope *= weight[row];
+            for (int64_t j = 0; j < k; j++) gradient[j] += slope * x[j];
+        }
+        for (int64_t j = 0; j < k; j++) {
+            gradient[j] = gradient[j] / (sizes[t] * mean_weight) + (j < p ? l2 * iterate[j] : 0.0);
+            iterate[j] -= rates[t] * gradient[j];
+            if (shares) average[j] += shares[t] * (iterate[j] - average[j]);
+        }
+    }
+}
