@@ -48,7 +48,9 @@ def compiled(source: Path, library: Path) -> str | None:
         return "there is no C compiler (cc, gcc, clang, or the one that CC names)"
     fresh = library.with_suffix(f".{os.getpid()}")
     try:
-        subprocess.run([*shlex.split(compiler), *FLAGS, "-o", str(fresh), str(source)], check=True, capture_output=True, text=True)
+        subprocess.run(
+            [*shlex.split(compiler), *FLAGS, "-o", str(fresh), str(source)], check=True, capture_output=True, text=True
+        )
     except (OSError, subprocess.CalledProcessError) as error:
         return str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
     for old in library.parent.glob("kernels-*.so"):

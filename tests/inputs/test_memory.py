@@ -261,12 +261,12 @@ def test_a_block_has_at_most_four_million_values_or_sixteen_thousand_rows(column
     assert rows & (rows - 1) == 0
     assert rows * columns <= 1 << 22 or rows <= 1 << 14
     assert rows * columns <= 1 << 25 or rows == 1024
-    assert 1024 <= rows <= 1 << 17
+    assert 1024 <= rows <= 1 << 18
 
 
 def test_a_block_of_many_columns_has_rows_enough_for_its_matrix():
-    assert [block_rows(q) for q in (1, 32, 33, 512, 1_000, 4_000, 5_001, 20_000, 40_000)] == [
-        *(1 << 17, 1 << 17, 1 << 16),
+    assert [block_rows(q) for q in (1, 16, 32, 33, 512, 1_000, 4_000, 5_001, 20_000, 40_000)] == [
+        *(1 << 18, 1 << 18, 1 << 17, 1 << 16),
         *(1 << 14, 1 << 14, 1 << 13),
         *(1 << 12, 1 << 10, 1 << 10),
     ]

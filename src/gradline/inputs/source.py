@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BLOCK_VALUES = 1 << 22  # 32 MB of float64
 WIDE_BLOCK_ROWS = 1 << 14  # of many columns: each block has a (q, q) matrix to write and to merge, whatever its rows
 WIDE_BLOCK_VALUES = 1 << 25
-MOST_BLOCK_ROWS = 1 << 17
+MOST_BLOCK_ROWS = 1 << 18
 HEAD_BYTES = 1 << 18
 
 

@@ -60,7 +60,7 @@ def _library() -> Any:
     library.gradline_descend.restype = None
     library.gradline_descend.argtypes = [
         *(number, number, address, address, address, number, address, address, address, address),
-        *(ctypes.c_double, ctypes.c_double, number, address, address, address),
+        *(ctypes.c_double, ctypes.c_double, number, address, address, address, address),
     ]
     return library
 
@@ -157,11 +157,12 @@ def descend(
     penalised: int,
     iterate: FloatArray,
     average: FloatArray,
+    before: FloatArray,
 ) -> None:
     """Steps of (averaged) descent on batches of the rows X (n, k), in place: see kernels.c.
 
     batches: the first row and the number of rows of each step.  rates, shares: of each step; shares None for no average.
-    penalised: how many of the coordinates l2 is of.
+    penalised: how many of the coordinates l2 is of.  before: the average, or without one the iterate, before the last step.
     """
     firsts, sizes = (np.ascontiguousarray(each, dtype=np.int64) for each in batches)
     room = np.empty_like(iterate)
@@ -181,6 +182,7 @@ def descend(
         penalised,
         iterate.ctypes.data,
         average.ctypes.data,
+        before.ctypes.data,
         room.ctypes.data,
     )
 

@@ -19,7 +19,9 @@ enum {
     ROWS = 128,  /* of a tile: fixed, since the bits of a block must not depend on how it is cut */
     WIDTH = 12,  /* columns of a panel, three vectors: twelve sums of four fit the registers of AVX2 */
     TILES = 8,   /* after which the sums of few levels are added up: one long running sum would lose digits */
-    FEW = 4096   /* sums by level that count as few */
+    FEW = 4096,  /* sums by level that count as few */
+    AHEAD = 16,  /* rows of a batch that are asked for before they are needed */
+    LINE = 64    /* bytes of the cache's */
 };
 
 typedef double vector __attribute__((vector_size(32), aligned(8), may_alias));
@@ -154,37 +156,57 @@ void gradline_joint(int64_t rows, const int64_t *a, const int64_t *b, int64_t le
         if (a[r] < levels_a && b[r] < levels_b) joint[a[r] * levels_b + b[r]] += weight ? weight[r] : 1.0;
 }
 
-INLINE double dot(const double *restrict x, const double *restrict v, int64_t k) {
-    vector sum = {0}, more = {0};
-    int64_t j = 0;
-    for (; j + 8 <= k; j += 8) {
-        sum += *(const vector *)(x + j) * *(const vector *)(v + j);
-        more += *(const vector *)(x + j + 4) * *(const vector *)(v + j + 4);
+/* gradient (k,) += Σ w (x·v - y) x of `count` rows of X from `row` on: four at a time, a function of each count. */
+#define ADD_ROWS(NAME, COUNT)                                                                                     \
+    INLINE void NAME(const double *restrict X, int64_t k, const double *restrict y, const double *restrict weight,  \
+                     int64_t row, const double *restrict v, double *restrict gradient) {                          \
+        const double *restrict x = X + row * k;                                                                   \
+        double slope[COUNT];                                                                                      \
+        vector sum[COUNT] = {{0}};                                                                                \
+        int64_t j = 0;                                                                                            \
+        for (; j + 4 <= k; j += 4)                                                                                \
+            for (int i = 0; i < COUNT; i++) sum[i] += *(const vector *)(x + i * k + j) * *(const vector *)(v + j); \
+        for (int i = 0; i < COUNT; i++) slope[i] = (sum[i][0] + sum[i][1]) + (sum[i][2] + sum[i][3]) - y[row + i]; \
+        for (; j < k; j++)                                                                                        \
+            for (int i = 0; i < COUNT; i++) slope[i] += x[i * k + j] * v[j];                                      \
+        for (int i = 0; weight && i < COUNT; i++) slope[i] *= weight[row + i];                                    \
+        for (j = 0; j < k; j++) {                                                                                 \
+            double total = 0.0;                                                                                   \
+            for (int i = 0; i < COUNT; i++) total += slope[i] * x[i * k + j];                                     \
+            gradient[j] += total;                                                                                 \
+        }                                                                                                         \
     }
-    sum += more;
-    double total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    for (; j < k; j++) total += x[j] * v[j];
-    return total;
+ADD_ROWS(add_row, 1)
+ADD_ROWS(add_rows, 4)
+
+INLINE void add_range(const double *X, int64_t k, const double *y, const double *weight, int64_t first, int64_t last,
+                      const double *v, double *gradient) {
+    for (; first + 4 <= last; first += 4) {
+        const char *ahead = (const char *)(X + (first + AHEAD) * k);
+        for (int64_t line = 0; first + AHEAD + 4 <= last && line < 4 * k * (int64_t)sizeof(double); line += LINE)
+            __builtin_prefetch(ahead + line);
+        add_rows(X, k, y, weight, first, v, gradient);
+    }
+    for (; first < last; first++) add_row(X, k, y, weight, first, v, gradient);
 }
 
 /* Steps of descent on batches of the rows X (rows, k), whose last column may be ones, of squared error:
  *   g = (Σ w (x·v - y) x) / (size · mean_weight) + l2 v (of the first p);   v <- v - rate g;   average <- average + share (v - average)
  * The batch of step t is `sizes[t]` rows from `firsts[t]` on, around the end.  weight (rows,) or NULL.  iterate, average (k,):
- * v and its average; shares (steps,) or NULL for no average.  gradient: (k,) of room.
+ * v and its average; shares (steps,) or NULL for no average.  before (k,): the average, or v, before the last step.
+ * gradient: (k,) of room.
  */
 FOR_EACH_PROCESSOR
 void gradline_descend(int64_t rows, int64_t k, const double *X, const double *y, const double *weight, int64_t steps,
                       const int64_t *firsts, const int64_t *sizes, const double *rates, const double *shares, double mean_weight,
-                      double l2, int64_t p, double *restrict iterate, double *restrict average, double *restrict gradient) {
+                      double l2, int64_t p, double *restrict iterate, double *restrict average, double *restrict before,
+                      double *restrict gradient) {
     for (int64_t t = 0; t < steps; t++) {
+        if (t == steps - 1) memcpy(before, shares ? average : iterate, k * sizeof(double));
         memset(gradient, 0, k * sizeof(double));
-        for (int64_t i = 0; i < sizes[t]; i++) {
-            const int64_t row = firsts[t] + i < rows ? firsts[t] + i : firsts[t] + i - rows;
-            const double *restrict x = X + row * k;
-            double slope = dot(x, iterate, k) - y[row];
-            if (weight) slope *= weight[row];
-            for (int64_t j = 0; j < k; j++) gradient[j] += slope * x[j];
-        }
+        const int64_t last = firsts[t] + sizes[t];
+        add_range(X, k, y, weight, firsts[t], last < rows ? last : rows, iterate, gradient);
+        add_range(X, k, y, weight, 0, last - rows, iterate, gradient);
         for (int64_t j = 0; j < k; j++) {
             gradient[j] = gradient[j] / (sizes[t] * mean_weight) + (j < p ? l2 * iterate[j] : 0.0);
             iterate[j] -= rates[t] * gradient[j];

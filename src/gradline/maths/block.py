@@ -258,8 +258,10 @@ class _Passage:
 
 def _medians(passage: _Passage) -> FloatArray:
     """The median of some rows of each number, 0 where none is present; of rows that have weight, if any are to have it."""
-    rows = np.arange(passage.rows) if passage.weight is None else np.flatnonzero(passage.weight > 0.0)
-    sample = rows[np.arange(SAMPLED_ROWS) * len(rows) // SAMPLED_ROWS]
+    heavy = None if passage.weight is None else np.flatnonzero(passage.weight > 0.0)
+    sample = np.arange(SAMPLED_ROWS) * (passage.rows if heavy is None else len(heavy)) // SAMPLED_ROWS
+    if heavy is not None:
+        sample = heavy[sample]
     if passage.at is not None:
         sample = passage.at[sample]
     if passage.matrix is None:

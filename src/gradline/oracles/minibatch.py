@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradline import kernels
 from gradline.errors import StorageError
 from gradline.maths.losses import SQUARED
 from gradline.maths.oracle import ValueAndGradient
@@ -164,6 +165,19 @@ class Batches:
         stop = first + (self.size if position < batches - 1 else self.rows - position * self.size)
         return self._kept(slice(first, stop) if stop <= self.rows else np.arange(first, stop) % self.rows)
 
+    def slices(self, step: int, count: int) -> tuple[IntArray, IntArray]:
+        """Of mixed rows, the batches of some steps, which no epoch ends between: the first row and the rows of each, (count,). A
+        batch that runs past the last row goes on at the first.
+        """
+        epoch, position = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._begin(epoch)
+        firsts = np.array(self._firsts[position : position + count], dtype=np.int64)
+        sizes = np.full(len(firsts), self.size)
+        if position + count == self.per_epoch:
+            sizes[-1] = self.rows - (self.per_epoch - 1) * self.size
+        return firsts, sizes
+
     def _kept(self, places: IntArray | slice) -> IntArray | slice:
         """Where the rows of these places are kept."""
         if self.mixed:
@@ -262,6 +276,28 @@ class MiniBatchOracle:
         if self._l2 > 0.0:
             gradient[: self._p] += self._l2 * theta[: self._p]
         return gradient
+
+    @property
+    def sliced(self) -> bool:
+        """Whether several steps can be one call: squared error on dense rows that were mixed, one float64 after the other."""
+        X, rows = self._X, self._batches
+        together = isinstance(X, np.ndarray) and X.flags.c_contiguous and rows.mixed and rows.sampling == "shuffled"
+        return together and self._squared and not self._apart and kernels.compiled()
+
+    def walk(
+        self, iterate: FloatArray, average: FloatArray, rates: FloatArray, shares: FloatArray | None, step: int
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Steps from `step` on, of the same epoch, where it is `sliced`: v ← v − rate g_B(v), average ← average + share (v − average).
+
+        rates, shares: (steps,), shares None for no average.  Returns the average (or v) before the last step, v and the average, (k,).
+        """
+        iterate, average, before = iterate.copy(), average.copy(), np.empty_like(iterate)
+        assert isinstance(self._X, np.ndarray)
+        batches = self._batches.slices(step, len(rates))
+        kernels.descend(
+            self._X, self._y, self._weight, batches, rates, shares, self._mean_weight, self._l2, self._p, iterate, average, before
+        )
+        return before, iterate, average
 
     def curvature_along(self, direction: FloatArray) -> FloatArray:
         """A batch knows the curvature too badly to be asked."""

@@ -29,6 +29,13 @@ class Cadence:
         distance = self.distance
         return step % distance == 0 or step < FIRST_STEPS or (step + 1) % self.epoch == 0 or step in self.ends
 
+    def next(self, step: int) -> int:
+        """The first recorded step from this one on."""
+        if self(step):
+            return step
+        ahead = [-(-step // self.distance) * self.distance, (step // self.epoch + 1) * self.epoch - 1]
+        return min(ahead + [end for end in self.ends if end > step])
+
     def ending(self, *steps: int | None) -> Cadence:
         """The same, and the steps at which a budget ends."""
         return replace(self, ends=tuple(step for step in steps if step is not None))

@@ -7,19 +7,20 @@ w ← w − α ∂J/∂w,  b ← b − α ∂J/∂b          by the update rule
 
 from __future__ import annotations
 
-from itertools import count
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gradline.training.cadence import EVERY_STEP
+from gradline.training.stepping import stepping
 from gradline.training.stopping import StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gradline.maths.oracle import Oracle
+    from gradline.training.cadence import Cadence
     from gradline.training.stopping import Step
     from gradline.types import FloatArray
     from gradline.updates.base import UpdateRule
@@ -76,13 +77,13 @@ def descend(
     stop: Callable[[Step], StopReason | None],
     retries: int = 0,
     keep: Callable[[Position], None] | None = None,
-    recorded: Callable[[int], bool] = EVERY_STEP,
+    recorded: Cadence = EVERY_STEP,
     *,
     watched: bool = False,
 ) -> Descent:
     """Repeat until there is a reason to stop. `observe` makes a step's record; `keep` is shown where the loop stands.
 
-    A step that is not `recorded` is a step alone, without a record; `watched`: all have one, but only the recorded ones are kept.
+    A step that is not `recorded` is a step alone, or one of several taken together (`stepping`); `watched`: all have one, but only the recorded ones are kept.
 
     A diverged run goes back to its best iterate, and on with half the learning rate while there are `retries`. A run stopped by
     its validation loss returns the iterate that was best by that.
@@ -91,31 +92,31 @@ def descend(
     first, theta, state, before, best, validated, slowed, history = position
     for _ in range(slowed):
         rule = rule.slowed() or rule
-    for step in count(first):
+    advance, step = stepping(oracle, rule), first
+    while True:
         if keep is not None:
             keep(Position(step, theta, state, before, best, validated, slowed, history))
         if not (watched or recorded(step)):
-            gradient = oracle.gradient(rule.at(theta, state), step)
-        else:
-            value, gradient = oracle.value_and_gradient(rule.at(theta, state), step)
-            moved = float(np.linalg.norm(theta - before))
-            record = observe(Iterate(step, theta, value, gradient, moved, rule.rate(state)))
-            reason = stop(record)
-            if recorded(step):
-                best = min(best, (record.objective, theta), key=itemgetter(0))
-                if record.validation is not None:
-                    validated = min(validated, (record.validation, theta), key=itemgetter(0))
-            if reason is not None or (recorded(step) and (step < ALL_STEPS or step % STRIDE == 0)):
-                history.append(record)
-            if reason is StopReason.DIVERGED and slowed < retries and (slower := rule.slowed()) is not None:
-                rule, theta, slowed = slower, best[1], slowed + 1
-                state = rule.init(theta)
-                continue
-            if reason is not None:
-                kept = {StopReason.DIVERGED: best[1], StopReason.VALIDATION: validated[1]}.get(reason, theta)
-                return Descent(kept, reason, history)
-        before, (theta, state) = theta, rule.update(theta, gradient, state, oracle)
-    raise AssertionError("the loop ends by a reason only")
+            before, theta, state, step = advance(theta, state, step, recorded.next(step))
+            continue
+        value, gradient = oracle.value_and_gradient(rule.at(theta, state), step)
+        moved = float(np.linalg.norm(theta - before))
+        record = observe(Iterate(step, theta, value, gradient, moved, rule.rate(state)))
+        reason = stop(record)
+        if recorded(step):
+            best = min(best, (record.objective, theta), key=itemgetter(0))
+            if record.validation is not None:
+                validated = min(validated, (record.validation, theta), key=itemgetter(0))
+        if reason is not None or (recorded(step) and (step < ALL_STEPS or step % STRIDE == 0)):
+            history.append(record)
+        if reason is StopReason.DIVERGED and slowed < retries and (slower := rule.slowed()) is not None:
+            rule, theta, slowed, step = slower, best[1], slowed + 1, step + 1
+            state, advance = rule.init(theta), stepping(oracle, rule)
+            continue
+        if reason is not None:
+            kept = {StopReason.DIVERGED: best[1], StopReason.VALIDATION: validated[1]}.get(reason, theta)
+            return Descent(kept, reason, history)
+        before, theta, state, step = advance(theta, state, step, step + 1, gradient)
 
 
 def beginning(rule: UpdateRule[Any], theta: FloatArray) -> Position:

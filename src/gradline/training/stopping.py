@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from gradline.training.cadence import EVERY_STEP
+from gradline.training.cadence import EVERY_STEP, Cadence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from gradline.types import Json
 
@@ -256,7 +256,7 @@ class Stopping:
 
     criteria: Sequence[Criterion]
     monitors: Sequence[Monitor] = ()
-    recorded: Callable[[int], bool] = EVERY_STEP
+    recorded: Cadence = EVERY_STEP
 
     def __call__(self, step: Step) -> StopReason | None:
         """The first reason to stop at this step, or None. All are asked, so that each sees every step."""
@@ -285,7 +285,7 @@ def stopping(
     *,
     noisy: bool = False,
     bounded: float | None = None,
-    recorded: Callable[[int], bool] = EVERY_STEP,
+    recorded: Cadence = EVERY_STEP,
 ) -> Stopping:
     """The criteria of a run: divergence, what was asked for (`certificate`, `gap`, `improvement`, `validation`, `gradient`), budgets.
 

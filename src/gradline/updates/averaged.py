@@ -50,9 +50,13 @@ class AveragedSGD:
         """V − α g_B(v), and the average with it."""
         step, iterate = state.step + 1, state.iterate - self.learning_rate * gradient
         average = iterate - theta
-        average *= (self.tail + 1.0) / (step + self.tail)
+        average *= self.share(step)
         average += theta
         return average, Walk(step, iterate)
+
+    def share(self, step: int) -> float:
+        """c_t."""
+        return (self.tail + 1.0) / (step + self.tail)
 
     def slowed(self) -> AveragedSGD:
         """The same rule with half the learning rate."""
