@@ -1,4 +1,4 @@
-"""Compiles gradline's kernels (src/gradline/kernels) when it is installed, if there is a C compiler; without one NumPy does their work.
+"""Compiles gradline's kernels (src/gradline/maths/kernels) when it is installed, if there is a C compiler; without one NumPy does their work.
 
 `CC` names the compiler. The library has no Python in it, so that one wheel serves every version of Python on a platform.
 """
@@ -28,7 +28,7 @@ class CompileKernels(BuildHookInterface):
         """Compile into the source folder, where an editable install finds the library too."""
         if self.target_name != "wheel" or os.environ.get(TRUSTED) == "0":
             return
-        folder = Path(self.root, "src", "gradline", "kernels")
+        folder = Path(self.root, "src", "gradline", "maths", "kernels")
         source = folder / "kernels.c"
         library = folder / f"kernels-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}.so"
         if not library.exists() and (problem := compiled(source, library)):
@@ -38,7 +38,7 @@ class CompileKernels(BuildHookInterface):
             return
         build_data["pure_python"] = False
         build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
-        build_data["force_include"][str(library)] = f"gradline/kernels/{library.name}"
+        build_data["force_include"][str(library)] = f"gradline/maths/kernels/{library.name}"
 
 
 def compiled(source: Path, library: Path) -> str | None:

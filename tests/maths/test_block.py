@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gradline import train
+from gradline.maths import kernels
 from gradline.maths.block import MissingInMatrixError, block_tally, encoded
 from gradline.types import CategoryColumn, NumberColumn, Part
 
@@ -14,6 +15,14 @@ def bits(tally):
     numbers = tally.tally.numbers
     arrays = [numbers.mean, numbers.mean_rest, numbers.comoment, tally.least, tally.greatest, *tally.tally.sums.values()]
     return [array.tobytes() for array in arrays]
+
+
+@pytest.fixture(autouse=True, params=["compiled", "numpy"])
+def way(request, monkeypatch):
+    if request.param == "numpy":
+        monkeypatch.setenv(kernels.SWITCH, "numpy")
+    elif not kernels.compiled():
+        pytest.skip("gradline was installed without a C compiler")
 
 
 @pytest.fixture(params=[np.float64, np.float32])

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from gradline import kernels
 from gradline.arrays import as_arrow
 from gradline.errors import SourceError, UsageError
 from gradline.inputs.source import SourceFile, block_rows, check_unique_names, loaded, rechunked
+from gradline.maths import kernels
 from gradline.types import ArrayRows, Block
 
 if TYPE_CHECKING:

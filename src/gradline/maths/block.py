@@ -6,7 +6,7 @@ s is the median of some of the rows: a value of the column, so that a constant o
 mean, so that the difference costs no more than the last bits (where it would, a second pass goes about the means). Rows go
 through tile by tile, so that what is gathered once is in the cache when it is compared, summed and multiplied; a tile is
 multiplied in panels of a fixed height, with a row of ones for the sums. All of that is one pass of the compiled kernel, where
-there is one (`gradline.kernels`) and no number is missing.
+there is one (`gradline.maths.kernels`) and no number is missing.
 
 A missing number counts as s, with an indicator beside it, and is moved to the mean of the present ones at the end: a linear map
 of the pair. Categories never become dense columns: their counts and joint counts are counted, and their products with the
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gradline import kernels
+from gradline.maths import kernels
 from gradline.maths.compensated import two_sum
 from gradline.maths.moments import Moments, squares_by_rows
 from gradline.maths.scratch import Scratch

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradline import kernels
 from gradline.errors import StorageError
+from gradline.maths import kernels
 from gradline.maths.losses import SQUARED
 from gradline.maths.oracle import ValueAndGradient
 from gradline.oracles.streamed import MOST_IN_MEMORY, PART_ROWS, Examples

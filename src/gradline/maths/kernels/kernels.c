@@ -1,6 +1,6 @@
 /* What takes the time, for a C compiler: the pass over a block of rows, the joint counts of two categories, and the steps of
  * mini-batch descent between two records. Plain C99 without Python's headers, called through ctypes, which lets go of Python's
- * lock meanwhile; one library serves every version of Python. gradline/kernels/__init__.py says how it is built and loaded.
+ * lock meanwhile; one library serves every version of Python. gradline/maths/kernels/__init__.py says how it is built and loaded.
  * Where it is not there, NumPy does the same (maths/block.py, training/loop.py), to the last digits but not to the bit.
  */
 #include <stddef.h>
