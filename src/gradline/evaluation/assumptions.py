@@ -139,15 +139,16 @@ def _linearity(rows: KeptRows, u: FloatArray, grams: tuple[_Gram, _Gram], k: int
     n, left = len(u), _left(grams[0])
     explained = max(float(left[:2, 2] @ np.linalg.pinv(left[:2, :2], hermitian=True) @ left[:2, 2]), 0.0)
     freedom = n - k - 2
-    rest = max(float(left[2, 2]) - explained, 0.0)
-    f = explained / 2.0 / (rest / freedom) if rest > 0.0 else np.inf
+    whole = float(left[2, 2])  # 0 where the line leaves nothing of the residuals
+    rest = max(whole - explained, 0.0)
+    f = explained / 2.0 / (rest / freedom) if rest > 0.0 else np.inf if whole > 0.0 else 0.0
     columns = {c.name: found for c in rows.decoded.numbers if (found := _along(c.values, u, rows.weight, unit)) is not None}
     worst = max(columns, key=lambda name: columns[name]["share"], default=None)
     curve = None if worst is None else {"column": worst, **columns[worst]}
     if curve is not None:
         curve["p"] = min(1.0, float(curve["p"]) * len(columns))
     bent = curve is not None and curve["p"] < SIGNIFICANT and curve["share"] >= CURVED
-    p, share = f_above(f, 2, freedom), explained / float(left[2, 2])
+    p, share = f_above(f, 2, freedom), explained / whole if whole > 0.0 else 0.0
     return {
         "holds": not (bent or (p < SIGNIFICANT and share >= CURVED)),
         "reset": {"f": finite_or_none(f), "degrees_of_freedom": [2, freedom], "p": p, "share": share},
