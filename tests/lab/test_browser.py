@@ -100,7 +100,7 @@ def trained(features=("x",), **settings):
 
 def test_it_plays_pauses_and_goes_back_by_button_and_key(opened):
     page = opened()
-    assert page.inner_text("#status").startswith("Step 0 of")
+    until(page, "document.getElementById('status').textContent.startsWith('Step 0 of')")
     page.click("#forward")
     until(page, "document.getElementById('status').textContent.startsWith('Step 1 of')")
     page.keyboard.press("ArrowRight")
