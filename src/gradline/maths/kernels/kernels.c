@@ -26,23 +26,36 @@ enum {
 
 typedef double vector __attribute__((vector_size(32), aligned(8), may_alias));
 
-/* out (4, WIDTH) += a' b of some rows of two panels, a being four columns of its own. */
-INLINE void multiply(const double *a, const double *b, int64_t rows, double *out, int64_t pitch) {
+/* out (4, 4 count) += a' b of some rows of two panels, from four columns of a and `count` vectors of b on. */
+INLINE void multiply(const double *a, const double *b, int64_t rows, double *out, int64_t pitch, const int count) {
     vector sum[4][3] = {{{0}}};
     for (int64_t r = 0; r < rows; r++, a += WIDTH, b += WIDTH) {
-        const vector b0 = *(const vector *)b, b1 = *(const vector *)(b + 4), b2 = *(const vector *)(b + 8);
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++) {
             const vector x = {a[i], a[i], a[i], a[i]};
-            sum[i][0] += x * b0;
-            sum[i][1] += x * b1;
-            sum[i][2] += x * b2;
+#pragma GCC unroll 3
+            for (int j = 0; j < count; j++) sum[i][j] += x * *(const vector *)(b + 4 * j);
         }
     }
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++)
 #pragma GCC unroll 3
-        for (int j = 0; j < 3; j++) *(vector *)(out + i * pitch + 4 * j) += sum[i][j];
+        for (int j = 0; j < count; j++) *(vector *)(out + i * pitch + 4 * j) += sum[i][j];
+}
+
+/* gram (used, used) += a' b of some rows of two tiles, above the diagonal, by vectors. */
+INLINE void multiply_tiles(const double *a, const double *b, int64_t rows, double *gram, int64_t pitch, int64_t used) {
+    for (int64_t right = 0; right < used; right += WIDTH) {
+        const int64_t end = right + WIDTH < used ? right + WIDTH : used;
+        for (int64_t left = 0; left < end; left += 4) {
+            const int64_t from = left < right ? right : left;
+            const double *x = a + left / WIDTH * WIDTH * ROWS + left % WIDTH, *z = b + right * ROWS + from % WIDTH;
+            double *out = gram + left * pitch + from;
+            if (end - from > 8) multiply(x, z, rows, out, pitch, 3);
+            else if (end - from > 4) multiply(x, z, rows, out, pitch, 2);
+            else multiply(x, z, rows, out, pitch, 1);
+        }
+    }
 }
 
 /* A row of k values, less the shift, into its place in each panel of a tile; true where one of them is missing. */
@@ -131,9 +144,7 @@ int64_t gradline_tally(int64_t rows, const int64_t *at, const void *matrix, int6
             for (int64_t r = 0; r < height; r++)
                 for (int64_t i = 0; i < WIDTH; i++)
                     heavy[c * ROWS + r * WIDTH + i] = z[c * ROWS + r * WIDTH + i] * weight[first + r];
-        for (int64_t right = 0; right < pitch; right += WIDTH)
-            for (int64_t left = 0; left < right + WIDTH; left += 4)
-                multiply(heavy + left / WIDTH * panel + left % WIDTH, z + right * ROWS, height, gram + left * pitch + right, pitch);
+        multiply_tiles(heavy, z, height, gram, pitch, q + 1);
         for (int64_t i = 0; i < categories->count; i++) {
             const int64_t *codes = categories->codes[i] + first;
             double *sums = categories->partial[i] ? categories->partial[i] : categories->sums[i];
