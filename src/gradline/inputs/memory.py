@@ -47,7 +47,7 @@ class ArraySource:
             cut = slice(start, start + rows)
             array = None
             if self._by_rows(columns) and (len(self._names) >= LEAST_BY_ROWS or kernels.fits(len(columns))):
-                beside = [name for name in columns if name not in self._names]
+                beside = columns[len(self._names) :]
                 array = ArrayRows(self._names, self._X[cut], partial(self._loaded, beside, cut))
             yield Block(0, start, partial(self._loaded, columns, cut), array)
 

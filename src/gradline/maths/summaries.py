@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ HEAD_LEVELS = 8
 HEAD_ROWS = 64  # that tell of most columns that they do not count their rows
 
 
-@dataclass(frozen=True, slots=True)
-class NumberSummary:
+class NumberSummary(NamedTuple):
     """A numeric column. rows, missing, minimum, maximum: over the training rows; `infinite` and `first_infinite`: over all
     rows with a target.
 
@@ -141,9 +140,9 @@ def number_summary(column: NumberColumn, used: FloatArray, first_row: int) -> Nu
     least, greatest = (np.inf, -np.inf) if empty else (np.fmin.reduce(used), np.fmax.reduce(used))
     found = plain_summary(column, len(used), least, greatest)
     if not count:
-        return replace(found, missing=missing)
+        return found._replace(missing=missing)
     first = first_row + int(np.argmax(infinite))
-    return replace(found, missing=missing, infinite=count, first_infinite=first, consecutive=False)
+    return found._replace(missing=missing, infinite=count, first_infinite=first, consecutive=False)
 
 
 def plain_summary(column: NumberColumn, used: int, least: float, greatest: float) -> NumberSummary:

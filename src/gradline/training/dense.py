@@ -5,7 +5,6 @@ The features are made, scaled and named as for any table; the problem is that of
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -117,7 +116,7 @@ def _block(rows: Rows, reader: RowReader, block: Block) -> _Found:
         V[i] = column.values[used]
         summary = number_summary(column, V[i], block.first_row)
         if summary.infinite:
-            summary = replace(summary, first_infinite=int(rows.row[np.argmax(np.isinf(column.values))]))
+            summary = summary._replace(first_infinite=int(rows.row[np.argmax(np.isinf(column.values))]))
         summaries[column.name] = summary
     categories = [category._replace(codes=category.codes[used]) for category in rows.decoded.categories]
     summaries |= {category.name: category_summary(category, category.codes) for category in categories}

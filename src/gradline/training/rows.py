@@ -54,16 +54,11 @@ class Rows(NamedTuple):
     array: ArrayRows | None = None
 
     def as_read(self, position: IntArray) -> pa.Table:
-        """Some rows of the block, (k,) positions in it, as they were read."""
+        """Some rows of the table, (k,) positions in it, as they were read."""
         import pyarrow as pa
 
         table = self.table if isinstance(self.table, pa.Table) else pa.Table.from_batches([self.table])
-        taken = table.take(as_arrow(position))
-        if self.array is None:
-            return taken
-        values = self.array.matrix[position].astype(np.float64, copy=False)
-        columns = {name: as_arrow(column) for name, column in zip(self.array.names, values.T, strict=True)}
-        return pa.table({**columns, **dict(zip(taken.column_names, taken.columns, strict=True))})
+        return table.take(as_arrow(position))
 
 
 @dataclass(frozen=True, slots=True)

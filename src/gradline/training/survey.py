@@ -203,7 +203,7 @@ def checked(rest: Survey | None, source: Source, reader: RowReader, on_rows: Cal
     if rest is None:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     on_rows(rest.read)
-    rest = replace(rest.with_training(), sample=rest.sample.smallest())
+    rest = replace(rest.with_training(), sample=rest.sample.smallest().in_columns())
     if rest.read == 0:
         raise DataError(f"{source.name} has a header and no rows.", "give a table with at least two rows.")
     if rest.dropped == rest.read:
@@ -223,14 +223,14 @@ class _Cells:
     def __init__(self, rows: Rows, divisions: Sequence[Division]) -> None:
         self.at: dict[Role, IntArray | None] = {}
         for role in Role:
-            mine = rows.roles == role
+            mine = rows.roles == role.value  # of the enumeration itself NumPy makes a wider integer
             if mine.any():
                 self.at[role] = None if mine.all() else np.flatnonzero(mine)
         self.light = rows.weight is not None and not rows.weight.all()  # some rows have no weight
         self._training: IntArray | None = self.at.get(Role.TRAINING, np.zeros(0, dtype=np.intp))
         if self.light and rows.weight is not None:
-            self._training = np.flatnonzero((rows.weight > 0.0) & (rows.roles == Role.TRAINING))
-        trained = rows.roles == Role.TRAINING
+            self._training = np.flatnonzero((rows.weight > 0.0) & (rows.roles == Role.TRAINING.value))
+        trained = rows.roles == Role.TRAINING.value
         self.parts = [
             [np.flatnonzero(trained & (part == k)) for k in range(division.count)]
             for division, part in zip(divisions, rows.parts, strict=True)
@@ -277,14 +277,18 @@ def _block_survey(rows: Rows, reader: RowReader, block: Block, seed: int, limits
     trained = cells.trained(found, parts)
     training = [each for each, _ in trained if each.rows]
     plain = np.all([each.plain for each in (*found.values(), *training) if each.rows], axis=0)
+    least, greatest = [], []
+    if training and not cells.light:  # the common case: the pass has seen it all
+        least = np.min([each.least for each in training], axis=0).tolist()
+        greatest = np.max([each.greatest for each in training], axis=0).tolist()
+    trained_rows = sum(each.rows for each in training)
     for i, column in enumerate(numbers):
-        if training and plain[i] and not cells.light:  # the common case: the pass has seen it all
-            least, greatest = min(each.least[i] for each in training), max(each.greatest[i] for each in training)
-            summaries[column.name] = plain_summary(column, sum(each.rows for each in training), least, greatest)
+        if least and plain[i]:
+            summaries[column.name] = plain_summary(column, trained_rows, least[i], greatest[i])
             continue
         summary = number_summary(column, cells.training(column.values), block.first_row)
         if summary.infinite:  # told of after the read, with the count
-            summary = replace(summary, first_infinite=int(rows.row[np.argmax(np.isinf(column.values))]))
+            summary = summary._replace(first_infinite=int(rows.row[np.argmax(np.isinf(column.values))]))
         summaries[column.name] = summary
     ordered = [*(n.name for n in numbers), *(c.name for c in rows.decoded.categories)]
     return Survey(

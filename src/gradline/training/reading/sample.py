@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gradline.splits.roles import Hashes, RoleArray
     from gradline.training.rows import Rows
-    from gradline.types import Block, IntArray
+    from gradline.types import Block, FloatArray, IntArray
 
 SAMPLE_ROWS = 2_000
 MOST_SAMPLED = 2 * SAMPLE_ROWS  # before those too many are dropped: each time costs as much
@@ -31,7 +31,8 @@ ANY_HASH = np.uint64(0xFFFFFFFFFFFFFFFF)
 class Sample(NamedTuple):
     """The rows with the smallest hashes: a uniform sample that depends on the rows alone.
 
-    table: the columns as read.  roles, file, row: (n,).  hashes: (n,).
+    table: the columns as read, without those of `matrix`.  roles, file, row: (n,).  hashes: (n,).  matrix: (n, k) the values of the
+    columns `names`, where those lie row by row: hundreds of columns cost more to put together than their values.
     """
 
     table: pa.Table
@@ -39,11 +40,26 @@ class Sample(NamedTuple):
     file: IntArray
     row: IntArray
     hashes: Hashes
+    names: tuple[str, ...] = ()
+    matrix: FloatArray | None = None
+
+    def in_columns(self) -> Sample:
+        """The same with all columns in the table."""
+        import pyarrow as pa
+
+        if self.matrix is None:
+            return self
+        values = np.ascontiguousarray(self.matrix.T, dtype=np.float64)
+        columns = {name: as_arrow(column) for name, column in zip(self.names, values, strict=True)}
+        columns |= dict(zip(self.table.column_names, self.table.columns, strict=True))
+        return self._replace(table=pa.table(columns), names=(), matrix=None)
 
     def plus(self, other: Sample) -> Sample:
         """Of both sets of rows."""
         import pyarrow as pa
 
+        if (self.matrix is None) != (other.matrix is None):
+            return self.in_columns().plus(other.in_columns())
         table = pa.concat_tables([self.table, other.table], promote_options="permissive")
         return Sample(
             table,
@@ -51,6 +67,8 @@ class Sample(NamedTuple):
             np.concatenate([self.file, other.file]),
             np.concatenate([self.row, other.row]),
             np.concatenate([self.hashes, other.hashes]),
+            self.names,
+            None if self.matrix is None or other.matrix is None else np.concatenate([self.matrix, other.matrix]),
         ).smallest(MOST_SAMPLED)
 
     @property
@@ -66,7 +84,9 @@ class Sample(NamedTuple):
             return self
         keep = np.argpartition(self.hashes, SAMPLE_ROWS)[:SAMPLE_ROWS]
         keep = keep[np.lexsort((self.row[keep], self.file[keep]))]
-        return Sample(self.table.take(as_arrow(keep)), self.roles[keep], self.file[keep], self.row[keep], self.hashes[keep])
+        matrix = None if self.matrix is None else self.matrix[keep]
+        table = self.table.take(as_arrow(keep))
+        return Sample(table, self.roles[keep], self.file[keep], self.row[keep], self.hashes[keep], self.names, matrix)
 
 
 def sampled(rows: Rows, block: Block, seed: int, below: np.uint64) -> Sample:
@@ -79,7 +99,9 @@ def sampled(rows: Rows, block: Block, seed: int, below: np.uint64) -> Sample:
         chosen = np.sort(chosen[np.argpartition(hashes[chosen], SAMPLE_ROWS)[:SAMPLE_ROWS]])
     position, hashes = position[chosen], hashes[chosen]
     keep = position if not rows.dropped else np.cumsum(rows.kept)[position] - 1  # where they stand among the rows kept
-    return Sample(rows.as_read(position), rows.roles[keep], np.full(len(keep), block.file), rows.row[keep], hashes)
+    table, array = rows.as_read(position), rows.array
+    names, matrix = ((), None) if array is None else (array.names, array.matrix[position])
+    return Sample(table, rows.roles[keep], np.full(len(keep), block.file), rows.row[keep], hashes, names, matrix)
 
 
 def candidates(seed: int, file: int, first_row: int, rows: int) -> tuple[IntArray, Hashes]:
