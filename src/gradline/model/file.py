@@ -68,10 +68,11 @@ def write_model(model: Model, path: Path) -> None:
     }
     manifest: Json = {"format": FORMAT, "version": VERSION, "members": {}}
     packed = io.BytesIO()  # a zip that the disk refuses half way would complain once more when it is thrown away
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with zipfile.ZipFile(packed, "w") as archive:
 
-        def add(name: str, data: bytes) -> None:
-            archive.writestr(zipfile.ZipInfo(name, DATE), data, zipfile.ZIP_DEFLATED, 1)
+        def add(name: str, data: bytes) -> None:  # digits of floats hardly shrink, and with thousands of levels it takes seconds
+            kind = zipfile.ZIP_STORED if name.endswith(".npy") else zipfile.ZIP_DEFLATED
+            archive.writestr(zipfile.ZipInfo(name, DATE), data, kind, 1)
 
         text = json.dumps(document, ensure_ascii=False, allow_nan=False)
         for name, data in _members_of(model, text.encode(errors="backslashreplace")):  # one at a time: with thousands of levels
